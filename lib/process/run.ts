@@ -1,0 +1,274 @@
+import { ToolError } from "../errors.ts";
+
+/** How one external program is started. */
+export interface RunOptions {
+  /** The working directory; the current one when absent. */
+  readonly cwd?: string;
+  /** Variables laid over the inherited environment; `undefined` removes one. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** What the program reads from its stdin; without it stdin is empty. */
+  readonly stdin?: string | Uint8Array;
+  /** Where the program's stderr goes: collected (the default) or to ours, for progress. */
+  readonly stderr?: "piped" | "inherit";
+  /** After so many milliseconds the program is killed and the result says `timedOut`. */
+  readonly timeoutMs?: number;
+  /** Starts the program in a session of its own (setsid), out of reach of Ctrl-C. */
+  readonly detached?: boolean;
+}
+
+/** How one external program ended. A non-zero exit is data, not an exception. */
+export interface RunResult {
+  readonly argv: readonly string[];
+  readonly cwd: string | undefined;
+  readonly code: number;
+  readonly signal: string | null;
+  readonly timedOut: boolean;
+  readonly stdout: Uint8Array;
+  readonly stderr: string;
+}
+
+/** What an observer of program starts learns, for `--verbose`. */
+export interface RunObservation {
+  readonly argv: readonly string[];
+  readonly cwd: string | undefined;
+  readonly code: number;
+  readonly milliseconds: number;
+}
+
+let observer: ((observation: RunObservation) => void) | undefined;
+
+/** Sets the function that is told of every program that has ended, or removes it. */
+export function observeRuns(callback: ((observation: RunObservation) => void) | undefined): void {
+  observer = callback;
+}
+
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+/** Returns bytes as text; invalid UTF-8 becomes U+FFFD. */
+export function text(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+/**
+ * Runs one program to its end and returns how it ended. Rejects with a {@link ToolError} only when
+ * the program cannot be started: it is not on PATH, or the directory is gone.
+ */
+export async function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  const started = performance.now();
+  const child = spawn(argv, options, options.stdin === undefined ? "null" : "piped");
+  let timedOut = false;
+  const timer = options.timeoutMs === undefined ? undefined : setTimeout(() => {
+    timedOut = true;
+    kill(child, options.detached === true);
+  }, options.timeoutMs);
+  try {
+    // Both at the same time: a program that answers while it reads would block otherwise.
+    const [output] = await Promise.all([
+      child.output(),
+      options.stdin === undefined ? undefined : feed(child.stdin, options.stdin),
+    ]);
+    observer?.({
+      argv,
+      cwd: options.cwd,
+      code: output.code,
+      milliseconds: performance.now() - started,
+    });
+    return {
+      argv,
+      cwd: options.cwd,
+      code: output.code,
+      signal: output.signal,
+      timedOut,
+      stdout: output.stdout,
+      stderr: options.stderr === "inherit" ? "" : text(output.stderr),
+    };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A running program that answers its stdin line by line, as git-annex's `--batch` modes do. */
+export interface Conversation {
+  /** Sends bytes to the program; resolves when they are handed over. */
+  send(input: string): Promise<void>;
+  /** The program's stdout, split at newlines. */
+  readonly lines: AsyncIterable<string>;
+  /** Closes the program's stdin, waits for its end, and returns how it ended (stdout is empty). */
+  end(): Promise<RunResult>;
+}
+
+/** Starts a program to talk to. Throws a {@link ToolError} when it cannot be started. */
+export function converse(argv: readonly string[], options: RunOptions = {}): Conversation {
+  const started = performance.now();
+  const child = spawn(argv, options, "piped");
+  const writer = child.stdin.getWriter();
+  const stderr = options.stderr === "inherit"
+    ? Promise.resolve("")
+    : new Response(child.stderr).text();
+  return {
+    async send(input) {
+      try {
+        await writer.write(encoder.encode(input));
+      } catch (error) {
+        if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+      }
+    },
+    lines: splitLines(child.stdout),
+    async end() {
+      await closeQuietly(writer);
+      const [status, errors] = await Promise.all([child.status, stderr]);
+      observer?.({
+        argv,
+        cwd: options.cwd,
+        code: status.code,
+        milliseconds: performance.now() - started,
+      });
+      return {
+        argv,
+        cwd: options.cwd,
+        code: status.code,
+        signal: status.signal,
+        timedOut: false,
+        stdout: new Uint8Array(),
+        stderr: errors,
+      };
+    },
+  };
+}
+
+/**
+ * Returns the error for a program that ended with a code its caller does not tolerate: argv,
+ * directory, exit code and stderr are in it.
+ */
+export function externalError(result: RunResult, message: string, hint?: string): ToolError {
+  const ending = result.timedOut
+    ? "did not answer in time and was stopped"
+    : result.signal !== null
+    ? `was ended by ${result.signal}`
+    : `ended with exit code ${result.code}`;
+  const lines = [`${showArgv(result.argv)} ${ending}`];
+  if (result.cwd !== undefined) lines.push(`in ${JSON.stringify(result.cwd)}`);
+  const said = (result.stderr.trim() || text(result.stdout).trim()).slice(-4000);
+  if (said !== "") lines.push(said);
+  return new ToolError("external", message, {
+    details: lines.join("\n"),
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+/** Returns argv as one line for people; words with anything unusual are shown in JSON quotes. */
+export function showArgv(argv: readonly string[]): string {
+  const words = argv.map((word) =>
+    /^[\w@%+=:,./-]+$/.test(word)
+      ? word
+      : JSON.stringify(word.length > 200 ? `${word.slice(0, 200)}…` : word)
+  );
+  return words.length > 40
+    ? `${words.slice(0, 40).join(" ")} … (${words.length} words)`
+    : words.join(" ");
+}
+
+function spawn(
+  argv: readonly string[],
+  options: RunOptions,
+  stdin: "null" | "piped",
+): Deno.ChildProcess {
+  const [program, ...args] = argv;
+  if (program === undefined) throw new TypeError("An empty argv cannot be run");
+  const environment = childEnvironment(options.env ?? {});
+  try {
+    return new Deno.Command(program, {
+      args,
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      env: environment,
+      clearEnv: true,
+      stdin,
+      stdout: "piped",
+      stderr: options.stderr ?? "piped",
+      detached: options.detached ?? false,
+    }).spawn();
+  } catch (error) {
+    throw startError(error, program, options.cwd);
+  }
+}
+
+/** A missing program and a missing directory are both NotFound: look at the directory to tell. */
+function startError(error: unknown, program: string, cwd: string | undefined): unknown {
+  if (cwd !== undefined && !isDirectory(cwd)) {
+    return new ToolError("external", `Directory ${JSON.stringify(cwd)} is gone`, { cause: error });
+  }
+  if (error instanceof Deno.errors.NotFound) {
+    return new ToolError("external", `Program ${JSON.stringify(program)} is not on PATH`, {
+      hint: `Install ${program}, or load the module that provides it`,
+      cause: error,
+    });
+  }
+  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+    return new ToolError("external", `Program ${JSON.stringify(program)} may not be run`, {
+      cause: error,
+    });
+  }
+  return error;
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+function childEnvironment(
+  overlay: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  const environment = Deno.env.toObject();
+  for (const [name, value] of Object.entries(overlay)) {
+    if (value === undefined) delete environment[name];
+    else environment[name] = value;
+  }
+  return environment;
+}
+
+function kill(child: Deno.ChildProcess, session: boolean): void {
+  try {
+    // A negative number reaches the whole session that `detached` made.
+    if (session) Deno.kill(-child.pid, "SIGKILL");
+    else child.kill("SIGKILL");
+  } catch {
+    // It ended by itself in the meantime.
+  }
+}
+
+async function feed(
+  stream: WritableStream<Uint8Array>,
+  input: string | Uint8Array,
+): Promise<void> {
+  const writer = stream.getWriter();
+  try {
+    await writer.write(typeof input === "string" ? encoder.encode(input) : input);
+  } catch (error) {
+    // A program that ignores its stdin may end before it is written (Deno 2.9).
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+  await closeQuietly(writer);
+}
+
+async function closeQuietly(writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
+  try {
+    await writer.close();
+  } catch {
+    // The program has closed its end already.
+  }
+}
+
+async function* splitLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+  if (rest !== "") yield rest;
+}
