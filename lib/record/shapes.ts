@@ -1,0 +1,157 @@
+import * as z from "zod/mini";
+
+/** The version of the `datalad_slurm` object that this tool writes, and the newest it can read. */
+export const RECORD_VERSION = 1;
+
+const OBJECT_ID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/;
+
+/**
+ * Builds the schemas of records. A function, and called at the first record only: to build them and
+ * to use them once takes milliseconds, which a command that reads no record need not spend. Each
+ * kind of zod schema and each schema costs (zod 4.6.7: 0.2 ms and 0.05 ms): hence so few of them.
+ */
+function buildShapes() {
+  /** Text that may go to a program as an argument, where NUL cannot be passed on. */
+  const text = textLike(/^[^\0]*$/, "is not text without NUL");
+  const path = textLike(/^[^\0]+$/, "is not a path");
+  const objectId = textLike(OBJECT_ID, "is not the full id of a git object");
+  const identifier = textLike(/^\w[\w.:-]{0,254}$/, "is not an identifier");
+  const paths = z.array(path, { error: "is not a list" });
+  const object = { error: "is not an object" };
+  const optionalText = z.optional(text);
+  const optionalPaths = z.optional(paths);
+  const optionalIdentifier = z.optional(identifier);
+
+  const submittedJob = z.looseObject({
+    name: optionalText,
+    work_dir: optionalText,
+    /** File name patterns of Slurm, not expanded. */
+    stdout: optionalText,
+    stderr: optionalText,
+    /** The index specification of an array, such as `0-4`. */
+    array: optionalText,
+    partition: optionalText,
+    submit_time: optionalText,
+  }, object);
+
+  const toolPart = z.looseObject({
+    version: custom<typeof RECORD_VERSION>(
+      (value) => value === RECORD_VERSION,
+      `is not ${RECORD_VERSION}`,
+    ),
+    /** What the submission is known by; absent when the job was submitted by another program. */
+    token: optionalIdentifier,
+    clone: optionalIdentifier,
+    /** The name of the linked work tree that the job was submitted from. */
+    worktree: z.optional(path),
+    submitted_at: z.optional(textLike(INSTANT, "is not a time in UTC")),
+    cluster: optionalText,
+    job: z.optional(submittedJob),
+    script: z.optional(z.looseObject({ path, object: objectId }, object)),
+    /** Object ids of the inputs, by path. */
+    inputs: z.optional(
+      custom<Record<string, string>>(isObjectIdByPath, "is not object ids by path"),
+    ),
+    /** The command that was run, where it differs from `cmd`. */
+    command: optionalText,
+    /** The commit that a finish answers. */
+    schedule_commit: z.optional(objectId),
+    /** Slurm's own word, such as `COMPLETED`. */
+    state: optionalText,
+    missing: optionalPaths,
+    ignored: optionalPaths,
+    deleted: optionalPaths,
+    accounting: z.optional(custom<Record<string, unknown>>(isMap, "is not an object")),
+    /** The tasks of an array, by index. */
+    tasks: z.optional(custom<Record<string, TaskPart>>(isTaskByIndex, "is not states by task")),
+  }, object);
+
+  const jobRecord = z.looseObject({
+    chain: z.array(objectId, { error: "is not a list" }),
+    cmd: custom<string | string[]>(isCommand, "is neither text nor a list of texts"),
+    dsid: optionalText,
+    extra_inputs: paths,
+    inputs: paths,
+    outputs: paths,
+    pwd: path,
+    slurm_job_id: textLike(/^[1-9]\d{0,18}$/, "is not the id of a Slurm job"),
+    slurm_run_outputs: optionalPaths,
+    alt_dir: z.optional(
+      custom<string | null>((value) => value === null || isText(value), "is not text"),
+    ),
+    exit: z.optional(
+      custom<number | null>(
+        (value) => value === null || typeof value === "number",
+        "is not a number",
+      ),
+    ),
+    datalad_slurm: z.optional(toolPart),
+  }, object);
+
+  return { jobRecord, toolPart, submittedJob };
+}
+
+type Shapes = ReturnType<typeof buildShapes>;
+
+let shapes: Shapes | undefined;
+
+/** Returns the schema of a record in its present form. */
+export function jobRecordShape(): Shapes["jobRecord"] {
+  shapes ??= buildShapes();
+  return shapes.jobRecord;
+}
+
+/** What a finish says of one task of an array; further keys are handed on. */
+export interface TaskPart {
+  readonly state: string;
+  readonly [key: string]: unknown;
+}
+
+/**
+ * What a commit says of one job. Keys that are not named here are handed on as they are, also those
+ * of `datalad_slurm` and below.
+ */
+export type JobRecord = z.infer<Shapes["jobRecord"]>;
+
+/** What this tool adds to the record, under the key `datalad_slurm`. */
+export type ToolPart = z.infer<Shapes["toolPart"]>;
+
+/** What is known of a job from its submission: names, directory, file name patterns. */
+export type SubmittedJob = z.infer<Shapes["submittedJob"]>;
+
+/** A record as this tool writes it. */
+export type WrittenRecord = JobRecord & { readonly datalad_slurm: ToolPart };
+
+function custom<T>(isValid: (value: unknown) => boolean, error: string) {
+  return z.custom<T>(isValid, { error });
+}
+
+function textLike(pattern: RegExp, error: string) {
+  return custom<string>((value) => typeof value === "string" && pattern.test(value), error);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && !value.includes("\0");
+}
+
+function isCommand(value: unknown): boolean {
+  return isText(value) || (Array.isArray(value) && value.length > 0 && value.every(isText));
+}
+
+function isObjectIdByPath(value: unknown): boolean {
+  return isMap(value) &&
+    Object.entries(value).every(([path, id]) =>
+      path !== "" && typeof id === "string" && OBJECT_ID.test(id)
+    );
+}
+
+function isTaskByIndex(value: unknown): boolean {
+  return isMap(value) &&
+    Object.values(value).every((task) => isMap(task) && isText(task["state"]));
+}
+
+/** `z.record` would pass over a member named `__proto__`, and a file may be called that. */
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
