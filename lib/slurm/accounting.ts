@@ -1,0 +1,67 @@
+import { accountRows, type JobAccounting } from "./account.ts";
+import { ask, QUERY_TIMEOUT_MS } from "./ask.ts";
+import { isJobId } from "./fields.ts";
+import { byCluster, inPieces, jobKey, type QueryOptions, sacctRows } from "./query.ts";
+import { CLOCK_SLACK, type JobQuery } from "./report.ts";
+import { ACCOUNTING_COLUMNS } from "./sacct.ts";
+import type { TableRow } from "./table.ts";
+
+/**
+ * Returns what accounting knows of jobs, by {@link jobKey}, from one sacct call for all jobs of a
+ * cluster. A job that sacct does not know, or all of them when sacct fails, are not in the answer:
+ * accounting is an extra, and no state is derived from it.
+ */
+export async function accountJobs(
+  jobs: readonly JobQuery[],
+  options: QueryOptions = {},
+): Promise<Map<string, JobAccounting>> {
+  const found = new Map<string, JobAccounting>();
+  const valid = jobs.filter(({ jobId }) => isJobId(jobId));
+  for (const [cluster, group] of byCluster(valid)) {
+    const rows = await rowsOf(group, cluster, options.timeoutMs ?? QUERY_TIMEOUT_MS);
+    const accounts = accountRows(rows, new Set(group.map(({ jobId }) => jobId)), notBefore(group));
+    for (const job of group) {
+      const account = accounts.get(job.jobId);
+      if (account !== undefined) found.set(jobKey(job), account);
+    }
+  }
+  return found;
+}
+
+async function rowsOf(
+  jobs: readonly JobQuery[],
+  cluster: string | undefined,
+  timeoutMs: number,
+): Promise<TableRow[]> {
+  const rows: TableRow[] = [];
+  for (const jobIds of inPieces([...new Set(jobs.map(({ jobId }) => jobId))])) {
+    const answer = await sacctRows({
+      jobIds,
+      columns: ACCOUNTING_COLUMNS,
+      steps: true,
+      ...(cluster === undefined ? {} : { cluster }),
+    }, timeoutMs);
+    for (const row of answer.rows) rows.push(row);
+  }
+  return rows;
+}
+
+function notBefore(jobs: readonly JobQuery[]): Map<string, number> {
+  return new Map(
+    jobs.flatMap(({ jobId, submittedAt }) =>
+      submittedAt === undefined
+        ? []
+        : [[jobId, submittedAt.getTime() / 1000 - CLOCK_SLACK] as const]
+    ),
+  );
+}
+
+/** Returns Slurm's version as `sbatch --version` has it, or undefined when it does not say. */
+export async function slurmVersion(options: QueryOptions = {}): Promise<string | undefined> {
+  return parseVersion((await ask(["sbatch", "--version"], options.timeoutMs)).stdout);
+}
+
+/** Returns the version in `slurm 23.11.4` or Debian's `slurm-wlm 22.05.8`. */
+export function parseVersion(stdout: string): string | undefined {
+  return /^slurm(?:-wlm)? (\d+\.\d+\S*)$/m.exec(stdout)?.[1];
+}

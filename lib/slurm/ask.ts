@@ -1,0 +1,85 @@
+import { run, text } from "../process/run.ts";
+import { ToolError } from "../errors.ts";
+import { classifyFailure, explain, type Outcome } from "./outcome.ts";
+
+/** What one of Slurm's programs said. */
+export interface Answer {
+  readonly program: string;
+  readonly outcome: Outcome;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The outcome for people, starting with the program's name. */
+  readonly said: string;
+}
+
+/** The time limit of one query in milliseconds: slurmctld being down takes 18 s to notice. */
+export const QUERY_TIMEOUT_MS = 30_000;
+
+/**
+ * The variables that change what sacct, squeue and scontrol print or whom they ask, pinned or
+ * removed (20.11 to 25.11). SLURM_CONF and what else leads to the cluster stays.
+ */
+export const QUERY_ENVIRONMENT: Readonly<Record<string, string | undefined>> = {
+  LC_ALL: "C",
+  SLURM_TIME_FORMAT: "%s",
+  SLURM_BITSTR_LEN: "0",
+  ...Object.fromEntries(
+    [
+      "SLURM_CLUSTERS",
+      "SLURM_EXIT_ERROR",
+      "SLURM_EXIT_IMMEDIATE",
+      "SACCT_FORMAT",
+      "SACCT_FEDERATION",
+      "SACCT_LOCAL",
+      "SCONTROL_ALL",
+      "SCONTROL_FEDERATION",
+      "SCONTROL_FUTURE",
+      "SCONTROL_LOCAL",
+      "SCONTROL_SIBLING",
+      "SQUEUE_ACCOUNT",
+      "SQUEUE_ALL",
+      "SQUEUE_ARRAY",
+      "SQUEUE_ARRAY_UNIQUE",
+      "SQUEUE_FEDERATION",
+      "SQUEUE_FORMAT",
+      "SQUEUE_FORMAT2",
+      "SQUEUE_LICENSES",
+      "SQUEUE_LOCAL",
+      "SQUEUE_NAMES",
+      "SQUEUE_PARTITION",
+      "SQUEUE_PRIORITY",
+      "SQUEUE_QOS",
+      "SQUEUE_SIBLING",
+      "SQUEUE_SORT",
+      "SQUEUE_STATES",
+      "SQUEUE_USERS",
+    ].map((name) => [name, undefined]),
+  ),
+};
+
+/**
+ * Runs one query and returns what it said; a program that is missing or does not answer in time is
+ * an outcome too. The program gets a session of its own, so that the time limit also ends what a
+ * site's wrapper script has started.
+ */
+export async function ask(
+  argv: readonly string[],
+  timeoutMs: number = QUERY_TIMEOUT_MS,
+): Promise<Answer> {
+  const program = argv[0] ?? "";
+  try {
+    const result = await run(argv, { env: QUERY_ENVIRONMENT, timeoutMs, detached: true });
+    const outcome = result.timedOut
+      ? "timeout"
+      : result.code === 0
+      ? "answered"
+      : classifyFailure(result.stderr);
+    const stdout = text(result.stdout);
+    const said = explain(outcome, timeoutMs, result.stderr || stdout, result.code);
+    return { program, outcome, stdout, stderr: result.stderr, said: `${program} ${said}` };
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    const said = `${program} could not be started: ${error.message}`;
+    return { program, outcome: "missing", stdout: "", stderr: "", said };
+  }
+}

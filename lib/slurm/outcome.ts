@@ -1,0 +1,48 @@
+/** How asking one of Slurm's programs went. */
+export type Outcome =
+  | "answered"
+  | "unknown-id"
+  | "accounting-disabled"
+  | "slurmdbd-down"
+  | "slurmctld-down"
+  | "missing"
+  | "timeout"
+  | "failed";
+
+/**
+ * Returns why a query failed, from the stderr of 22.05: `Slurm accounting storage is disabled`,
+ * `sacct: error: Problem talking to the database: Connection refused`,
+ * `slurm_load_jobs error: Unable to contact slurm controller (connect failure)`,
+ * `slurm_load_jobs error: Invalid job id specified`.
+ */
+export function classifyFailure(stderr: string): Outcome {
+  if (/accounting storage is disabled/i.test(stderr)) return "accounting-disabled";
+  if (/Problem talking to the database|persistent connection|PersistInit/i.test(stderr)) {
+    return "slurmdbd-down";
+  }
+  if (/Unable to contact slurm controller/i.test(stderr)) return "slurmctld-down";
+  if (/Invalid job id specified/i.test(stderr)) return "unknown-id";
+  return "failed";
+}
+
+/** Returns an outcome in words that follow the program's name. */
+export function explain(outcome: Outcome, timeoutMs: number, output: string, code: number): string {
+  switch (outcome) {
+    case "answered":
+      return "answered";
+    case "unknown-id":
+      return "does not know the job";
+    case "accounting-disabled":
+      return "has no accounting: it is disabled on this cluster";
+    case "slurmdbd-down":
+      return "cannot reach slurmdbd";
+    case "slurmctld-down":
+      return "cannot reach slurmctld";
+    case "timeout":
+      return `did not answer within ${timeoutMs / 1000} s`;
+    default: {
+      const line = output.split("\n").find((line) => line.trim() !== "") ?? "";
+      return `failed with exit code ${code}${line === "" ? "" : `: ${line.trim().slice(0, 200)}`}`;
+    }
+  }
+}

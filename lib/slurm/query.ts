@@ -1,0 +1,255 @@
+import { type Answer, ask, QUERY_TIMEOUT_MS } from "./ask.ts";
+import type { Outcome } from "./outcome.ts";
+import { isJobId } from "./fields.ts";
+import {
+  gather,
+  type Gathered,
+  type JobQuery,
+  type JobReport,
+  missing,
+  needsController,
+  report,
+  type StateRow,
+} from "./report.ts";
+import {
+  refusedColumn,
+  sacctArgv,
+  type SacctQuery,
+  sacctStateRow,
+  STATE_COLUMNS,
+} from "./sacct.ts";
+import { describeArgv, parseScontrolJobs, type ScontrolJob } from "./scontrol.ts";
+import { SQUEUE_COLUMNS, squeueArgv, squeueStateRow } from "./squeue.ts";
+import { classifyState, isOver } from "./states.ts";
+import { parseTable, type TableRow } from "./table.ts";
+
+/** How Slurm is asked. */
+export interface QueryOptions {
+  /** The time limit of each program call in milliseconds. */
+  readonly timeoutMs?: number;
+}
+
+/** Linux takes at most 128 KiB in one word of argv. */
+const LONGEST_LIST = 100_000;
+
+/** scontrol takes one id a call, so only so many jobs are worth asking it for. */
+const MOST_SCONTROL_CALLS = 16;
+
+/** Returns the key of a job in the answer of {@link queryJobs}: `516`, or `516;cluster`. */
+export function jobKey(job: { readonly jobId: string; readonly cluster?: string }): string {
+  return job.cluster === undefined ? job.jobId : `${job.jobId};${job.cluster}`;
+}
+
+/**
+ * Returns a report on every job asked for, by {@link jobKey}. One sacct call asks for all jobs of a
+ * cluster, squeue is asked for those that sacct leaves open, scontrol for a few that squeue does
+ * not know or whose exit code is wanted. A program that fails is part of the reason for "unknown",
+ * never an exception.
+ */
+export async function queryJobs(
+  jobs: readonly JobQuery[],
+  options: QueryOptions = {},
+): Promise<Map<string, JobReport>> {
+  const reports = new Map<string, JobReport>();
+  for (const [cluster, group] of byCluster(jobs)) {
+    for (
+      const answer of await queryCluster(group, cluster, options.timeoutMs ?? QUERY_TIMEOUT_MS)
+    ) {
+      reports.set(jobKey(answer), answer);
+    }
+  }
+  return reports;
+}
+
+/** Returns jobs by the cluster they were submitted to; undefined stands for the local one. */
+export function byCluster<Job extends { readonly cluster?: string }>(
+  jobs: readonly Job[],
+): Map<string | undefined, Job[]> {
+  const groups = new Map<string | undefined, Job[]>();
+  for (const job of jobs) {
+    const group = groups.get(job.cluster);
+    if (group === undefined) groups.set(job.cluster, [job]);
+    else group.push(job);
+  }
+  return groups;
+}
+
+/** Returns ids in pieces that fit into one word of argv each. */
+export function inPieces(jobIds: readonly string[], longest: number = LONGEST_LIST): string[][] {
+  const pieces: string[][] = [];
+  let length = Infinity;
+  for (const jobId of jobIds) {
+    length += jobId.length + 1;
+    if (length > longest) {
+      pieces.push([]);
+      length = jobId.length + 1;
+    }
+    pieces.at(-1)?.push(jobId);
+  }
+  return pieces;
+}
+
+/** What is known of one job on the way through the programs. */
+interface Inquiry {
+  readonly query: JobQuery;
+  readonly rows: StateRow[];
+  readonly said: string[];
+  controllerAsked: boolean;
+}
+
+async function queryCluster(
+  jobs: readonly JobQuery[],
+  cluster: string | undefined,
+  timeoutMs: number,
+): Promise<JobReport[]> {
+  const inquiries: Inquiry[] = jobs.map((query) => ({
+    query,
+    rows: [],
+    said: isJobId(query.jobId) ? [] : [`${JSON.stringify(query.jobId)} is not a job id`],
+    controllerAsked: false,
+  }));
+  const valid = inquiries.filter(({ query }) => isJobId(query.jobId));
+  for (const piece of piecesOf(valid)) await askSacct(piece, cluster, timeoutMs);
+  const open = valid.filter((inquiry) => needsController(gathered(inquiry)));
+  for (const piece of piecesOf(open)) {
+    if (isSilent(await askSqueue(piece, cluster, timeoutMs))) return reportsOf(inquiries);
+  }
+  for (const inquiry of open.filter(wantsScontrol).slice(0, MOST_SCONTROL_CALLS)) {
+    if (isSilent(await askScontrol(inquiry, cluster, timeoutMs))) break;
+  }
+  return reportsOf(inquiries);
+}
+
+/** Whether slurmctld gives no answer: asking it again would only cost another time limit. */
+function isSilent(outcome: Outcome): boolean {
+  return outcome === "slurmctld-down" || outcome === "timeout";
+}
+
+function reportsOf(inquiries: readonly Inquiry[]): JobReport[] {
+  return inquiries.map((inquiry) =>
+    report(gathered(inquiry), inquiry.controllerAsked, inquiry.said)
+  );
+}
+
+function gathered({ query, rows }: Inquiry): Gathered {
+  return gather(query, rows);
+}
+
+function piecesOf(inquiries: readonly Inquiry[]): Inquiry[][] {
+  const byId = Map.groupBy(inquiries, ({ query }) => query.jobId);
+  return inPieces([...byId.keys()]).map((ids) => ids.flatMap((id) => byId.get(id) ?? []));
+}
+
+async function askSacct(
+  inquiries: readonly Inquiry[],
+  cluster: string | undefined,
+  timeoutMs: number,
+): Promise<void> {
+  const { answer, rows } = await sacctRows({
+    jobIds: idsOf(inquiries),
+    columns: STATE_COLUMNS,
+    ...(cluster === undefined ? {} : { cluster }),
+  }, timeoutMs);
+  distribute(inquiries, rows.flatMap((row) => sacctStateRow(row) ?? []), answer);
+}
+
+/** Asks sacct for a table, leaving out columns that this version of it does not know. */
+export async function sacctRows(
+  query: SacctQuery,
+  timeoutMs: number,
+): Promise<{ answer: Answer; rows: TableRow[] }> {
+  const answer = await ask(sacctArgv(query), timeoutMs);
+  const refused = answer.outcome === "failed" ? refusedColumn(answer.stderr) : undefined;
+  const columns = query.columns.filter((column) => column !== refused);
+  if (columns.length < query.columns.length) {
+    return await sacctRows({ ...query, columns }, timeoutMs);
+  }
+  const rows = answer.outcome === "answered" ? parseTable(answer.stdout, query.columns) : [];
+  return { answer, rows };
+}
+
+async function askSqueue(
+  inquiries: readonly Inquiry[],
+  cluster: string | undefined,
+  timeoutMs: number,
+): Promise<Outcome> {
+  const answer = await ask(squeueArgv(idsOf(inquiries), cluster), timeoutMs);
+  const rows = answer.outcome === "answered" ? parseTable(answer.stdout, SQUEUE_COLUMNS) : [];
+  distribute(inquiries, rows.flatMap((row) => squeueStateRow(row) ?? []), answer);
+  if (fromController(answer.outcome)) {
+    for (const inquiry of inquiries) inquiry.controllerAsked = true;
+  }
+  return answer.outcome;
+}
+
+/** Returns whether slurmctld itself has spoken: what it does not name is not live. */
+function fromController(outcome: Outcome): boolean {
+  return outcome === "answered" || outcome === "unknown-id";
+}
+
+/** Whether scontrol can add anything: a state that squeue could not give, or an exit code. */
+function wantsScontrol(inquiry: Inquiry): boolean {
+  const { kind, parts } = gathered(inquiry);
+  const row = parts.values().next().value;
+  if (row === undefined) return true;
+  if (!inquiry.controllerAsked) return true;
+  return kind === "job" && isOver(row.state.phase) && row.exit === undefined;
+}
+
+async function askScontrol(
+  inquiry: Inquiry,
+  cluster: string | undefined,
+  timeoutMs: number,
+): Promise<Outcome> {
+  const answer = await ask(describeArgv(inquiry.query.jobId, cluster), timeoutMs);
+  const jobs = answer.outcome === "answered" ? parseScontrolJobs(answer.stdout) : [];
+  distribute([inquiry], jobs.flatMap((job) => scontrolStateRow(job) ?? []), answer);
+  if (fromController(answer.outcome)) inquiry.controllerAsked = true;
+  return answer.outcome;
+}
+
+/** Returns a record of scontrol's as states, or undefined when its state is ambiguous. */
+export function scontrolStateRow(job: ScontrolJob): StateRow | undefined {
+  if (job.state === undefined) return undefined;
+  const state = classifyState(job.state);
+  const over = isOver(state.phase);
+  return {
+    source: "scontrol",
+    reference: job.reference,
+    rawId: job.jobId,
+    state,
+    exit: over ? job.exit : undefined,
+    submit: job.submit,
+    start: state.phase === "pending" ? undefined : job.start,
+    end: over ? job.end : undefined,
+    reason: job.reason === "None" ? undefined : job.reason,
+  };
+}
+
+function idsOf(inquiries: readonly Inquiry[]): string[] {
+  return [...new Set(inquiries.map(({ query }) => query.jobId))];
+}
+
+/** Gives each row to the jobs it is about, and each job a line on what the program said. */
+function distribute(
+  inquiries: readonly Inquiry[],
+  rows: readonly StateRow[],
+  answer: Answer,
+): void {
+  const byId = Map.groupBy(inquiries, ({ query }) => query.jobId);
+  const named = new Set<Inquiry>();
+  for (const row of rows) {
+    const about = byId.get(row.reference.jobId) ?? byId.get(row.rawId ?? "") ?? [];
+    for (const inquiry of about) {
+      inquiry.rows.push(row);
+      named.add(inquiry);
+    }
+  }
+  for (const inquiry of inquiries) {
+    if (answer.outcome !== "answered") inquiry.said.push(answer.said);
+    else if (!named.has(inquiry)) inquiry.said.push(`${answer.program} has no row of the job`);
+    else if (missing(gathered(inquiry)).length > 0) {
+      inquiry.said.push(`${answer.program} has no current row of all of the job`);
+    }
+  }
+}

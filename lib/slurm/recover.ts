@@ -1,0 +1,144 @@
+import { type Answer, ask, QUERY_TIMEOUT_MS } from "./ask.ts";
+import { isJobId, parseReference, parseTime } from "./fields.ts";
+import type { QueryOptions } from "./query.ts";
+import { CLOCK_SLACK } from "./report.ts";
+import { sacctArgv, sacctSearchArgv } from "./sacct.ts";
+import type { Submission } from "./submission.ts";
+import { parseTable } from "./table.ts";
+
+/** By what a submission whose answer was lost can be found again. */
+export interface SubmissionTrace {
+  /** A text of its own that stands in the command name or arguments of sbatch. */
+  readonly token: string;
+  /** The session that sbatch ran in, its leader's pid. */
+  readonly sessionId: number;
+  /** The name of the host that sbatch ran on. */
+  readonly host: string;
+  /** When the submission began. */
+  readonly since: Date;
+}
+
+/** What the search for a submission has shown. */
+export interface Recovery {
+  readonly found: readonly Submission[];
+  /** What each program said, for people. */
+  readonly asked: readonly string[];
+  /** Whether finding nothing means that nothing was submitted. */
+  readonly conclusive: boolean;
+}
+
+/** SubmitLine has the user's arguments in it, newlines too, so a plain column stands last. */
+const SUBMIT_COLUMNS = ["JobID", "Cluster", "Submit", "SubmitLine", "JobIDRaw"];
+
+const QUEUE_COLUMNS = ["JobArrayID", "AllocNodes", "AllocSID", "SubmitTime"];
+
+/**
+ * Returns the jobs that a lost submission has left: those whose SubmitLine in accounting (21.08 and
+ * later) holds the token, and those that slurmctld says came from the session on the host. Finding
+ * nothing is conclusive only when both answered: accounting lags some seconds and shows no held or
+ * dependent job in a search by time (22.05), slurmctld forgets a job minutes after its end.
+ */
+export async function findSubmission(
+  trace: SubmissionTrace,
+  options: QueryOptions = {},
+): Promise<Recovery> {
+  const timeoutMs = options.timeoutMs ?? QUERY_TIMEOUT_MS;
+  const since = trace.since.getTime() / 1000 - CLOCK_SLACK;
+  const age = Math.max(0, Date.now() / 1000 - since);
+  const [accounting, queue] = await Promise.all([
+    ask(sacctSearchArgv(SUBMIT_COLUMNS, age), timeoutMs),
+    ask(queueSearchArgv(), timeoutMs),
+  ]);
+  const tagged = fromSubmitLines(accounting.stdout, trace.token, since);
+  const session = fromSession(queue.stdout, trace.sessionId, since);
+  const here = session.filter(({ host }) => isSameHost(host, trace.host));
+  const known = new Set([...tagged, ...here].map(({ jobId }) => jobId));
+  const elsewhere = session.filter(({ jobId }) => !known.has(jobId)).map(({ jobId }) => jobId);
+  const confirmation = await confirm(elsewhere, trace.token, timeoutMs);
+  const local = new Set(here.map(({ jobId }) => jobId));
+  const found: Submission[] = [
+    ...[...local].map((jobId) => ({ jobId })),
+    ...[...tagged, ...confirmation.found].filter(({ jobId }) => !local.has(jobId)),
+  ];
+  return {
+    found,
+    asked: [said(accounting, tagged.length), said(queue, session.length), ...confirmation.asked],
+    conclusive: [accounting, queue].every(({ outcome }) => outcome === "answered") &&
+      confirmation.conclusive,
+  };
+}
+
+/**
+ * Looks at the SubmitLine of jobs from a session of the same number on a host of another name: it
+ * may be another host, or this one under the name that its address has (munge).
+ */
+async function confirm(
+  jobIds: readonly string[],
+  token: string,
+  timeoutMs: number,
+): Promise<Recovery> {
+  if (jobIds.length === 0) return { found: [], asked: [], conclusive: true };
+  const answer = await ask(sacctArgv({ jobIds, columns: SUBMIT_COLUMNS }), timeoutMs);
+  const listed = new Set(
+    parseTable(answer.stdout, SUBMIT_COLUMNS).map((row) =>
+      parseReference(row["JobID"] ?? "")?.jobId
+    ),
+  );
+  const found = fromSubmitLines(answer.stdout, token, 0);
+  return {
+    found,
+    asked: [said(answer, found.length)],
+    conclusive: answer.outcome === "answered" && jobIds.every((jobId) => listed.has(jobId)),
+  };
+}
+
+/** Returns the argv that shows from which host and session the jobs of the queue came. */
+export function queueSearchArgv(): string[] {
+  const format = QUEUE_COLUMNS.map((column) => `${column}:255`).join(",");
+  return ["squeue", "--noheader", "--states=all", `--Format=${format}`];
+}
+
+/**
+ * Returns the jobs in headerless `squeue --Format` output that came from a session of that number:
+ * `492   login1   4700   1795359739`, one job or task a line.
+ */
+export function fromSession(
+  stdout: string,
+  sessionId: number,
+  since: number,
+): { jobId: string; host: string }[] {
+  const found = new Map<string, { jobId: string; host: string }>();
+  for (const line of stdout.split("\n")) {
+    const [id, host, sid, submit, ...others] = line.trim().split(/\s+/);
+    const jobId = /^\d+/.exec(id ?? "")?.[0];
+    if (jobId === undefined || host === undefined || others.length > 0) continue;
+    if (sid !== String(sessionId) || (parseTime(submit) ?? since) < since) continue;
+    found.set(jobId, { jobId, host });
+  }
+  return [...found.values()];
+}
+
+/** Returns the submissions of a table of {@link SUBMIT_COLUMNS} whose SubmitLine has the token. */
+export function fromSubmitLines(stdout: string, token: string, since: number): Submission[] {
+  const found = new Map<string, Submission>();
+  for (const row of parseTable(stdout, SUBMIT_COLUMNS)) {
+    const jobId = parseReference(row["JobID"] ?? "")?.jobId;
+    if (jobId === undefined || !isJobId(jobId) || !row["SubmitLine"]?.includes(token)) continue;
+    if ((parseTime(row["Submit"]) ?? since) < since) continue;
+    const cluster = row["Cluster"] ?? "";
+    found.set(`${jobId};${cluster}`, cluster === "" ? { jobId } : { jobId, cluster });
+  }
+  return [...found.values()];
+}
+
+/** slurmctld names the host by its address: one that it shares with us is `localhost` (22.05). */
+function isSameHost(node: string, host: string): boolean {
+  const shortName = (name: string) => name.split(".", 1)[0]?.toLowerCase();
+  return node === "localhost" || shortName(node) === shortName(host);
+}
+
+function said(answer: Answer, count: number): string {
+  return answer.outcome === "answered"
+    ? `${answer.program} names ${count === 0 ? "no such job" : `${count} such`}`
+    : answer.said;
+}

@@ -1,0 +1,314 @@
+import { formatIndices, hasIndex, type IndexRange, indices, parseArraySpec } from "./array.ts";
+import type { ExitStatus, JobReference } from "./fields.ts";
+import { isLive, isOver, type JobPhase, type JobState, UNKNOWN_STATE } from "./states.ts";
+
+/** The program that a state comes from. */
+export type Source = "sacct" | "squeue" | "scontrol";
+
+/** The state of a job, an array task, several tasks or a component, as one program gave it. */
+export interface StateRow {
+  readonly source: Source;
+  readonly reference: JobReference;
+  /** The id that Slurm has for the record itself. */
+  readonly rawId: string | undefined;
+  readonly state: JobState;
+  readonly exit: ExitStatus | undefined;
+  /** Times in seconds since 1970. */
+  readonly submit: number | undefined;
+  readonly start: number | undefined;
+  readonly end: number | undefined;
+  readonly reason: string | undefined;
+}
+
+/** A job whose state is wanted. */
+export interface JobQuery {
+  readonly jobId: string;
+  readonly cluster?: string;
+  /** When it was submitted, so that rows of an earlier use of the id are told apart. */
+  readonly submittedAt?: Date;
+  /** The array specification at submission (`0-99:2%5`); without it an array is taken as found. */
+  readonly expected?: string;
+}
+
+/** The array tasks (or components) of one state. */
+export interface TaskGroup {
+  readonly state: string;
+  readonly phase: JobPhase;
+  /** Indices in Slurm's notation: `0-4,7`. */
+  readonly indices: string;
+  readonly count: number;
+}
+
+/** What Slurm says about one job, and who said it. */
+export interface JobReport {
+  readonly jobId: string;
+  readonly cluster?: string;
+  readonly phase: JobPhase;
+  /** Slurm's word; of an array the word that all tasks which did not complete share. */
+  readonly state: string;
+  /** Slurm's reason for a live job, or why the state is not known, for people. */
+  readonly reason?: string;
+  readonly source?: Source;
+  /** Times in seconds since 1970; the end of an array only when all of it has ended. */
+  readonly submit?: number;
+  readonly start?: number;
+  readonly end?: number;
+  /** Of a job that is no array; sacct before 25.11 shows `exit 130` as signal-free code 2. */
+  readonly exitCode?: number;
+  readonly signal?: number;
+  /** The tasks of an array by state; those without an answer are `UNKNOWN`. */
+  readonly tasks?: readonly TaskGroup[];
+  /** The components of a heterogeneous job by state. */
+  readonly components?: readonly TaskGroup[];
+}
+
+/** A row may be older than the submission by the difference of two clocks, in seconds. */
+export const CLOCK_SLACK = 300;
+
+/** The states of one job's parts, gathered from several programs. */
+export interface Gathered {
+  readonly query: JobQuery;
+  readonly kind: "job" | "array" | "components";
+  /** By task index or component offset; a plain job has the key -1. */
+  readonly parts: ReadonlyMap<number, StateRow>;
+  /** The indices that must have a state; undefined when that is not known. */
+  readonly expected: readonly IndexRange[] | undefined;
+}
+
+const WHOLE = -1;
+
+/**
+ * Returns the parts of a job with the state that counts for each. Rows come from sacct, squeue and
+ * scontrol in the order in which these were asked: a later live state replaces an earlier one (the
+ * job was requeued), a later terminal state only an earlier one that was not.
+ */
+export function gather(query: JobQuery, rows: readonly StateRow[]): Gathered {
+  const spec = query.expected === undefined ? undefined : parseArraySpec(query.expected);
+  const current = rows.filter((row) => !isEarlierUse(query, row));
+  const own = current.map((row) => asOwn(query, row));
+  const kind = spec !== undefined || own.some(({ reference }) => isTask(reference))
+    ? "array"
+    : own.some(({ reference }) => reference.component !== undefined)
+    ? "components"
+    : "job";
+  const parts = new Map<number, StateRow>();
+  // Newest last; a record of many tasks gives way to the tasks' own records, whatever its place.
+  const singles = own.filter(({ reference }) => reference.tasks === undefined);
+  for (const row of singles) {
+    const key = keyOf(kind, row.reference);
+    if (key === undefined || spec !== undefined && !hasIndex(spec.ranges, key)) continue;
+    place(parts, key, row);
+  }
+  if (kind === "array") {
+    for (const row of own) placeTasks(parts, row, spec?.ranges);
+  }
+  const expected = kind === "array"
+    ? spec?.ranges
+    : kind === "job"
+    ? [{ first: WHOLE, last: WHOLE, step: 1 }]
+    : undefined;
+  return { query, kind, parts, expected };
+}
+
+/** Returns whether a row is of a job that had the same id long before. */
+function isEarlierUse(query: JobQuery, row: StateRow): boolean {
+  if (query.submittedAt === undefined || row.submit === undefined) return false;
+  return row.submit < query.submittedAt.getTime() / 1000 - CLOCK_SLACK;
+}
+
+/** An array task or component that was asked for by its raw id is a job of its own. */
+function asOwn(query: JobQuery, row: StateRow): StateRow {
+  return row.reference.jobId === query.jobId ? row : { ...row, reference: { jobId: query.jobId } };
+}
+
+function isTask(reference: JobReference): boolean {
+  return reference.task !== undefined || reference.tasks !== undefined;
+}
+
+function keyOf(kind: Gathered["kind"], reference: JobReference): number | undefined {
+  if (kind === "array") return reference.task;
+  return kind === "components" ? reference.component : WHOLE;
+}
+
+function place(parts: Map<number, StateRow>, key: number, row: StateRow): void {
+  const before = parts.get(key);
+  if (before === undefined || before.state.phase === "unknown") {
+    parts.set(key, row);
+  } else if (before.source === row.source) {
+    if ((row.submit ?? 0) >= (before.submit ?? 0)) parts.set(key, row);
+  } else if (isLive(row.state.phase)) {
+    parts.set(key, row);
+  } else if (isOver(row.state.phase) && isLive(before.state.phase)) {
+    parts.set(key, row);
+  } else if (before.exit === undefined && row.exit !== undefined && isOver(row.state.phase)) {
+    parts.set(key, row);
+  }
+}
+
+/** Gives the state of a record of many tasks to those that have none of their own. */
+function placeTasks(
+  parts: Map<number, StateRow>,
+  row: StateRow,
+  expected: readonly IndexRange[] | undefined,
+): void {
+  if (row.reference.tasks === undefined) return;
+  const list = row.reference.tasks;
+  // A list that Slurm has cut (`6,8,13...`) stands for all that is left of the array.
+  const listed = list.endsWith("...")
+    ? expected ?? parseArraySpec(list.replace(/[^,]*$/, ""))?.ranges
+    : parseArraySpec(list)?.ranges;
+  for (const index of indices(listed ?? [])) {
+    if (expected !== undefined && !hasIndex(expected, index)) continue;
+    const before = parts.get(index);
+    if (before === undefined || before.reference.tasks !== undefined) place(parts, index, row);
+  }
+}
+
+/** Returns the indices that must have a state and have none. */
+export function missing({ expected, parts }: Gathered): number[] {
+  return expected === undefined ? [] : [...indices(expected)].filter((key) => !parts.has(key));
+}
+
+/**
+ * Returns whether slurmctld has to be asked after sacct: no answer, an answer with gaps or unknown
+ * words, a terminal state after which Slurm may run the job again, or the end of an array whose
+ * indices are not known.
+ */
+export function needsController(gathered: Gathered): boolean {
+  const rows = [...gathered.parts.values()];
+  if (rows.length === 0 || missing(gathered).length > 0) return true;
+  if (rows.some(({ state }) => state.phase === "unknown" || state.mayBeRequeued)) return true;
+  return gathered.expected === undefined && rows.every(({ state }) => isOver(state.phase));
+}
+
+/**
+ * Returns the report on a job. `controllerAsked` says that slurmctld has answered, so that what it
+ * did not name is not live; `said` is what the programs answered, for the reason of an unknown
+ * state.
+ */
+export function report(
+  gathered: Gathered,
+  controllerAsked: boolean,
+  said: readonly string[],
+): JobReport {
+  const { query, kind, parts } = gathered;
+  const rows = [...parts.values()];
+  const gaps = missing(gathered);
+  const doubts = doubtsOf(gathered, gaps, controllerAsked);
+  const phase = combinedPhase(rows, doubts.length > 0);
+  const state = combinedState(rows, phase);
+  const reason = phase === "unknown" ? [...doubts, ...said].join("; ") : liveReason(rows, phase);
+  const groups = kind === "job" ? undefined : groupsOf(parts, gaps);
+  const only = kind === "job" ? rows[0] : undefined;
+  const end = isOver(phase) ? extreme(rows, "end", Math.max) : undefined;
+  const start = extreme(rows, "start", Math.min);
+  const submit = extreme(rows, "submit", Math.min);
+  return {
+    jobId: query.jobId,
+    ...(query.cluster === undefined ? {} : { cluster: query.cluster }),
+    phase,
+    state,
+    ...(reason === undefined || reason === "" ? {} : { reason }),
+    ...(rows[0] === undefined ? {} : { source: rows.at(-1)?.source ?? rows[0].source }),
+    ...(submit === undefined ? {} : { submit }),
+    ...(start === undefined ? {} : { start }),
+    ...(end === undefined ? {} : { end }),
+    ...(only?.exit === undefined || !isOver(phase)
+      ? {}
+      : { exitCode: only.exit.code, signal: only.exit.signal }),
+    ...(groups === undefined ? {} : kind === "array" ? { tasks: groups } : { components: groups }),
+  };
+}
+
+/** Says, for people, why a job that shows no live part cannot be called over. */
+function doubtsOf(gathered: Gathered, gaps: readonly number[], controllerAsked: boolean): string[] {
+  const rows = [...gathered.parts.values()];
+  const doubts: string[] = [];
+  if (rows.length > 0 && gaps.length > 0) {
+    doubts.push(
+      `No state is known of ${gaps.length} array tasks (${shortened(formatIndices(gaps))})`,
+    );
+  } else if (rows.length === 0) {
+    doubts.push("Slurm names no such job");
+  }
+  const words = new Set(
+    rows.filter(({ state }) => state.phase === "unknown").map(({ state }) => state.word),
+  );
+  for (const word of words) {
+    doubts.push(`${JSON.stringify(word)} is not a state this tool can judge`);
+  }
+  if (controllerAsked) return doubts;
+  const requeued = rows.find(({ state }) => state.mayBeRequeued);
+  if (requeued !== undefined) {
+    doubts.push(`After ${requeued.state.word} the job may have been requeued`);
+  }
+  if (gathered.expected === undefined && rows.length > 0) {
+    doubts.push("Which array tasks or components belong to the job is not known");
+  }
+  return doubts;
+}
+
+function shortened(list: string): string {
+  return list.length > 100 ? `${list.slice(0, 100)}…` : list;
+}
+
+function combinedPhase(rows: readonly StateRow[], inDoubt: boolean): JobPhase {
+  const has = (phase: JobPhase) => rows.some(({ state }) => state.phase === phase);
+  if (has("running")) return "running";
+  if (has("pending")) return "pending";
+  if (inDoubt || rows.length === 0 || has("unknown")) return "unknown";
+  return has("failed") ? "failed" : "completed";
+}
+
+function combinedState(rows: readonly StateRow[], phase: JobPhase): string {
+  const words = new Set(
+    rows.filter(({ state }) => state.phase === phase).map(({ state }) => state.word),
+  );
+  const [word, ...others] = words;
+  if (word === undefined) return UNKNOWN_STATE.word;
+  if (others.length === 0) return word;
+  return {
+    pending: "PENDING",
+    running: "RUNNING",
+    completed: "COMPLETED",
+    failed: "FAILED",
+    unknown: "UNKNOWN",
+  }[phase];
+}
+
+function liveReason(rows: readonly StateRow[], phase: JobPhase): string | undefined {
+  if (phase === "completed") return undefined;
+  return rows.find(({ state, reason }) => state.phase === phase && reason !== undefined)?.reason;
+}
+
+function groupsOf(parts: ReadonlyMap<number, StateRow>, gaps: readonly number[]): TaskGroup[] {
+  const byWord = new Map<string, { phase: JobPhase; keys: number[] }>();
+  for (const [key, { state }] of parts) {
+    const group = byWord.get(state.word);
+    if (group === undefined) byWord.set(state.word, { phase: state.phase, keys: [key] });
+    else group.keys.push(key);
+  }
+  if (gaps.length > 0) {
+    const keys = [...(byWord.get(UNKNOWN_STATE.word)?.keys ?? []), ...gaps];
+    byWord.set(UNKNOWN_STATE.word, { phase: "unknown", keys });
+  }
+  return [...byWord].sort(([a], [b]) => a < b ? -1 : 1).map(([state, { phase, keys }]) => ({
+    state,
+    phase,
+    indices: formatIndices(keys),
+    count: keys.length,
+  }));
+}
+
+function extreme(
+  rows: readonly StateRow[],
+  field: "submit" | "start" | "end",
+  choose: (a: number, b: number) => number,
+): number | undefined {
+  let found: number | undefined;
+  for (const row of rows) {
+    const value = row[field];
+    if (value !== undefined) found = found === undefined ? value : choose(found, value);
+  }
+  return found;
+}

@@ -1,0 +1,195 @@
+import {
+  type ExitStatus,
+  type JobReference,
+  parseDuration,
+  parseExit,
+  parseTime,
+} from "./fields.ts";
+
+/** One job record of `scontrol show job`; what scontrol shows as `(null)` or `N/A` is absent. */
+export interface ScontrolJob {
+  /** The record's own id; of an array task the raw id. */
+  readonly jobId: string;
+  /** What the record stands for, in sacct's terms. */
+  readonly reference: JobReference;
+  readonly arrayJobId?: string;
+  /** `3`, or the tasks that are still one record: `0,4,7-9%3`. */
+  readonly arrayTaskId?: string;
+  readonly hetJobId?: string;
+  readonly hetJobOffset?: number;
+  readonly jobName?: string;
+  /** The state's word; absent when hostile text makes the record ambiguous. */
+  readonly state?: string;
+  readonly reason?: string;
+  readonly dependency?: string;
+  readonly requeue?: boolean;
+  readonly restarts?: number;
+  /** Right for every exit code, 128 and above too, where sacct before 25.11 is not. */
+  readonly exit?: ExitStatus;
+  /** Times in seconds since 1970. */
+  readonly submit?: number;
+  readonly start?: number;
+  readonly end?: number;
+  readonly timeLimitSeconds?: number;
+  readonly partition?: string;
+  /** The host and session that sbatch ran in. */
+  readonly allocNode?: string;
+  readonly allocSid?: string;
+  readonly numNodes?: number;
+  readonly numCpus?: number;
+  readonly nodeList?: string;
+  /** The script and its arguments. */
+  readonly command?: string;
+  readonly workDir?: string;
+  readonly stdErr?: string;
+  readonly stdIn?: string;
+  readonly stdOut?: string;
+}
+
+/** Returns the argv that shows one job; scontrol takes no list of ids (22.05). */
+export function describeArgv(jobId: string, cluster?: string): string[] {
+  const clusters = cluster === undefined ? [] : [`--clusters=${cluster}`];
+  return ["scontrol", ...clusters, "show", "job", jobId];
+}
+
+/**
+ * Returns the records of `scontrol show job`, in lines or with `-o`. A record starts with
+ * `JobId=572 HetJobId=572 … JobName=ok.sh`; its state is the word in
+ * `JobState=COMPLETED Reason=None Dependency=(null)`, followed by `Requeue=`. JobName, Comment,
+ * Command and WorkDir come through raw (22.05), so a text that imitates these is told apart by
+ * position, and where that is not possible the field is left out. Two records of one id are both
+ * left out. "Job 516_77 not found" on stdout is no record.
+ */
+export function parseScontrolJobs(stdout: string): ScontrolJob[] {
+  const jobs = stdout.split(/^(?=JobId=\d+ )/m).flatMap((record) => parseRecord(record) ?? []);
+  const seen = new Map<string, number>();
+  for (const { jobId } of jobs) seen.set(jobId, (seen.get(jobId) ?? 0) + 1);
+  return jobs.filter(({ jobId }) => seen.get(jobId) === 1);
+}
+
+function parseRecord(record: string): ScontrolJob | undefined {
+  const head =
+    /^JobId=(\d+) (?:ArrayJobId=(\d+) (?:ArrayTaskId=(\S+) )?)?(?:ArrayTaskThrottle=\d+ )?(?:HetJobId=(\d+) HetJobOffset=(\d+) )?JobName=/
+      .exec(record);
+  const jobId = head?.[1];
+  if (head === null || jobId === undefined) return undefined;
+  const [, , arrayJobId, arrayTaskId, hetJobId, hetJobOffset] = head;
+  const block = stateBlock(record);
+  const separator = separatorOf(record);
+  return withoutUndefined({
+    jobId,
+    reference: reference(jobId, arrayJobId, arrayTaskId, hetJobId, hetJobOffset),
+    arrayJobId,
+    arrayTaskId,
+    hetJobId,
+    hetJobOffset: hetJobOffset === undefined ? undefined : Number(hetJobOffset),
+    jobName: block && jobName(record.slice(head[0].length, block.start), separator),
+    state: block?.state,
+    ...(block === undefined ? {} : machineFields(record.slice(block.start), separator)),
+    ...(block === undefined ? {} : textFields(record.slice(block.start), separator)),
+  }) as unknown as ScontrolJob;
+}
+
+function reference(
+  jobId: string,
+  arrayJobId: string | undefined,
+  arrayTaskId: string | undefined,
+  hetJobId: string | undefined,
+  hetJobOffset: string | undefined,
+): JobReference {
+  if (arrayJobId !== undefined && arrayTaskId !== undefined) {
+    return /^\d+$/.test(arrayTaskId)
+      ? { jobId: arrayJobId, task: Number(arrayTaskId) }
+      : { jobId: arrayJobId, tasks: arrayTaskId };
+  }
+  if (hetJobId !== undefined) return { jobId: hetJobId, component: Number(hetJobOffset) };
+  return { jobId };
+}
+
+/** Finds the line that holds the true state, or undefined when there is none or more than one. */
+function stateBlock(record: string): { state: string; start: number } | undefined {
+  const all = [...record.matchAll(/(?<=\s)JobState=(\w+) Reason=\S* Dependency=\S*(?=\s)/g)];
+  const followed = all.filter((match) =>
+    /^\s+Requeue=\d+ Restarts=/.test(record.slice(match.index + match[0].length))
+  );
+  const [only, ...others] = all.length > 1 ? followed : all;
+  if (only?.[1] === undefined || others.length > 0) return undefined;
+  return { state: only[1], start: only.index };
+}
+
+/** `-o` puts one space where the other form has a new line and three spaces. */
+function separatorOf(record: string): string {
+  if (/\n {3}Priority=/.test(record)) return "\\n {3}";
+  return /^[^\n]* JobState=/.test(record) ? " " : "\\n";
+}
+
+function jobName(text: string, separator: string): string {
+  const parts = text.split(new RegExp(`${separator}UserId=`));
+  const name = parts.length === 1 ? text : parts.slice(0, -1).join(`${separator}UserId=`);
+  return name.replace(/ HetJobIdSet=\S+$/, "").replace(/\n$/, "");
+}
+
+/** Reads what stands between the state and `Command=`, where no user's text occurs. */
+function machineFields(text: string, separator: string): Partial<ScontrolJob> {
+  const end = text.search(new RegExp(`${separator}(?:Command|WorkDir)=`));
+  const words = (end === -1 ? text : text.slice(0, end)).split(/\s+/);
+  const values = new Map<string, string>();
+  for (const word of words) {
+    const at = word.indexOf("=");
+    if (at > 0 && !values.has(word.slice(0, at))) values.set(word.slice(0, at), word.slice(at + 1));
+  }
+  const value = (key: string) => meaningful(values.get(key));
+  const number = (key: string) => {
+    const text = value(key);
+    return text !== undefined && /^\d+/.test(text) ? parseInt(text, 10) : undefined;
+  };
+  const requeue = value("Requeue");
+  const origin = /^(.*):(\d+)$/.exec(value("AllocNode:Sid") ?? "");
+  return {
+    reason: value("Reason"),
+    dependency: value("Dependency"),
+    requeue: requeue === undefined ? undefined : requeue !== "0",
+    restarts: number("Restarts"),
+    exit: parseExit(value("ExitCode")),
+    submit: parseTime(value("SubmitTime")),
+    start: parseTime(value("StartTime")),
+    end: parseTime(value("EndTime")),
+    timeLimitSeconds: parseDuration(value("TimeLimit")),
+    partition: value("Partition"),
+    allocNode: origin?.[1],
+    allocSid: origin?.[2],
+    numNodes: number("NumNodes"),
+    numCpus: number("NumCPUs"),
+    nodeList: value("NodeList"),
+  } as Partial<ScontrolJob>;
+}
+
+/** Reads `Command=`, `WorkDir=` and the log files, each only if it stands there once. */
+function textFields(text: string, separator: string): Partial<ScontrolJob> {
+  const value = (key: string) => {
+    const parts = text.split(new RegExp(`${separator}${key}=`));
+    if (parts.length !== 2) return undefined;
+    return meaningful(parts[1]?.split(new RegExp(`${separator}${NEXT_FIELD}`))[0]?.trimEnd());
+  };
+  return {
+    command: value("Command"),
+    workDir: value("WorkDir"),
+    stdErr: value("StdErr"),
+    stdIn: value("StdIn"),
+    stdOut: value("StdOut"),
+  } as Partial<ScontrolJob>;
+}
+
+/** The fields that follow Command, in 20.11 to 25.11. */
+const NEXT_FIELD =
+  "(?:WorkDir|Comment|AdminComment|SystemComment|Extra|SubmitLine|StdErr|StdIn|StdOut|Power" +
+  "|BurstBuffer\\w*|MailUser|MailType|\\w*Tres\\w*|MemPer\\w+|CpusPer\\w+|Switches|NtasksPerTRES)=" +
+  "|$(?![^])|\\nFILE ";
+
+function meaningful(text: string | undefined): string | undefined {
+  return text === undefined || ["", "(null)", "N/A", "Unknown"].includes(text) ? undefined : text;
+}
+
+function withoutUndefined(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,73 @@
+import { formatIndices, indices, parseArraySpec } from "./array.ts";
+import { ask } from "./ask.ts";
+import { pendingArrayPattern } from "./patterns.ts";
+import { describeArgv, parseScontrolJobs, type ScontrolJob } from "./scontrol.ts";
+
+/** What slurmctld knows of one job, whatever number of records it keeps of it. */
+export interface ShownJob {
+  readonly name: string | undefined;
+  readonly workDir: string | undefined;
+  /** File name patterns, with `%a` for the index of an array task. */
+  readonly stdout: string | undefined;
+  readonly stderr: string | undefined;
+  /** All indices of an array: `0-4,7`; undefined for a job that is none. */
+  readonly array: string | undefined;
+  readonly partition: string | undefined;
+  /** In seconds since 1970. */
+  readonly submitTime: number | undefined;
+}
+
+/** A submission is not held up for longer by a slurmctld that does not answer. */
+const PATIENCE_MS = 10_000;
+
+/** Returns what slurmctld knows of a job; undefined when it has no answer, or none in time. */
+export async function showJob(jobId: string, cluster?: string): Promise<ShownJob | undefined> {
+  const answer = await ask(describeArgv(jobId, cluster), PATIENCE_MS);
+  if (answer.outcome !== "answered") return undefined;
+  return combineRecords(parseScontrolJobs(answer.stdout));
+}
+
+/** Returns one job out of its records: the pending rest of an array and each task that started. */
+export function combineRecords(records: readonly ScontrolJob[]): ShownJob | undefined {
+  // The leader of a heterogeneous job, or the array's rest; else the first task.
+  const main = records.find((record) => record.hetJobOffset === 0) ??
+    records.find((record) => record.reference.tasks !== undefined) ?? records[0];
+  if (main === undefined) return undefined;
+  const tasks = records.flatMap(({ arrayTaskId }) =>
+    arrayTaskId === undefined ? [] : [...indices(parseArraySpec(arrayTaskId)?.ranges ?? [])]
+  );
+  return {
+    name: main.jobName,
+    workDir: main.workDir,
+    stdout: logPattern(records, main, "stdOut"),
+    stderr: logPattern(records, main, "stdErr"),
+    array: tasks.length === 0 ? undefined : formatIndices(tasks),
+    partition: main.partition,
+    submitTime: main.submit,
+  };
+}
+
+/**
+ * Returns the pattern of a log file. slurmctld shows it with the task's index filled in (before
+ * 25.11), so of tasks that have started it is what fits all of them.
+ */
+function logPattern(
+  records: readonly ScontrolJob[],
+  main: ScontrolJob,
+  field: "stdOut" | "stdErr",
+): string | undefined {
+  const path = main[field];
+  if (path === undefined || main.reference.tasks !== undefined) {
+    return path === undefined ? undefined : pendingArrayPattern(path);
+  }
+  const task = main.reference.task;
+  const others = records.filter((record) => record !== main && record.reference.task !== undefined);
+  if (task === undefined || others.every((other) => other[field] === path)) return path;
+  for (let at = path.indexOf(`${task}`); at >= 0; at = path.indexOf(`${task}`, at + 1)) {
+    const [before, after] = [path.slice(0, at), path.slice(at + `${task}`.length)];
+    if (others.every((other) => other[field] === `${before}${other.reference.task}${after}`)) {
+      return `${before}%a${after}`;
+    }
+  }
+  return path;
+}

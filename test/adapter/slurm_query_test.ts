@@ -1,0 +1,224 @@
+import assert from "node:assert/strict";
+import type { JobReport } from "../../lib/slurm/report.ts";
+import { readSample } from "../support/slurm_sample.ts";
+import { asStateTable, FakeSlurm, queueRow, stateRow } from "../support/fake_slurm.ts";
+
+type Reports = Record<string, JobReport>;
+
+const programs = (fake: FakeSlurm) => fake.calls().map(([program]) => program);
+
+Deno.test("one sacct call answers for all jobs, and nobody else is asked", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", { stdout: asStateTable("sacct_states1_22.05.8") });
+  const jobs = ["507", "508", "511", "513", "517"].map((jobId) => ({ jobId }));
+  const answer = await fake.ask<Reports>("query", {
+    jobs: [...jobs, { jobId: "516", expected: "0-5%2" }],
+  });
+  assert.deepEqual(
+    Object.values(answer).map(({ jobId, phase, state }) => `${jobId} ${phase} ${state}`),
+    [
+      "507 failed FAILED",
+      "508 running RUNNING",
+      "511 failed FAILED",
+      "513 running SUSPENDED",
+      "516 failed FAILED",
+      "517 pending PENDING",
+    ],
+  );
+  assert.equal(answer["507"]?.signal, 9);
+  assert.deepEqual(programs(fake), ["sacct"]);
+});
+
+Deno.test("what changes the answers is taken out of the environment", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", { stdout: stateRow("5", "COMPLETED") });
+  await fake.ask("query", { jobs: [{ jobId: "5" }] }, {
+    SACCT_FORMAT: "JobName",
+    SLURM_CLUSTERS: "other",
+    SLURM_TIME_FORMAT: "relative",
+    SLURM_CONF: "/somewhere",
+  });
+  const slurm = fake.environmentOf("sacct").filter((line) => /^S(LURM|ACCT)_/.test(line)).sort();
+  assert.deepEqual(slurm, ["SLURM_BITSTR_LEN=0", "SLURM_CONF=/somewhere", "SLURM_TIME_FORMAT=%s"]);
+});
+
+Deno.test("without any Slurm a job is unknown and each program is named as missing", async () => {
+  await using fake = new FakeSlurm();
+  const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "5" }] });
+  assert.equal(answer["5"]?.phase, "unknown");
+  for (const program of ["sacct", "squeue", "scontrol"]) {
+    assert.match(answer["5"]?.reason ?? "", new RegExp(`Program "${program}" is not on PATH`));
+  }
+});
+
+Deno.test("a program that hangs is given up after the time limit, its children too", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", { shell: "/bin/sleep 60 & wait" });
+  fake.put("squeue", { shell: "exec /bin/sleep 60" });
+  const started = performance.now();
+  const answer = await fake.ask<Reports>("query", {
+    jobs: [{ jobId: "5" }],
+    options: { timeoutMs: 200 },
+  });
+  assert.ok(performance.now() - started < 20_000);
+  assert.equal(answer["5"]?.phase, "unknown");
+  assert.match(answer["5"]?.reason ?? "", /sacct did not answer within 0\.2 s/);
+  assert.match(answer["5"]?.reason ?? "", /squeue did not answer within 0\.2 s/);
+});
+
+Deno.test("an unknown job is told apart from programs that are down", async (test) => {
+  const table: [string, string, string | undefined, RegExp[]][] = [
+    ["accounting disabled", "sacct_noacct_22.05.8", "squeue_unknown1_22.05.8", [
+      /accounting: it is disabled/,
+      /squeue does not know the job/,
+    ]],
+    ["slurmdbd down", "sacct_dbd_down_22.05.8", "squeue_unknown1_22.05.8", [
+      /sacct cannot reach slurmdbd/,
+    ]],
+    ["slurmctld down", "sacct_nosuch", "squeue_ctld_down_22.05.8", [
+      /sacct has no row/,
+      /squeue cannot reach slurmctld/,
+    ]],
+  ];
+  for (const [name, sacct, squeue, expected] of table) {
+    await test.step(name, async () => {
+      await using fake = new FakeSlurm();
+      if (sacct === "sacct_nosuch") fake.put("sacct", { stdout: "" });
+      else fake.replay("sacct", sacct);
+      if (squeue !== undefined) fake.replay("squeue", squeue);
+      fake.replay("scontrol", "scontrol_purged_22.05.8");
+      const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "99999" }] });
+      assert.equal(answer["99999"]?.phase, "unknown");
+      for (const pattern of expected) assert.match(answer["99999"]?.reason ?? "", pattern);
+      // Nobody waits twice for a controller that is down.
+      assert.equal(programs(fake).includes("scontrol"), !squeue?.includes("ctld_down"));
+    });
+  }
+});
+
+Deno.test("a controller that has gone silent is not asked once for every job", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", {});
+  fake.replay("squeue", "squeue_badid");
+  fake.replay("scontrol", "scontrol_ctld_down_22.05.8");
+  const jobs = ["5", "6", "7"].map((jobId) => ({ jobId }));
+  const answer = await fake.ask<Reports>("query", { jobs });
+  assert.deepEqual(programs(fake), ["sacct", "squeue", "scontrol"]);
+  assert.ok(Object.values(answer).every(({ phase }) => phase === "unknown"));
+});
+
+Deno.test("without accounting squeue gives the states and scontrol the exit codes", async () => {
+  await using fake = new FakeSlurm();
+  fake.replay("sacct", "sacct_noacct_22.05.8");
+  fake.put("squeue", {
+    stdout: queueRow("520", "FAILED", "NonZeroExitCode") + queueRow("6_0", "RUNNING") +
+      queueRow("6_1", "COMPLETED"),
+  });
+  fake.put("scontrol", {
+    stdout: readSample("scontrol_sid_22.05.8").stdout
+      .replaceAll("492", "520").replace("PENDING", "FAILED").replace("=0:0", "=130:0"),
+  });
+  const answer = await fake.ask<Reports>("query", {
+    jobs: [{ jobId: "520" }, { jobId: "6", expected: "0-1" }],
+  });
+  assert.equal(answer["520"]?.phase, "failed");
+  assert.equal(answer["520"]?.exitCode, 130);
+  assert.equal(answer["520"]?.source, "scontrol");
+  assert.equal(answer["6"]?.phase, "running");
+  assert.deepEqual(fake.calls().map((call) => `${call[0]} ${call.at(-1)}`), [
+    "sacct --jobs=520,6",
+    "squeue --jobs=520,6",
+    "scontrol 520",
+  ]);
+});
+
+Deno.test("a job that accounting does not have yet is found in the queue", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", { stdout: stateRow("5", "COMPLETED") });
+  fake.put("squeue", { stdout: queueRow("6", "PENDING", "Dependency") });
+  const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "5" }, { jobId: "6" }] });
+  assert.equal(answer["5"]?.source, "sacct");
+  assert.deepEqual([answer["6"]?.phase, answer["6"]?.source, answer["6"]?.reason], [
+    "pending",
+    "squeue",
+    "Dependency",
+  ]);
+  assert.equal(fake.calls().at(-1)?.at(-1), "--jobs=6");
+});
+
+Deno.test("a preempted job that is queued again is live", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", { stdout: stateRow("5", "PREEMPTED") + stateRow("6", "PREEMPTED") });
+  fake.put("squeue", { stdout: queueRow("5", "PENDING", "BeginTime") });
+  const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "5" }, { jobId: "6" }] });
+  assert.equal(answer["5"]?.phase, "pending");
+  assert.deepEqual([answer["6"]?.phase, answer["6"]?.state], ["failed", "PREEMPTED"]);
+});
+
+Deno.test("what is no job id reaches no program and harms no other job", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", { stdout: stateRow("5", "COMPLETED") });
+  const answer = await fake.ask<Reports>("query", {
+    jobs: [{ jobId: "5" }, { jobId: "abc" }, { jobId: "--help" }],
+  });
+  assert.equal(answer["5"]?.phase, "completed");
+  assert.equal(answer["abc"]?.phase, "unknown");
+  assert.match(answer["--help"]?.reason ?? "", /not a job id/);
+  assert.equal(fake.calls()[0]?.at(-1), "--jobs=5");
+});
+
+Deno.test("a row from before the submission is no answer", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", { stdout: stateRow("5", "COMPLETED") });
+  fake.replay("squeue", "squeue_unknown1_22.05.8");
+  fake.replay("scontrol", "scontrol_nosuch_22.05.8");
+  const submittedAt = new Date((1795359739 + 86400) * 1000).toISOString();
+  const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "5", submittedAt }] });
+  assert.equal(answer["5"]?.phase, "unknown");
+  assert.match(answer["5"]?.reason ?? "", /no current row/);
+});
+
+Deno.test("a column that an old sacct refuses is left out", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", {
+    shell: `case "$*" in
+*Reason*) echo 'sacct: error: Invalid field requested: "Reason"' >&2; exit 1 ;;
+*) printf '5\\0375\\037FAILED\\0373:0\\0371795359739\\0371795359740\\0371795359741\\n' ;;
+esac`,
+  });
+  const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "5" }] });
+  assert.deepEqual([answer["5"]?.phase, answer["5"]?.exitCode, answer["5"]?.end], [
+    "failed",
+    3,
+    1795359741,
+  ]);
+});
+
+Deno.test("jobs of another cluster are asked for there, under a key of their own", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", {
+    shell: `case "$*" in
+*--clusters=far*) printf '5\\0375\\037FAILED\\0371:0\\037\\037\\037\\037\\n' ;;
+*) printf '5\\0375\\037COMPLETED\\0370:0\\037\\037\\037\\037\\n' ;;
+esac`,
+  });
+  const answer = await fake.ask<Reports>("query", {
+    jobs: [{ jobId: "5" }, { jobId: "5", cluster: "far" }],
+  });
+  assert.deepEqual([answer["5"]?.phase, answer["5;far"]?.phase], ["completed", "failed"]);
+  assert.equal(fake.calls().length, 2);
+});
+
+Deno.test("twenty thousand jobs and an array as large cost a few calls", async () => {
+  await using fake = new FakeSlurm();
+  const ids = Array.from({ length: 20_000 }, (_, at) => String(1_000_000 + at));
+  fake.put("sacct", {
+    stdout: ids.map((id) => stateRow(id, "COMPLETED")).join("") +
+      ids.map((_, task) => stateRow(`7_${task}`, "COMPLETED")).join(""),
+  });
+  const jobs = [...ids.map((jobId) => ({ jobId })), { jobId: "7", expected: "0-19999%100" }];
+  const answer = await fake.ask<Reports>("query", { jobs });
+  assert.equal(Object.values(answer).filter(({ phase }) => phase === "completed").length, 20_001);
+  assert.equal(answer["7"]?.tasks?.[0]?.indices, "0-19999");
+  assert.deepEqual(programs(fake), ["sacct", "sacct"]);
+});

@@ -1,0 +1,216 @@
+import assert from "node:assert/strict";
+import { accountRows } from "../../lib/slurm/account.ts";
+import { fromSession, fromSubmitLines } from "../../lib/slurm/recover.ts";
+import {
+  gather,
+  type JobQuery,
+  type JobReport,
+  needsController,
+  report,
+  type Source,
+  type StateRow,
+} from "../../lib/slurm/report.ts";
+import { parseReference } from "../../lib/slurm/fields.ts";
+import { classifyState } from "../../lib/slurm/states.ts";
+
+const SUBMIT = 1_795_359_739;
+
+function row(id: string, state: string, source: Source = "sacct", submit = SUBMIT): StateRow {
+  const reference = parseReference(id);
+  assert.ok(reference);
+  return {
+    source,
+    reference,
+    rawId: undefined,
+    state: classifyState(state),
+    exit: source === "squeue" ? undefined : { code: 0, signal: 0 },
+    submit,
+    start: undefined,
+    end: submit + 10,
+    reason: undefined,
+  };
+}
+
+function judge(query: Partial<JobQuery>, rows: StateRow[], asked = false): JobReport {
+  return report(gather({ jobId: "5", ...query }, rows), asked, []);
+}
+
+Deno.test("no row is unknown, whoever was asked", () => {
+  assert.equal(judge({}, [], true).phase, "unknown");
+  assert.equal(judge({ expected: "0-3" }, [], true).phase, "unknown");
+  assert.equal(needsController(gather({ jobId: "5" }, [])), true);
+});
+
+Deno.test("a plain terminal state needs nobody else", () => {
+  assert.equal(needsController(gather({ jobId: "5" }, [row("5", "COMPLETED")])), false);
+  assert.equal(judge({}, [row("5", "COMPLETED")]).phase, "completed");
+  assert.equal(judge({}, [row("5", "TIMEOUT")]).state, "TIMEOUT");
+});
+
+Deno.test("a node failure is final only when the controller does not have the job live", () => {
+  const failed = [row("5", "NODE_FAIL")];
+  assert.equal(needsController(gather({ jobId: "5" }, failed)), true);
+  assert.equal(judge({}, failed).phase, "unknown");
+  assert.match(judge({}, failed).reason ?? "", /NODE_FAIL .*requeued/);
+  assert.equal(judge({}, failed, true).phase, "failed");
+  assert.equal(judge({}, [...failed, row("5", "PENDING", "squeue")], true).phase, "pending");
+});
+
+Deno.test("a word that is not known is unknown and said so", () => {
+  const answer = judge({}, [row("5", "HIBERNATING")], true);
+  assert.equal(answer.phase, "unknown");
+  assert.match(answer.reason ?? "", /"HIBERNATING"/);
+});
+
+Deno.test("an array is over only when every expected index has a terminal row", () => {
+  const most = [0, 1, 2].map((task) => row(`5_${task}`, "COMPLETED"));
+  const open = judge({ expected: "0-3" }, most, true);
+  assert.equal(open.phase, "unknown");
+  assert.deepEqual(open.tasks?.map(({ state, indices }) => `${state} ${indices}`), [
+    "COMPLETED 0-2",
+    "UNKNOWN 3",
+  ]);
+  assert.match(open.reason ?? "", /1 array tasks \(3\)/);
+  assert.equal(judge({ expected: "0-3" }, [...most, row("5_3", "COMPLETED")]).phase, "completed");
+  const failed = judge({ expected: "0-3%1" }, [...most, row("5_3", "OUT_OF_MEMORY")]);
+  assert.equal(`${failed.phase} ${failed.state}`, "failed OUT_OF_MEMORY");
+  assert.equal(judge({ expected: "0-3" }, [...most, row("5_3", "RUNNING")]).phase, "running");
+  assert.equal(judge({ expected: "0-3" }, [...most, row("5_[3]", "PENDING")]).phase, "pending");
+});
+
+Deno.test("a row of another kind is no answer on an array", () => {
+  assert.equal(judge({ expected: "0-1" }, [row("5", "COMPLETED")], true).phase, "unknown");
+  assert.equal(judge({ expected: "0" }, [row("5_7", "COMPLETED")], true).phase, "unknown");
+});
+
+Deno.test("an array of unknown size is over only when the controller was asked", () => {
+  const rows = [row("5_0", "COMPLETED"), row("5_1", "COMPLETED")];
+  assert.equal(judge({}, rows).phase, "unknown");
+  assert.equal(judge({}, rows, true).phase, "completed");
+});
+
+Deno.test("a task's own row counts before that of the tasks not yet started", () => {
+  for (const order of [1, -1]) {
+    const rows = [row("5_[0-2]", "CANCELLED"), row("5_0", "COMPLETED")];
+    const answer = judge({ expected: "0-2" }, order === 1 ? rows : rows.toReversed());
+    assert.deepEqual(answer.tasks?.map(({ state, indices }) => `${state} ${indices}`), [
+      "CANCELLED 1-2",
+      "COMPLETED 0",
+    ]);
+  }
+});
+
+Deno.test("the tasks of a list that Slurm has cut are all that is left", () => {
+  const rows = [row("5_0", "COMPLETED"), row("5_[1,3,1...]", "CANCELLED")];
+  assert.equal(judge({ expected: "0-99" }, rows).tasks?.[0]?.indices, "1-99");
+});
+
+Deno.test("a row from long before the submission is an earlier use of the id", () => {
+  const submittedAt = new Date((SUBMIT + 3600) * 1000);
+  assert.equal(judge({ submittedAt }, [row("5", "COMPLETED")], true).phase, "unknown");
+  const clock = new Date((SUBMIT + 60) * 1000);
+  assert.equal(judge({ submittedAt: clock }, [row("5", "COMPLETED")]).phase, "completed");
+});
+
+Deno.test("of several rows of one job the one submitted last counts", () => {
+  const rows = [row("5", "COMPLETED", "sacct", SUBMIT + 9), row("5", "REQUEUED", "sacct", SUBMIT)];
+  assert.equal(judge({}, rows).phase, "completed");
+});
+
+Deno.test("the controller ends what accounting still calls running", () => {
+  const rows = [row("5", "RUNNING"), row("5", "FAILED", "squeue")];
+  assert.equal(judge({}, rows, true).phase, "failed");
+});
+
+Deno.test("twenty thousand tasks are judged and written as ranges", () => {
+  const rows = Array.from(
+    { length: 20_000 },
+    (_, task) => row(`5_${task}`, task === 77 ? "FAILED" : "COMPLETED"),
+  );
+  assert.deepEqual(judge({ expected: "0-19999" }, rows).tasks, [
+    { state: "COMPLETED", phase: "completed", indices: "0-76,78-19999", count: 19_999 },
+    { state: "FAILED", phase: "failed", indices: "77", count: 1 },
+  ]);
+});
+
+Deno.test("accounting adds up what steps used and names units", () => {
+  const rows = [
+    {
+      JobID: "5",
+      JobIDRaw: "5",
+      State: "CANCELLED by 1000",
+      ExitCode: "0:15",
+      Submit: "1795359739",
+      Start: "Unknown",
+      ElapsedRaw: "61",
+      TimelimitRaw: "2",
+      AllocCPUS: "4",
+      ReqMem: "2Gc",
+      MaxRSS: "",
+      TotalCPU: "01:00.500",
+      NNodes: "1",
+      NodeList: "n1",
+      Priority: "100",
+    },
+    { JobID: "5.batch", JobIDRaw: "5.batch", State: "CANCELLED", MaxRSS: "2M" },
+    { JobID: "5.0", JobIDRaw: "5.0", State: "CANCELLED", MaxRSS: "812K" },
+    { JobID: "6", JobIDRaw: "6", State: "COMPLETED" },
+  ];
+  assert.deepEqual(accountRows(rows, new Set(["5"])).get("5"), {
+    job_id: "5",
+    priority: 100,
+    state: "CANCELLED",
+    exit_code: 0,
+    signal: 15,
+    submit: "2026-11-22T15:02:19Z",
+    elapsed_seconds: 61,
+    time_limit_seconds: 120,
+    cpu_seconds: 60.5,
+    max_rss_bytes: 2 * 1024 ** 2,
+    allocated_cpus: 4,
+    requested_memory_bytes: 8 * 1024 ** 3,
+    nodes: 1,
+    node_list: "n1",
+  });
+  const later = new Map([["5", SUBMIT + 1000]]);
+  assert.equal(accountRows(rows, new Set(["5"]), later).get("5"), undefined);
+});
+
+Deno.test("an array of very many tasks lists only those that did not complete", () => {
+  const rows = Array.from({ length: 2000 }, (_, task) => ({
+    JobID: `5_${task}`,
+    JobIDRaw: String(100 + task),
+    State: task === 9 ? "FAILED" : "COMPLETED",
+    ExitCode: task === 9 ? "3:0" : "0:0",
+    ElapsedRaw: "2",
+  }));
+  const account = accountRows(rows, new Set(["5"])).get("5");
+  assert.equal(account?.elapsed_seconds, 4000);
+  assert.deepEqual(account?.task_states, { COMPLETED: "0-8,10-1999", FAILED: "9" });
+  assert.deepEqual(account?.tasks, ["9 109 FAILED 3:0 2 - - -"]);
+});
+
+Deno.test("jobs of the queue are found by session and time only", () => {
+  const queue = [
+    `7   login1   4700   ${SUBMIT}`,
+    `8   login1   4701   ${SUBMIT}`,
+    `9_3   login2   4700   ${SUBMIT}`,
+    `9_4   login2   4700   ${SUBMIT}`,
+    `6   login1   4700   ${SUBMIT - 5000}`,
+    "4700",
+    "",
+  ].join("\n");
+  assert.deepEqual(fromSession(queue, 4700, SUBMIT - 10), [
+    { jobId: "7", host: "login1" },
+    { jobId: "9", host: "login2" },
+  ]);
+});
+
+Deno.test("jobs in accounting are found by the token in a submit line of several lines", () => {
+  const line = (id: string, submit: string) =>
+    `${id}\x1ftest\x1f${SUBMIT}\x1f${submit}\x1f${id.replace(/\D.*/, "")}\n`;
+  const stdout = line("7_0", "tok=1/sbatch --wrap a\nb|c") + line("7_1", "tok=1/sbatch --wrap x") +
+    line("8", "tok=12/sbatch") + line("9", "sbatch");
+  assert.deepEqual(fromSubmitLines(stdout, "tok=1/", 0), [{ jobId: "7", cluster: "test" }]);
+  assert.deepEqual(fromSubmitLines(stdout, "tok=1/", SUBMIT + 1), []);
+});

@@ -1,0 +1,19 @@
+// Runs one function of the Slurm adapter in a process of its own, so that a test can give it an
+// environment: `slurm_driver.ts FUNCTION FILE`, arguments in the file and result on stdout as JSON.
+import { accountJobs } from "../../lib/slurm/accounting.ts";
+import { queryJobs } from "../../lib/slurm/query.ts";
+import { findSubmission } from "../../lib/slurm/recover.ts";
+import type { JobQuery } from "../../lib/slurm/report.ts";
+
+const [name, file] = Deno.args;
+const { jobs, trace, options } = JSON.parse(Deno.readTextFileSync(file ?? ""));
+const dated = (jobs ?? []).map((job: Omit<JobQuery, "submittedAt"> & { submittedAt?: string }) => ({
+  ...job,
+  ...(job.submittedAt === undefined ? {} : { submittedAt: new Date(job.submittedAt) }),
+}));
+const result = name === "query"
+  ? Object.fromEntries(await queryJobs(dated, options))
+  : name === "account"
+  ? Object.fromEntries(await accountJobs(dated, options))
+  : await findSubmission({ ...trace, since: new Date(trace.since) }, options);
+console.log(JSON.stringify(result));
