@@ -1,0 +1,75 @@
+import type { ArgumentSpec, OptionSpec, ParsedArguments } from "./arguments.ts";
+import { ToolError } from "../errors.ts";
+import type { LockPatience } from "../commands/locked.ts";
+import { describeHolder } from "../store/lock.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** One command of the command line: how it is called, what it is for, and how it runs. */
+export interface Command extends ArgumentSpec {
+  readonly name: string;
+  /** Further names; they are the same command. */
+  readonly aliases: readonly string[];
+  /** What it does, in one line without a period. */
+  readonly summary: string;
+  /** The operands, as shown behind the options. */
+  readonly usage: string;
+  /** Paragraphs for `--help`. */
+  readonly description: readonly string[];
+  /** Command lines and what they do. */
+  readonly examples: readonly (readonly [string, string])[];
+  /** Runs the command and returns the exit code. */
+  run(words: ParsedArguments, terminal: Terminal): Promise<number>;
+}
+
+export const DATASET: OptionSpec = {
+  name: "dataset",
+  short: "d",
+  value: "DATASET",
+  help: "The dataset, or a directory in it; the one of the current directory when absent",
+};
+
+export const MESSAGE: OptionSpec = {
+  name: "message",
+  short: "m",
+  value: "TEXT",
+  help: "A paragraph for the commit message",
+};
+
+export const SINCE: OptionSpec = {
+  name: "since",
+  value: "COMMIT",
+  help: "All jobs that were submitted after this commit",
+};
+
+export const JSON_OUTPUT: OptionSpec = {
+  name: "json",
+  help: "Print one JSON object a line, for programs",
+};
+
+export const LOCK_TIMEOUT: OptionSpec = {
+  name: "lock-timeout",
+  value: "SECONDS",
+  help: "How long to wait for the repository lock; for ever when absent",
+};
+
+/** Returns how a command waits for the repository lock, and says for whom it waits. */
+export function patienceOf(
+  command: string,
+  words: ParsedArguments,
+  terminal: Terminal,
+): LockPatience {
+  const given = words.last(LOCK_TIMEOUT.name);
+  const seconds = given === undefined ? undefined : Number(given);
+  if (seconds !== undefined && !(seconds >= 0 && seconds <= 1e6)) {
+    throw new ToolError("usage", `--lock-timeout takes seconds, not ${JSON.stringify(given)}`);
+  }
+  return {
+    command: `datalad-slurm ${command}`,
+    timeoutMs: seconds === undefined ? undefined : seconds * 1000,
+    onWait: (holder, place, waitedMs) =>
+      terminal.say(
+        `Waiting for the repository lock, ${Math.round(waitedMs / 1000)} s so far, ` +
+          `number ${place} in the queue; it is held by ${describeHolder(holder)}`,
+      ),
+  };
+}

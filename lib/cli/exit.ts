@@ -1,0 +1,44 @@
+import { type ErrorKind, ToolError } from "../errors.ts";
+import { harmless } from "../record/show.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The exit codes of all commands. */
+export const EXIT = {
+  done: 0,
+  /** Refused, or a job failed. */
+  refused: 1,
+  usage: 2,
+  /** An external program failed. */
+  external: 3,
+  /** The repository lock could not be had in time. */
+  locked: 4,
+  /** Nothing is wrong, but jobs are still pending or running. */
+  pending: 8,
+  interrupted: 130,
+  bug: 255,
+} as const;
+
+const BY_KIND: Readonly<Record<ErrorKind, number>> = {
+  refused: EXIT.refused,
+  usage: EXIT.usage,
+  external: EXIT.external,
+  locked: EXIT.locked,
+  interrupted: EXIT.interrupted,
+};
+
+/** Shows an error to the reader and returns the exit code that stands for it. */
+export function reportError(terminal: Terminal, error: unknown): number {
+  if (!(error instanceof ToolError)) {
+    terminal.say("Error: This is a bug of datalad-slurm; nothing that Slurm accepted is lost");
+    terminal.say(error instanceof Error ? error.stack ?? error.message : String(error));
+    terminal.say("Hint: Run `datalad-slurm status`, which goes on from where this command stopped");
+    return EXIT.bug;
+  }
+  terminal.say(`Error: ${harmless(error.message)}`);
+  for (const line of error.details?.split("\n") ?? []) terminal.say(`  ${harmless(line)}`);
+  if (error.cause instanceof Error && !(error.cause instanceof ToolError)) {
+    terminal.say(`Caused by: ${harmless(error.cause.message)}`);
+  }
+  if (error.hint !== undefined) terminal.say(`Hint: ${harmless(error.hint)}`);
+  return BY_KIND[error.kind];
+}

@@ -1,0 +1,191 @@
+import { finish, type FinishedJob, type FinishOptions } from "../commands/finish.ts";
+import type { FinishNotes } from "../commands/commit_results.ts";
+import { ToolError } from "../errors.ts";
+import { harmless } from "../record/show.ts";
+import { stateLabel } from "../slurm/states.ts";
+import type { ParsedArguments } from "./arguments.ts";
+import {
+  type Command,
+  DATASET,
+  JSON_OUTPUT,
+  LOCK_TIMEOUT,
+  MESSAGE,
+  patienceOf,
+  SINCE,
+} from "./command.ts";
+import { EXIT } from "./exit.ts";
+import { showStatus } from "./status.ts";
+import type { Terminal } from "./terminal.ts";
+
+export const finishCommand: Command = {
+  name: "finish",
+  aliases: ["slurm-finish"],
+  summary: "Commit the results of jobs that are over",
+  usage: "[COMMIT|JOBID …]",
+  description: [
+    "Asks Slurm about the named jobs, or about all open jobs, and makes one commit for each that " +
+    "is complete: its declared outputs, its log files, and what Slurm knew of it " +
+    "(slurm-job-ID.env.json). An array is complete when all its tasks are.",
+    "Jobs that are pending or running are left open; so are failed ones, until " +
+    "--close-failed-jobs or --commit-failed-jobs says what to do about them. Nothing else in the " +
+    "dataset is touched: what you have staged stays staged.",
+  ],
+  examples: [
+    ["datalad-slurm finish", "finish whatever is complete"],
+    ["datalad-slurm finish 9163380", "finish one job"],
+    ["datalad-slurm finish --commit-failed-jobs", "commit what failed jobs left as well"],
+  ],
+  operands: "any",
+  options: [
+    DATASET,
+    SINCE,
+    MESSAGE,
+    {
+      name: "close-failed-jobs",
+      help: "Record failed jobs as closed, without their outputs",
+    },
+    { name: "commit-failed-jobs", help: "Commit failed jobs with the outputs they left" },
+    {
+      name: "other-clones",
+      help: "Also finish jobs that were submitted from another clone, with the files found here",
+    },
+    { name: "list-open-jobs", help: "List the open jobs and finish nothing, as `status` does" },
+    LOCK_TIMEOUT,
+    JSON_OUTPUT,
+  ],
+  async run(words, terminal) {
+    if (words.has("list-open-jobs")) return await showStatus("finish", words, terminal);
+    const options = finishOptions(words);
+    const result = await finish(options, patienceOf("finish", words, terminal));
+    for (const reason of result.unreadable) terminal.say(`Warning: ${harmless(reason)}`);
+    for (const job of result.jobs) {
+      if (words.has("json")) terminal.result(JSON.stringify(asJson(job)));
+      else showJob(terminal, job);
+    }
+    for (const { target, reason } of result.notOpen) {
+      terminal.say(`Error: ${harmless(reason)}`);
+      if (words.has("json")) {
+        terminal.result(
+          JSON.stringify({ action: "finish", status: "impossible", target, message: reason }),
+        );
+      }
+    }
+    if (result.jobs.length === 0 && result.notOpen.length === 0) terminal.say("No open jobs");
+    return finishExitCode(result.jobs, result.notOpen.length > 0);
+  },
+};
+
+/** Returns what the words of a command line ask of `finish`. */
+export function finishOptions(words: ParsedArguments): FinishOptions {
+  if (words.has("close-failed-jobs") && words.has("commit-failed-jobs")) {
+    throw new ToolError("usage", "--close-failed-jobs and --commit-failed-jobs exclude each other");
+  }
+  return {
+    dataset: words.last("dataset"),
+    targets: words.operands,
+    since: words.last("since"),
+    message: words.last("message"),
+    failedJobs: words.has("close-failed-jobs")
+      ? "close"
+      : words.has("commit-failed-jobs")
+      ? "commit"
+      : "leave",
+    otherClones: words.has("other-clones"),
+  };
+}
+
+/** Returns the exit code that stands for what became of the jobs. */
+export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolean): number {
+  const has = (...outcomes: FinishedJob["outcome"][]) =>
+    jobs.some(({ outcome }) => outcomes.includes(outcome));
+  if (someNotOpen || has("failed", "unknown")) return EXIT.refused;
+  return has("live") ? EXIT.pending : EXIT.done;
+}
+
+function showJob(terminal: Terminal, { job, report, outcome, commit, notes }: FinishedJob): void {
+  const name = `Job ${job.jobId}`;
+  const state = stateLabel(report?.state ?? "UNKNOWN");
+  switch (outcome) {
+    case "finished":
+    case "closed":
+      terminal.result(
+        `${name}: ${state}, ${outcome === "closed" ? "closed without outputs" : "committed"} as ${
+          commit?.slice(0, 10)
+        }`,
+      );
+      break;
+    case "live":
+      terminal.result(
+        `${name}: ${state}${
+          report?.reason === undefined ? "" : ` (${harmless(report.reason)})`
+        }, ` +
+          "left open",
+      );
+      break;
+    case "failed":
+      terminal.result(`${name}: ${state}${exitOf(report)}, left open`);
+      terminal.say(
+        `Hint: --commit-failed-jobs commits what job ${job.jobId} left, ` +
+          "--close-failed-jobs records it without outputs",
+      );
+      break;
+    case "unknown":
+      terminal.result(`${name}: Unknown, left open`);
+      terminal.say(`  ${harmless(report?.reason ?? "Slurm gave no answer")}`);
+      break;
+    case "elsewhere":
+      terminal.result(`${name}: submitted from another clone, left open`);
+      terminal.say("Hint: Finish it there, where its files are, or use --other-clones");
+      break;
+    case "settled":
+      terminal.result(`${name}: finished by another process meanwhile`);
+  }
+  if (notes !== undefined) showNotes(terminal, notes);
+}
+
+function showNotes(terminal: Terminal, notes: FinishNotes): void {
+  const list = (what: string, paths: readonly string[]) => {
+    for (const path of paths.slice(0, MOST_NOTES)) {
+      terminal.say(`  Warning: ${what} ${harmless(JSON.stringify(path))}`);
+    }
+    if (paths.length > MOST_NOTES) {
+      terminal.say(`  Warning: ${what} … and ${paths.length - MOST_NOTES} more`);
+    }
+  };
+  list("not there:", notes.missing);
+  list("ignored by git and not committed:", notes.ignored);
+  list("deleted by the job:", notes.deleted);
+  for (const { path, reason } of notes.impossible.slice(0, MOST_NOTES)) {
+    terminal.say(
+      `  Warning: not committed: ${harmless(JSON.stringify(path))}: ${harmless(reason)}`,
+    );
+  }
+}
+
+const MOST_NOTES = 10;
+
+function exitOf(report: FinishedJob["report"]): string {
+  if (report?.signal !== undefined && report.signal !== 0) return ` (signal ${report.signal})`;
+  if (report?.exitCode === undefined || report.exitCode === 0) return "";
+  return ` (exit code ${report.exitCode})`;
+}
+
+function asJson({ job, report, outcome, commit, notes }: FinishedJob): Record<string, unknown> {
+  return {
+    action: "finish",
+    status: outcome === "finished" || outcome === "closed"
+      ? "ok"
+      : outcome === "live" || outcome === "settled"
+      ? "notneeded"
+      : outcome === "elsewhere"
+      ? "impossible"
+      : "error",
+    outcome,
+    slurm_job_id: job.jobId,
+    schedule_commit: job.commit,
+    state: report?.state ?? "UNKNOWN",
+    ...(report?.reason === undefined ? {} : { message: report.reason }),
+    ...(commit === undefined ? {} : { commit }),
+    ...(notes === undefined ? {} : { notes }),
+  };
+}

@@ -1,0 +1,32 @@
+import { recover } from "../commands/recover.ts";
+import { type Command, DATASET, JSON_OUTPUT, LOCK_TIMEOUT, patienceOf } from "./command.ts";
+import { EXIT } from "./exit.ts";
+import { showTakenUp } from "./status.ts";
+
+export const recoverCommand: Command = {
+  name: "recover",
+  aliases: [],
+  summary: "Go on with what commands that were cut short have left",
+  usage: "",
+  description: [
+    "Every command does this at its start; `recover` does only this and tells what it found: " +
+    "jobs that Slurm accepted are recorded, reservations that nobody needs are released. A " +
+    "submission of which nobody can say whether Slurm accepted it stays listed as in doubt. " +
+    "Nothing is ever submitted again.",
+  ],
+  examples: [["datalad-slurm recover", "see what is in doubt"]],
+  operands: "none",
+  options: [DATASET, LOCK_TIMEOUT, JSON_OUTPUT],
+  async run(words, terminal) {
+    const taken = await recover(words.last("dataset"), patienceOf("recover", words, terminal));
+    for (const entry of taken) {
+      if (words.has("json")) {
+        terminal.result(JSON.stringify({ action: "recover", status: "ok", ...entry }));
+      } else {
+        showTakenUp(terminal, entry);
+      }
+    }
+    if (taken.length === 0 && !words.has("json")) terminal.result("Nothing was left unfinished");
+    return taken.some(({ outcome }) => outcome === "in doubt") ? EXIT.refused : EXIT.done;
+  },
+};

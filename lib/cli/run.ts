@@ -1,0 +1,112 @@
+import { ToolError } from "../errors.ts";
+import { buildInfo } from "../executable/build_info.ts";
+import type { Invocation } from "../executable/environment.ts";
+import { distance, parseArguments } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { EXIT, reportError } from "./exit.ts";
+import { finishCommand } from "./finish.ts";
+import { commandHelp, generalHelp } from "./help.ts";
+import { handOverToDatalad } from "./hand_over.ts";
+import { recoverCommand } from "./recover.ts";
+import { rescheduleCommand } from "./reschedule.ts";
+import { scheduleCommand } from "./schedule.ts";
+import { statusCommand } from "./status.ts";
+import { processTerminal, type Terminal } from "./terminal.ts";
+import { unlockCommand } from "./unlock.ts";
+
+/** All commands, in the order of the help. */
+export const COMMANDS: readonly Command[] = [
+  scheduleCommand,
+  statusCommand,
+  finishCommand,
+  rescheduleCommand,
+  recoverCommand,
+  unlockCommand,
+];
+
+/** Called through a link of this name, the executable stands in front of DataLad's. */
+const DATALAD = "datalad";
+
+/**
+ * Runs the command line and returns the exit code. The name that the executable was called by
+ * counts: `datalad`, or a command's.
+ */
+export async function runCommandLine(
+  words: readonly string[],
+  invocation: Invocation,
+  terminal: Terminal = processTerminal(),
+): Promise<number> {
+  try {
+    const own = findCommand(invocation.name);
+    if (own !== undefined) return await runCommand(own, words, terminal);
+    const [name, ...rest] = words;
+    const command = name === undefined ? undefined : findCommand(name);
+    if (invocation.name === DATALAD && (command === undefined || !isShared(command))) {
+      return await handOverToDatalad(words, invocation.executable);
+    }
+    if (command !== undefined) return await runCommand(command, rest, terminal);
+    return runWithoutCommand(name, rest, terminal);
+  } catch (error) {
+    return reportError(terminal, error);
+  }
+}
+
+/** The commands that `datalad` has with the extension of the same name. */
+function isShared(command: Command): boolean {
+  return command.aliases.length > 0;
+}
+
+function findCommand(name: string): Command | undefined {
+  return COMMANDS.find((command) => command.name === name || command.aliases.includes(name));
+}
+
+async function runCommand(
+  command: Command,
+  words: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
+  const options = [...command.options, { name: "help", short: "h", help: "" }];
+  const parsed = parseArguments({ ...command, options }, words);
+  if (parsed.has("help")) {
+    for (const line of commandHelp(command)) terminal.result(line);
+    return EXIT.done;
+  }
+  return await command.run(parsed, terminal);
+}
+
+function runWithoutCommand(
+  name: string | undefined,
+  rest: readonly string[],
+  terminal: Terminal,
+): number {
+  switch (name) {
+    case "--version":
+      terminal.result(versionLine());
+      return EXIT.done;
+    case "help":
+    case "--help":
+    case "-h": {
+      const about = rest[0] === undefined ? undefined : findCommand(rest[0]);
+      const help = about === undefined ? generalHelp(COMMANDS) : commandHelp(about);
+      for (const line of help) terminal.result(line);
+      return EXIT.done;
+    }
+    case undefined:
+      for (const line of generalHelp(COMMANDS)) terminal.say(line);
+      return EXIT.usage;
+    default: {
+      const near = COMMANDS.find((command) => distance(command.name, name) <= 2);
+      throw new ToolError("usage", `There is no command ${JSON.stringify(name)}`, {
+        hint: near === undefined
+          ? "See the commands with: datalad-slurm --help"
+          : `Perhaps ${near.name} is meant; see the commands with: datalad-slurm --help`,
+      });
+    }
+  }
+}
+
+function versionLine(): string {
+  const { version, commit, kind } = buildInfo;
+  const from = commit === "" ? "" : `commit ${commit}, `;
+  return `datalad-slurm ${version} (${from}Deno ${Deno.version.deno}, ${kind})`;
+}

@@ -1,0 +1,106 @@
+import { planSchedule, schedule, type ScheduleOptions } from "../commands/schedule.ts";
+import type { SubmittedJob } from "../commands/submission.ts";
+import { harmless } from "../record/show.ts";
+import type { ParsedArguments } from "./arguments.ts";
+import {
+  type Command,
+  DATASET,
+  JSON_OUTPUT,
+  LOCK_TIMEOUT,
+  MESSAGE,
+  patienceOf,
+} from "./command.ts";
+import { EXIT } from "./exit.ts";
+import type { Terminal } from "./terminal.ts";
+
+export const scheduleCommand: Command = {
+  name: "schedule",
+  aliases: ["slurm-schedule"],
+  summary: "Submit a Slurm job and record it in the dataset",
+  usage: "-o PATH [-o PATH …] [--] COMMAND …",
+  description: [
+    "Runs COMMAND, which submits a job (as `sbatch job.sh` does), and records it in a commit " +
+    "that changes no file. Once the job is over, `finish` commits its results.",
+    "Everything from the first word of COMMAND on belongs to it. A single quoted word is a " +
+    "command line for the shell. Placeholders are those of `datalad run`: {inputs}, {outputs}, " +
+    "{pwd}, {dspath}, {tmpdir}, {inputs[0]}, and {{ and }} for braces.",
+    "No two open jobs may declare the same output, nor one inside the other.",
+  ],
+  examples: [
+    ["datalad-slurm schedule -o results sbatch job.sh", "submit job.sh, which writes results/"],
+    ["datalad-slurm schedule -i data.csv -o out sbatch --array=1-9 job.sh", "an array of tasks"],
+  ],
+  operands: "command",
+  options: [
+    DATASET,
+    {
+      name: "input",
+      short: "i",
+      value: "PATH",
+      repeatable: true,
+      help: "A file or directory that the job reads",
+    },
+    {
+      name: "output",
+      short: "o",
+      value: "PATH",
+      repeatable: true,
+      help: "A file or directory that the job writes; at least one is needed",
+    },
+    MESSAGE,
+    { name: "dry-run", help: "Check everything, show what would be submitted, and submit nothing" },
+    LOCK_TIMEOUT,
+    JSON_OUTPUT,
+  ],
+  async run(words, terminal) {
+    const options = scheduleOptions(words);
+    const patience = patienceOf("schedule", words, terminal);
+    if (words.has("dry-run")) {
+      const { request } = await planSchedule(options, patience);
+      terminal.result(`Would run in ${harmless(JSON.stringify(request.record.pwd))}:`);
+      terminal.result(`  ${harmless(request.command)}`);
+      terminal.result(`Outputs: ${request.record.outputs.map(harmless).join(", ")}`);
+      if (request.record.inputs.length > 0) {
+        terminal.result(`Inputs: ${request.record.inputs.map(harmless).join(", ")}`);
+      }
+      return EXIT.done;
+    }
+    showSubmitted(terminal, "schedule", await schedule(options, patience), words.has("json"));
+    return EXIT.done;
+  },
+};
+
+/** Returns what the words of a command line ask of `schedule`. */
+export function scheduleOptions(words: ParsedArguments): ScheduleOptions {
+  return {
+    dataset: words.last("dataset"),
+    inputs: words.all("input"),
+    outputs: words.all("output"),
+    message: words.last("message"),
+    command: words.operands,
+  };
+}
+
+/** Shows a job that was submitted; the first line is sbatch's own. */
+export function showSubmitted(
+  terminal: Terminal,
+  action: "schedule" | "reschedule",
+  job: SubmittedJob,
+  asJson: boolean,
+): void {
+  for (const line of job.stderr.trimEnd().split("\n")) if (line !== "") terminal.say(line);
+  for (const warning of job.warnings) terminal.say(`Warning: ${harmless(warning)}`);
+  if (asJson) {
+    terminal.result(JSON.stringify({
+      action,
+      status: "ok",
+      slurm_job_id: job.jobId,
+      ...(job.cluster === undefined ? {} : { cluster: job.cluster }),
+      commit: job.commit,
+    }));
+    return;
+  }
+  const cluster = job.cluster === undefined ? "" : ` on cluster ${job.cluster}`;
+  terminal.result(`Submitted batch job ${job.jobId}${cluster}`);
+  terminal.result(`Recorded in commit ${job.commit}`);
+}

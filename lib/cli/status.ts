@@ -1,0 +1,123 @@
+import { type OpenJobStatus, status, type StatusResult } from "../commands/status.ts";
+import type { TakenUp } from "../commands/recover.ts";
+import { harmless } from "../record/show.ts";
+import { stateLabel } from "../slurm/states.ts";
+import type { ParsedArguments } from "./arguments.ts";
+import { type Command, DATASET, JSON_OUTPUT, LOCK_TIMEOUT, patienceOf, SINCE } from "./command.ts";
+import { EXIT } from "./exit.ts";
+import { table } from "./table.ts";
+import type { Terminal } from "./terminal.ts";
+
+export const statusCommand: Command = {
+  name: "status",
+  aliases: [],
+  summary: "List the open jobs and their states",
+  usage: "[COMMIT|JOBID …]",
+  description: [
+    "Lists the jobs that were scheduled in the history of HEAD and are not finished, with what " +
+    "Slurm says of them. Slurm is asked once, however many jobs there are.",
+  ],
+  examples: [
+    ["datalad-slurm status", "list all open jobs"],
+    ["datalad-slurm status --json", "the same for programs, one JSON object a line"],
+  ],
+  operands: "any",
+  options: [DATASET, SINCE, LOCK_TIMEOUT, JSON_OUTPUT],
+  run: (words, terminal) => showStatus("status", words, terminal),
+};
+
+/** Shows the open jobs and returns the exit code; also for `finish --list-open-jobs`. */
+export async function showStatus(
+  command: string,
+  words: ParsedArguments,
+  terminal: Terminal,
+): Promise<number> {
+  const result = await status({
+    dataset: words.last("dataset"),
+    targets: words.operands,
+    since: words.last("since"),
+  }, patienceOf(command, words, terminal));
+  for (const reason of result.unreadable) terminal.say(`Warning: ${harmless(reason)}`);
+  for (const taken of result.journal) showTakenUp(terminal, taken);
+  for (const { reason } of result.notOpen) terminal.say(`Error: ${harmless(reason)}`);
+  if (words.has("json")) {
+    for (const job of result.jobs) terminal.result(JSON.stringify(asJson(job)));
+  } else {
+    for (const line of statusTable(result)) terminal.result(line);
+  }
+  return result.notOpen.length > 0 ? EXIT.refused : EXIT.done;
+}
+
+/** Tells what became of an operation that another command left unfinished. */
+export function showTakenUp(terminal: Terminal, taken: TakenUp): void {
+  const what = {
+    "recorded": `Recorded job ${taken.jobId}, whose submission was cut short`,
+    "dropped": "Cleared away what a command that was cut short has left",
+    "in doubt": "It is in doubt whether this command submitted a job",
+    "at work": "Another command is at work",
+  }[taken.outcome];
+  terminal.say(`Note: ${what}`);
+  for (const detail of taken.details) {
+    for (const line of detail.split("\n")) terminal.say(`  ${harmless(line)}`);
+  }
+}
+
+function statusTable({ jobs, notOpen }: StatusResult): string[] {
+  if (jobs.length === 0) return notOpen.length > 0 ? [] : ["No open jobs"];
+  return table(
+    ["COMMIT", "JOB", "STATE", "SINCE", "OUTPUTS"],
+    jobs.map((status) => [
+      status.job.commit.slice(0, 10),
+      status.job.jobId,
+      stateOf(status),
+      sinceOf(status),
+      status.job.record.outputs.map(harmless).join(" "),
+    ]),
+  );
+}
+
+function stateOf({ report }: OpenJobStatus): string {
+  if (report === undefined) return "in another clone";
+  const label = stateLabel(report.state);
+  if (report.tasks === undefined) {
+    return report.reason === undefined || report.phase !== "pending"
+      ? label
+      : `${label} (${harmless(report.reason)})`;
+  }
+  const all = report.tasks.reduce((sum, { count }) => sum + count, 0);
+  return `${label} (${
+    report.tasks.map(({ state, count }) => `${count} of ${all} ${stateLabel(state)}`).join(", ")
+  })`;
+}
+
+function sinceOf({ report }: OpenJobStatus): string {
+  const seconds = report?.end ?? (report?.phase === "pending" ? report.submit : report?.start);
+  return seconds === undefined ? "" : localTime(new Date(seconds * 1000));
+}
+
+function localTime(time: Date): string {
+  const two = (number: number) => String(number).padStart(2, "0");
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ` +
+    `${two(time.getHours())}:${two(time.getMinutes())}`;
+}
+
+function asJson({ job, report }: OpenJobStatus): Record<string, unknown> {
+  const time = (seconds: number | undefined) =>
+    seconds === undefined ? undefined : new Date(seconds * 1000).toISOString();
+  return {
+    action: "status",
+    status: "ok",
+    slurm_job_id: job.jobId,
+    commit: job.commit,
+    state: report?.state ?? "UNKNOWN",
+    phase: report?.phase ?? "elsewhere",
+    message: report?.reason,
+    submit: time(report?.submit),
+    start: time(report?.start),
+    end: time(report?.end),
+    tasks: report?.tasks,
+    cmd: job.record.cmd,
+    pwd: job.record.pwd,
+    outputs: job.record.outputs,
+  };
+}

@@ -1,0 +1,89 @@
+import type { Dataset } from "../dataset/dataset.ts";
+import { ToolError } from "../errors.ts";
+import { moveEpoch, publish, readTip, type RefTransaction, type Tip } from "../git/refs.ts";
+import { isOver } from "../slurm/states.ts";
+import { queryJobs } from "../slurm/query.ts";
+import { acquireLock, type Holder, type Lock, LOCK_TOKEN_VARIABLE } from "../store/lock.ts";
+
+/** How a command waits for the repository lock. */
+export interface LockPatience {
+  /** What those who wait are shown, such as `datalad-slurm finish`. */
+  readonly command: string;
+  /** Milliseconds; for ever when absent. */
+  readonly timeoutMs?: number | undefined;
+  /** Told who holds the lock, after two seconds and then every ten. */
+  readonly onWait?: ((holder: Holder, place: number, waitedMs: number) => void) | undefined;
+}
+
+/** What may be done while the lock is held. */
+export interface Locked {
+  readonly lock: Lock;
+  /** Returns where the branch stands now. */
+  readTip(): Promise<Tip>;
+  /**
+   * Moves a ref, with the lock's fence around it. Returns false when the ref has moved meanwhile,
+   * by somebody who does not use the lock; the caller looks again.
+   */
+  publish(change: Omit<RefTransaction, "epoch">): Promise<boolean>;
+}
+
+/** Says that the lock was broken while it was held: all begins anew, with the lock. */
+class Fenced extends Error {}
+
+const ATTEMPTS = 5;
+
+/**
+ * Does work under the repository lock and returns what it returns. Where the lock was lost to
+ * somebody who broke it, git rejects the publication and the work is done again from the start.
+ */
+export async function locked<T>(
+  dataset: Dataset,
+  patience: LockPatience,
+  work: (held: Locked) => Promise<T>,
+): Promise<T> {
+  const { repository, store } = dataset;
+  let { epoch } = repository;
+  for (let attempt = 1;; attempt++) {
+    const lock = await acquireLock({
+      directory: store.lock,
+      command: patience.command,
+      timeoutMs: patience.timeoutMs,
+      onWait: patience.onWait,
+      fence: (_token, epochText) => moveEpoch(repository, epochText),
+      isJobOver,
+    });
+    // Whoever doubts that we live finds our git processes by it.
+    Deno.env.set(LOCK_TOKEN_VARIABLE, lock.token);
+    const seen = epoch;
+    try {
+      return await work({
+        lock,
+        readTip: () => readTip(repository),
+        async publish(change) {
+          lock.assertHeld();
+          if (await publish(repository, { ...change, epoch: seen })) return true;
+          if ((await readTip(repository)).epoch !== seen) throw new Fenced();
+          return false;
+        },
+      });
+    } catch (error) {
+      if (!(error instanceof Fenced)) throw error;
+      if (attempt === ATTEMPTS) {
+        throw new ToolError("locked", "The repository lock was broken again and again", {
+          hint: "See who does it with: datalad-slurm unlock",
+        });
+      }
+    } finally {
+      Deno.env.delete(LOCK_TOKEN_VARIABLE);
+      lock.release();
+    }
+    // Read before the lock is acquired again, never while it is held (see lib/store/lock.ts).
+    epoch = (await readTip(repository)).epoch;
+  }
+}
+
+/** Asks Slurm whether a holder's job is over; undefined when there is no answer. */
+async function isJobOver(jobId: string): Promise<boolean | undefined> {
+  const report = (await queryJobs([{ jobId }], { timeoutMs: 10_000 })).get(jobId);
+  return report === undefined || report.phase === "unknown" ? undefined : isOver(report.phase);
+}

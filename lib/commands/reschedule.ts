@@ -1,0 +1,166 @@
+import { type Dataset, openDataset } from "../dataset/dataset.ts";
+import { readHistory, type RecordedJob } from "../dataset/history.ts";
+import { datasetPath } from "../dataset/paths.ts";
+import { ToolError } from "../errors.ts";
+import { requireIdentity } from "../git/identity.ts";
+import { recordedCommits } from "../git/log.ts";
+import { joinCommand } from "../record/command.ts";
+import { findHolder } from "../store/reservations.ts";
+import type { LockPatience } from "./locked.ts";
+import { takeUpJournal } from "./recover.ts";
+import { expandCommand } from "./schedule.ts";
+import { finishOf, requireCommit } from "./select_jobs.ts";
+import { refuseSubdatasets } from "./subdatasets.ts";
+import {
+  conflictError,
+  type RecordTemplate,
+  type SubmissionRequest,
+  submit,
+  type SubmittedJob,
+} from "./submission.ts";
+
+/** What `reschedule` is asked to do. */
+export interface RescheduleOptions {
+  readonly dataset?: string | undefined;
+  /** A schedule, reschedule or finish commit; with `since` none is needed. */
+  readonly commit?: string | undefined;
+  /** All finished jobs that were submitted after this commit, oldest first. */
+  readonly since?: string | undefined;
+  readonly message?: string | undefined;
+}
+
+/** A recorded job that is to be submitted once more. */
+export interface PlannedReschedule {
+  readonly job: RecordedJob;
+  readonly request: SubmissionRequest;
+}
+
+/** A job that was submitted once more. */
+export interface RescheduledJob extends PlannedReschedule {
+  readonly submitted: SubmittedJob;
+}
+
+/**
+ * Submits recorded jobs once more, one after the other. `announce` is told of each beforehand: a
+ * record is data from somebody else, so the command is shown before it runs.
+ */
+export async function reschedule(
+  options: RescheduleOptions,
+  patience: LockPatience,
+  announce: (planned: PlannedReschedule) => void,
+): Promise<RescheduledJob[]> {
+  const { dataset, planned } = await planReschedule(options, patience);
+  const submitted: RescheduledJob[] = [];
+  for (const plan of planned) {
+    announce(plan);
+    submitted.push({ ...plan, submitted: await submit(dataset, plan.request, patience) });
+  }
+  return submitted;
+}
+
+/** Returns what would be submitted, and changes nothing. Throws a {@link ToolError} if nothing may. */
+export async function planReschedule(
+  options: RescheduleOptions,
+  patience: LockPatience,
+): Promise<{ dataset: Dataset; planned: PlannedReschedule[] }> {
+  const dataset = await openDataset(options.dataset);
+  await requireIdentity(dataset.root, dataset.configuration);
+  await takeUpJournal(dataset, patience);
+  const jobs = await findJobs(dataset, options);
+  const planned: PlannedReschedule[] = [];
+  for (const job of jobs) {
+    planned.push({ job, request: await planJob(dataset, job, options.message) });
+  }
+  return { dataset, planned };
+}
+
+async function findJobs(
+  dataset: Dataset,
+  { commit, since }: RescheduleOptions,
+): Promise<RecordedJob[]> {
+  const history = await readHistory(dataset);
+  if (commit !== undefined) {
+    const id = await requireCommit(dataset, commit);
+    const damaged = history.unreadable.find((record) => record.commit === id);
+    if (damaged !== undefined) throw new ToolError("refused", damaged.reason);
+    return [submissionOf(history.jobs, id)];
+  }
+  if (since === undefined) {
+    throw new ToolError("usage", "No commit is named", {
+      hint: "Such as: reschedule HEAD; see the commits with: git log --oneline",
+    });
+  }
+  const base = await requireCommit(dataset, since);
+  const { commits } = await recordedCommits(dataset.root, dataset.head, base);
+  const later = new Set(commits.map((logged) => logged.commit));
+  const jobs = history.jobs.filter((job) => job.kind !== "finish" && later.has(job.commit));
+  for (const job of jobs) requireFinished(history.jobs, job);
+  return jobs;
+}
+
+/** Returns the submission that a commit is, or that it is the finish of. */
+function submissionOf(history: readonly RecordedJob[], commit: string): RecordedJob {
+  const named = history.find((job) => job.commit === commit);
+  if (named === undefined) {
+    throw new ToolError("refused", `Commit ${commit.slice(0, 10)} records no job of this history`, {
+      hint: "Name a [DATALAD SCHEDULE], [DATALAD RESCHEDULE] or [DATALAD FINISH] commit",
+    });
+  }
+  if (named.kind !== "finish") {
+    requireFinished(history, named);
+    return named;
+  }
+  const submission = history.find((job) =>
+    job.kind !== "finish" && finishOf(history, job)?.commit === commit
+  );
+  return submission ?? named;
+}
+
+function requireFinished(history: readonly RecordedJob[], job: RecordedJob): void {
+  if (finishOf(history, job) !== undefined) return;
+  throw new ToolError("refused", `Job ${job.jobId} (${job.commit.slice(0, 10)}) is not finished`, {
+    hint: `Finish it first: datalad-slurm finish ${job.jobId}`,
+  });
+}
+
+async function planJob(
+  dataset: Dataset,
+  job: RecordedJob,
+  message: string | undefined,
+): Promise<SubmissionRequest> {
+  const { record } = job;
+  const toPaths = (paths: readonly string[], role: string) =>
+    paths.map((path) => datasetPath(dataset.root, ".", path, role));
+  const logs = new Set(record.slurm_run_outputs);
+  const pwd = datasetPath(dataset.root, ".", record.pwd, "The recorded directory");
+  const template: RecordTemplate = {
+    chain: [...record.chain, job.commit],
+    cmd: record.cmd,
+    ...(record.dsid === undefined ? {} : { dsid: record.dsid }),
+    extra_inputs: toPaths(record.extra_inputs, "The recorded input"),
+    inputs: toPaths(record.inputs, "The recorded input"),
+    // The extension counts a job's own logs among its outputs.
+    outputs: toPaths(
+      record.outputs.filter((path) => !logs.has(path)),
+      "The recorded output",
+    ),
+    pwd,
+  };
+  await refuseSubdatasets(dataset, template.outputs);
+  for (const output of template.outputs) {
+    const conflict = findHolder(dataset.store.reservations, output);
+    if (conflict !== undefined) throw await conflictError(dataset, conflict);
+  }
+  Deno.mkdirSync(`${dataset.root}/${pwd}`, { recursive: true });
+  return {
+    kind: "reschedule",
+    record: template,
+    command: expandCommand(dataset, template),
+    message: message ?? job.message,
+  };
+}
+
+/** Returns a recorded command as one line. */
+export function commandOf({ cmd }: { readonly cmd: string | readonly string[] }): string {
+  return typeof cmd === "string" ? cmd : joinCommand(cmd);
+}

@@ -1,0 +1,104 @@
+import { type Dataset, openDataset } from "../dataset/dataset.ts";
+import { datasetPath, outermostPaths, relativePath } from "../dataset/paths.ts";
+import { ToolError } from "../errors.ts";
+import { requireIdentity } from "../git/identity.ts";
+import { fillPlaceholders, joinCommand, quoteWord } from "../record/command.ts";
+import { findHolder } from "../store/reservations.ts";
+import type { LockPatience } from "./locked.ts";
+import { takeUpJournal } from "./recover.ts";
+import { refuseSubdatasets } from "./subdatasets.ts";
+import {
+  conflictError,
+  type RecordTemplate,
+  type SubmissionRequest,
+  submit,
+  type SubmittedJob,
+} from "./submission.ts";
+
+/** What `schedule` is asked to do. */
+export interface ScheduleOptions {
+  readonly dataset?: string | undefined;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly message?: string | undefined;
+  /** The command's words; one word is a command line for the shell. */
+  readonly command: readonly string[];
+}
+
+/** What `schedule` would submit. */
+export interface SchedulePlan {
+  readonly dataset: Dataset;
+  readonly request: SubmissionRequest;
+}
+
+/** Submits a job and records it. Throws a {@link ToolError} when it must not be submitted. */
+export async function schedule(
+  options: ScheduleOptions,
+  patience: LockPatience,
+): Promise<SubmittedJob> {
+  const { dataset, request } = await planSchedule(options, patience);
+  return await submit(dataset, request, patience);
+}
+
+/** Checks all that can be refused before anything is submitted, and changes nothing. */
+export async function planSchedule(
+  options: ScheduleOptions,
+  patience: LockPatience,
+): Promise<SchedulePlan> {
+  const dataset = await openDataset(options.dataset);
+  await requireIdentity(dataset.root, dataset.configuration);
+  await takeUpJournal(dataset, patience);
+  const toPaths = (paths: readonly string[], role: string) =>
+    paths.map((path) => datasetPath(dataset.root, dataset.pwd, path, role));
+  if (options.outputs.length === 0) {
+    throw new ToolError("usage", "No output is declared", {
+      hint: "Name what the job will write: schedule -o PATH … COMMAND",
+    });
+  }
+  const outputs = outermostPaths(toPaths(options.outputs, "The output"));
+  const inputs = toPaths(options.inputs, "The input");
+  const cmd = joinCommand(options.command);
+  if (cmd.trim() === "") {
+    throw new ToolError("usage", "The command is empty", { hint: "Such as: sbatch job.sh" });
+  }
+  await refuseSubdatasets(dataset, outputs);
+  const record: RecordTemplate = {
+    chain: [],
+    cmd,
+    ...(dataset.id === undefined ? {} : { dsid: dataset.id }),
+    extra_inputs: [],
+    inputs,
+    outputs,
+    pwd: dataset.pwd,
+  };
+  const command = expandCommand(dataset, record);
+  for (const output of outputs) {
+    const conflict = findHolder(dataset.store.reservations, output);
+    if (conflict !== undefined) throw await conflictError(dataset, conflict);
+  }
+  return { dataset, request: { kind: "schedule", record, command, message: options.message } };
+}
+
+/** Returns a record's command line with its placeholders filled in for this dataset. */
+export function expandCommand(dataset: Dataset, record: RecordTemplate): string {
+  const fromPwd = (paths: readonly string[]) =>
+    paths.filter((path) => path !== ".").map((path) => quoteWord(relativePath(record.pwd, path)));
+  const prefix = "datalad.run.substitutions.";
+  const command = typeof record.cmd === "string" ? record.cmd : joinCommand(record.cmd);
+  return fillPlaceholders(
+    command,
+    new Map<string, string | readonly string[]>([
+      ...dataset.configuration.entries(prefix).map(([key, value]) =>
+        [key.slice(prefix.length), value] as const
+      ),
+      ["pwd", record.pwd === "." ? dataset.root : `${dataset.root}/${record.pwd}`],
+      ["dspath", dataset.root],
+      [
+        "tmpdir",
+        command.includes("{tmpdir}") ? Deno.makeTempDirSync({ prefix: "datalad-run-" }) : "",
+      ],
+      ["inputs", fromPwd(record.inputs)],
+      ["outputs", fromPwd(record.outputs)],
+    ]),
+  );
+}

@@ -1,0 +1,53 @@
+import { openDataset } from "../dataset/dataset.ts";
+import type { RecordedJob } from "../dataset/history.ts";
+import { jobKey, queryJobs } from "../slurm/query.ts";
+import type { JobReport } from "../slurm/report.ts";
+import { jobsOfThisClone, queryOf } from "./finish.ts";
+import type { LockPatience } from "./locked.ts";
+import { type TakenUp, takeUpJournal } from "./recover.ts";
+import { type Selection, selectOpenJobs } from "./select_jobs.ts";
+
+/** What `status` is asked to show. */
+export interface StatusOptions extends Selection {
+  readonly dataset?: string | undefined;
+}
+
+/** One open job and what Slurm says of it. */
+export interface OpenJobStatus {
+  readonly job: RecordedJob;
+  /** Undefined for a job of another clone, which may be another cluster's. */
+  readonly report: JobReport | undefined;
+}
+
+/** What `status` shows. */
+export interface StatusResult {
+  readonly jobs: readonly OpenJobStatus[];
+  readonly notOpen: readonly { readonly target: string; readonly reason: string }[];
+  readonly unreadable: readonly string[];
+  /** Operations that another command has left unfinished, and what became of them. */
+  readonly journal: readonly TakenUp[];
+}
+
+/** Returns the open jobs with their states; Slurm is asked once for all of them. */
+export async function status(
+  options: StatusOptions,
+  patience: LockPatience,
+): Promise<StatusResult> {
+  const dataset = await openDataset(options.dataset);
+  const journal = await takeUpJournal(dataset, patience);
+  const current = journal.some(({ outcome }) => outcome === "recorded")
+    ? await openDataset(options.dataset)
+    : dataset;
+  const { jobs, notOpen, unreadable } = await selectOpenJobs(current, options);
+  const here = new Set(await jobsOfThisClone(current, jobs));
+  const reports = await queryJobs([...here].map(queryOf));
+  return {
+    jobs: jobs.map((job) => ({
+      job,
+      report: here.has(job) ? reports.get(jobKey(queryOf(job))) : undefined,
+    })),
+    notOpen,
+    unreadable,
+    journal,
+  };
+}

@@ -1,0 +1,152 @@
+import { ToolError } from "../errors.ts";
+import { type LoggedCommit, recordedCommits } from "../git/log.ts";
+import { decodeMessage } from "../record/message.ts";
+import { recordPaths } from "../record/paths.ts";
+import type { JobRecord } from "../record/schema.ts";
+import { readOpenJobsCache, writeOpenJobsCache } from "../store/open_jobs.ts";
+import type { Dataset } from "./dataset.ts";
+import { readSidecar } from "./sidecar.ts";
+
+/** One commit of a job in history. */
+export interface RecordedJob {
+  readonly commit: string;
+  /** A `run` is both submission and result: the form of version 0.2.5 of the DataLad extension. */
+  readonly kind: "schedule" | "reschedule" | "finish" | "run";
+  readonly jobId: string;
+  /** The user's own words. */
+  readonly message: string | undefined;
+  /** The state in the subject: `Pending`, `Complete`, `Failed`. */
+  readonly state: string;
+  readonly record: JobRecord;
+}
+
+/** A commit that claims to be ours and cannot be understood. */
+export interface UnreadableRecord {
+  readonly commit: string;
+  readonly reason: string;
+}
+
+/** The jobs that are open at a commit: submitted, and answered by no finish commit. */
+export interface OpenJobs {
+  readonly jobs: readonly RecordedJob[];
+  readonly unreadable: readonly UnreadableRecord[];
+}
+
+/** All that history says of jobs, oldest first. */
+export interface History {
+  readonly jobs: readonly RecordedJob[];
+  readonly unreadable: readonly UnreadableRecord[];
+}
+
+/**
+ * Returns the jobs that are open at a commit. Only the history since the last call is read, unless
+ * the cache is missing or was taken at a commit that is no ancestor.
+ */
+export async function readOpenJobs(dataset: Dataset, tip = dataset.head): Promise<OpenJobs> {
+  const cached = readOpenJobsCache(dataset.store.openJobs);
+  if (cached?.head === tip) {
+    return { jobs: cached.jobs as RecordedJob[], unreadable: cached.unreadable };
+  }
+  const news = cached === undefined
+    ? undefined
+    : await recordedCommits(dataset.root, tip, cached.head);
+  const known = news?.linear === true ? cached : undefined;
+  const commits = known === undefined || news === undefined
+    ? (await recordedCommits(dataset.root, tip)).commits
+    : news.commits;
+  const found = await decodeCommits(dataset, commits);
+  const jobs = openAfter([...(known?.jobs as RecordedJob[] | undefined ?? []), ...found.jobs]);
+  const unreadable = [...(known?.unreadable ?? []), ...found.unreadable];
+  writeOpenJobsCache(dataset.store.openJobs, { version: 1, head: tip, jobs, unreadable });
+  return { jobs, unreadable };
+}
+
+/** Returns everything recorded in the history of a commit; `since` leaves out what it reaches. */
+export async function readHistory(
+  dataset: Dataset,
+  tip = dataset.head,
+  since?: string,
+): Promise<History> {
+  const { commits } = await recordedCommits(dataset.root, tip, since);
+  return await decodeCommits(dataset, commits);
+}
+
+/** Returns the submissions that no later finish answers; the jobs are given oldest first. */
+export function openAfter(jobs: readonly RecordedJob[]): RecordedJob[] {
+  const open = new Map<string, RecordedJob>();
+  const byId = new Map<string, string[]>();
+  for (const job of jobs) {
+    if (job.kind === "schedule" || job.kind === "reschedule") {
+      const key = jobKeyOf(job);
+      open.set(key, job);
+      byId.set(job.jobId, [...(byId.get(job.jobId) ?? []), key]);
+    } else if (job.kind === "finish") {
+      const key = answeredKey(job, open, byId);
+      if (key !== undefined) open.delete(key);
+    }
+  }
+  return [...open.values()];
+}
+
+/**
+ * Returns what stands for one submission, also after a rebase has given its commit another id: the
+ * token, or the commit for records that have none.
+ */
+export function jobKeyOf(job: RecordedJob): string {
+  return job.record.datalad_slurm?.token ?? `commit:${job.commit}`;
+}
+
+function answeredKey(
+  finish: RecordedJob,
+  open: ReadonlyMap<string, RecordedJob>,
+  byId: ReadonlyMap<string, readonly string[]>,
+): string | undefined {
+  const token = finish.record.datalad_slurm?.token;
+  if (token !== undefined && open.has(token)) return token;
+  const scheduled = finish.record.datalad_slurm?.schedule_commit;
+  if (scheduled !== undefined && open.has(`commit:${scheduled}`)) return `commit:${scheduled}`;
+  // Records of the extension name the job only. Ids are used again after years: the oldest first.
+  return byId.get(finish.jobId)?.find((key) =>
+    open.has(key) && (token === undefined || key.startsWith("commit:"))
+  );
+}
+
+async function decodeCommits(
+  dataset: Dataset,
+  commits: readonly LoggedCommit[],
+): Promise<History> {
+  const jobs: RecordedJob[] = [];
+  const unreadable: UnreadableRecord[] = [];
+  for (const { commit, message } of commits) {
+    try {
+      const job = await decodeCommit(dataset, commit, message);
+      if (job !== undefined) jobs.push(job);
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      unreadable.push({ commit, reason: error.message });
+    }
+  }
+  return { jobs, unreadable };
+}
+
+/** Returns the job that a commit records, or undefined; throws a {@link ToolError} if malformed. */
+export async function decodeCommit(
+  dataset: Dataset,
+  commit: string,
+  message: string,
+): Promise<RecordedJob | undefined> {
+  const decoded = decodeMessage(commit, message);
+  if (decoded === undefined) return undefined;
+  const record = "record" in decoded
+    ? decoded.record
+    : await readSidecar(dataset.root, commit, decoded.sidecar, decoded.jobId);
+  return {
+    commit,
+    kind: decoded.kind,
+    jobId: decoded.jobId,
+    message: decoded.userMessage,
+    state: decoded.stateWord,
+    // Older forms count paths from elsewhere than the root.
+    record: { ...record, ...recordPaths(record, dataset.root) },
+  };
+}

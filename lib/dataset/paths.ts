@@ -1,0 +1,83 @@
+import { ToolError } from "../errors.ts";
+import { absolutePath, isWithin, joinPath, pathBelow } from "../paths.ts";
+
+/**
+ * Returns a path as records hold it: relative to the dataset's root and normalised. `path` is
+ * relative to `pwd`, itself relative to the root, or absolute. Throws a {@link ToolError} when the
+ * path is empty, leaves the dataset, crosses a symbolic link that does, or lies inside `.git`.
+ */
+export function datasetPath(root: string, pwd: string, path: string, role: string): string {
+  const shown = `${role} ${JSON.stringify(path)}`;
+  if (path === "") throw new ToolError("refused", `${role} is empty`, { hint: "Name a path" });
+  if (/[\0\uFFFD]/.test(path)) {
+    throw new ToolError("refused", `${shown} is not valid UTF-8`, {
+      hint: "Rename the file: records are UTF-8 text",
+    });
+  }
+  const absolute = absolutePath(path, absolutePath(pwd, root));
+  const relative = locate(root, absolute);
+  if (relative === undefined) {
+    throw new ToolError("refused", `${shown} is outside the dataset ${JSON.stringify(root)}`, {
+      hint: "Name a path inside the dataset",
+    });
+  }
+  if (relative.split("/").includes(".git")) {
+    throw new ToolError("refused", `${shown} is inside .git`, {
+      hint: "Name a path in the work tree",
+    });
+  }
+  return relative;
+}
+
+/** Finds a path below the root with the symbolic links of its parents followed. */
+function locate(root: string, absolute: string): string | undefined {
+  const direct = pathBelow(root, absolute);
+  if (direct === ".") return ".";
+  const name = absolute.slice(absolute.lastIndexOf("/") + 1);
+  const parent = pathBelow(root, realDirectory(absolute.slice(0, -name.length - 1) || "/"));
+  if (parent !== undefined) return joinPath(parent, name);
+  // The path itself may be a link to the root, such as a home directory's short cut.
+  return direct === undefined ? pathBelow(root, realDirectory(absolute)) : undefined;
+}
+
+/** Resolves the part of a path that exists; the rest is appended as it stands. */
+function realDirectory(path: string): string {
+  for (let existing = path, rest = "";;) {
+    try {
+      return joinAbsolute(Deno.realPathSync(existing), rest);
+    } catch (error) {
+      if (existing === "/" || !isAbsence(error)) throw error;
+    }
+    const slash = existing.lastIndexOf("/");
+    rest = joinPath(existing.slice(slash + 1), rest);
+    existing = existing.slice(0, slash) || "/";
+  }
+}
+
+function joinAbsolute(directory: string, rest: string): string {
+  if (rest === "") return directory;
+  return directory === "/" ? `/${rest}` : `${directory}/${rest}`;
+}
+
+function isAbsence(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+}
+
+/** Returns the paths without those that lie below another one of them, sorted. */
+export function outermostPaths(paths: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (const path of [...new Set(paths)].sort((a, b) => a.length - b.length)) {
+    if (!kept.some((outer) => isWithin(path, outer))) kept.push(path);
+  }
+  return kept.sort();
+}
+
+/** Returns a path of the dataset as seen from `pwd`, both relative to the root. */
+export function relativePath(pwd: string, path: string): string {
+  const from = pwd === "." ? [] : pwd.split("/");
+  const to = path === "." ? [] : path.split("/");
+  let common = 0;
+  while (common < from.length && common < to.length && from[common] === to[common]) common++;
+  const parts = [...from.slice(common).map(() => ".."), ...to.slice(common)];
+  return parts.length === 0 ? "." : parts.join("/");
+}

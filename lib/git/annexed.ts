@@ -1,0 +1,55 @@
+import { externalError, run } from "../process/run.ts";
+import { annexEnvironment } from "./git.ts";
+import { argumentChunks } from "./staged.ts";
+
+/** Whether the text of a symbolic link points into an annex: `../.git/annex/objects/…`. */
+export function isAnnexLink(target: string): boolean {
+  return /(^|\/)\.git\/annex\/objects\//.test(target) ||
+    // In a subdataset or linked work tree: `../.git/modules/sub/annex/objects/…`.
+    /(^|\/)\.git\/(modules|worktrees)\/.*\/annex\/objects\//.test(target);
+}
+
+/** Locked annexed files among some paths of the work tree. */
+export interface LockedFiles {
+  /** Files whose content is here. */
+  readonly present: string[];
+  /** Files whose content is not here: dangling links. */
+  readonly absent: string[];
+}
+
+/** Returns those of the files that are links into the annex; paths are relative to the root. */
+export function findLocked(root: string, files: readonly string[]): LockedFiles {
+  const locked: LockedFiles = { present: [], absent: [] };
+  for (const file of files) {
+    let target: string;
+    try {
+      target = Deno.readLinkSync(`${root}/${file}`);
+    } catch {
+      continue;
+    }
+    if (isAnnexLink(target)) {
+      (exists(`${root}/${file}`) ? locked.present : locked.absent).push(file);
+    }
+  }
+  return locked;
+}
+
+/** Makes locked annexed files writable. Throws a {@link ToolError} when git-annex fails. */
+export async function unlock(root: string, files: readonly string[]): Promise<void> {
+  for (const chunk of argumentChunks(files)) {
+    const result = await run(["git", "annex", "unlock", "--quiet", "--", ...chunk], {
+      cwd: root,
+      env: annexEnvironment(),
+    });
+    if (result.code !== 0) throw externalError(result, "git-annex could not unlock the outputs");
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

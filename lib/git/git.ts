@@ -1,0 +1,100 @@
+import { externalError, run, type RunOptions, type RunResult } from "../process/run.ts";
+import type { ToolError } from "../errors.ts";
+
+/** What every git and git-annex process of this tool is started with. */
+export interface GitOptions extends Pick<RunOptions, "stdin" | "stderr" | "env"> {
+  /** Exit codes besides 0 that the caller understands; any other code throws. */
+  readonly tolerate?: readonly number[];
+}
+
+/**
+ * The environment of git's children. Variables that point git at another repository or index than
+ * the one named are removed (they are set inside hooks and aliases); pathspecs are literal, because
+ * file names may hold `*` or start with `:`; messages are English and nothing prompts.
+ */
+export function gitEnvironment(): Record<string, string | undefined> {
+  return {
+    GIT_DIR: undefined,
+    GIT_WORK_TREE: undefined,
+    GIT_INDEX_FILE: undefined,
+    GIT_COMMON_DIR: undefined,
+    GIT_OBJECT_DIRECTORY: undefined,
+    GIT_ALTERNATE_OBJECT_DIRECTORIES: undefined,
+    GIT_NAMESPACE: undefined,
+    GIT_PREFIX: undefined,
+    GIT_LITERAL_PATHSPECS: "1",
+    GIT_OPTIONAL_LOCKS: "0",
+    GIT_TERMINAL_PROMPT: "0",
+    GIT_PAGER: "cat",
+    LC_ALL: "C.UTF-8",
+  };
+}
+
+/** The environment of git-annex, which sets up the pathspecs of its own git processes. */
+export function annexEnvironment(): Record<string, string | undefined> {
+  return { ...gitEnvironment(), GIT_LITERAL_PATHSPECS: undefined };
+}
+
+/**
+ * Settings laid over the user's: locks of refs that other git commands hold for a moment are waited
+ * for (milliseconds), and no automatic housekeeping starts below a job.
+ */
+const SETTINGS = [
+  "core.filesRefLockTimeout=10000",
+  "core.packedRefsTimeout=10000",
+  "gc.auto=0",
+  "maintenance.auto=false",
+];
+
+/**
+ * Runs git in a directory and returns how it ended. Throws a {@link ToolError} that shows argv,
+ * directory, exit code and stderr when the code is neither 0 nor tolerated.
+ */
+export async function git(
+  directory: string,
+  args: readonly string[],
+  options: GitOptions = {},
+): Promise<RunResult> {
+  const argv = ["git", ...SETTINGS.flatMap((setting) => ["-c", setting]), ...args];
+  const { tolerate = [], env, ...rest } = options;
+  const result = await run(argv, {
+    ...rest,
+    cwd: directory,
+    env: { ...gitEnvironment(), ...env },
+  });
+  if (result.code !== 0 && !tolerate.includes(result.code)) {
+    throw gitError(result, `git ${args[0] ?? ""} failed in ${JSON.stringify(directory)}`);
+  }
+  return result;
+}
+
+/** Returns the error for a failed git process; the commonest failures get a hint of their own. */
+export function gitError(result: RunResult, message: string): ToolError {
+  for (const [pattern, hint] of HINTS) {
+    if (pattern.test(result.stderr)) return externalError(result, message, hint);
+  }
+  return externalError(result, message);
+}
+
+/** Whether a git process failed because another git command holds the lock of the index or a ref. */
+export function isLockedByGit(stderr: string): boolean {
+  // "fatal: Unable to create '/ds/.git/index.lock': File exists." (git 2.39)
+  return /Unable to create '.*\.lock': File exists/.test(stderr);
+}
+
+const HINTS: readonly (readonly [RegExp, string])[] = [
+  [
+    /detected dubious ownership/,
+    "The repository belongs to another user; allow it with: git config --global --add safe.directory DIRECTORY",
+  ],
+  [
+    /No space left on device|disk quota exceeded/i,
+    "Free some space or quota and run the command again",
+  ],
+  [/Read-only file system|Permission denied/, "Check the permissions of the repository"],
+  [/gpg failed to sign/, "Make the signing key available, or set commit.gpgSign to false"],
+  [
+    /\.lock': File exists/,
+    "Another git command is at work; if none is, remove the lock file that is named",
+  ],
+];

@@ -1,0 +1,60 @@
+import { text } from "../process/run.ts";
+import { git } from "./git.ts";
+
+/** A commit whose message may hold a record. */
+export interface LoggedCommit {
+  readonly commit: string;
+  readonly message: string;
+}
+
+/** The commits that a history has more than another one. */
+export interface NewCommits {
+  /** Oldest first, parents before children. */
+  readonly commits: LoggedCommit[];
+  /** Whether `since` is an ancestor: it is not after a reset, a rebase or on another branch. */
+  readonly linear: boolean;
+}
+
+/**
+ * Returns the commits reachable from `tip` whose message mentions `[DATALAD `: all of them, or
+ * those that `since` does not reach. One pass over the part of history that is asked for.
+ */
+export async function recordedCommits(
+  root: string,
+  tip: string,
+  since?: string,
+): Promise<NewCommits> {
+  const [result, linear] = await Promise.all([
+    git(root, [
+      "-c",
+      "log.showSignature=false",
+      "log",
+      "-z",
+      "--topo-order",
+      "--reverse",
+      "--encoding=UTF-8",
+      "--no-color",
+      "--fixed-strings",
+      "--grep=[DATALAD ",
+      "--format=%H%n%B",
+      tip,
+      ...(since === undefined ? [] : [`^${since}`]),
+      "--",
+      // 128: the commit that was looked at before may have been pruned since.
+    ], { tolerate: since === undefined ? [] : [128] }),
+    since === undefined ? true : isAncestor(root, since, tip),
+  ]);
+  const commits = text(result.stdout).split("\0").filter((entry) => entry !== "").map((entry) => {
+    const newline = entry.indexOf("\n");
+    return { commit: entry.slice(0, newline), message: entry.slice(newline + 1) };
+  });
+  return { commits, linear };
+}
+
+/** Whether a commit is reachable from another one. */
+export async function isAncestor(root: string, ancestor: string, of: string): Promise<boolean> {
+  const result = await git(root, ["merge-base", "--is-ancestor", ancestor, of], {
+    tolerate: [1, 128],
+  });
+  return result.code === 0;
+}

@@ -1,0 +1,118 @@
+import { ToolError } from "../errors.ts";
+import { text } from "../process/run.ts";
+import { git, gitError } from "./git.ts";
+import { EPOCH_REF, type Repository } from "./repository.ts";
+
+/** Where a branch and the lock's epoch stand at one moment. */
+export interface Tip {
+  readonly commit: string;
+  readonly epoch: string | undefined;
+  /** The branch that HEAD names now, as a full ref name, or `HEAD` when it is detached. */
+  readonly checkedOut: string;
+}
+
+/** Returns where the repository's branch stands now. Throws a {@link ToolError} when it is gone. */
+export async function readTip(repository: Repository): Promise<Tip> {
+  const mark = "--datalad-slurm-mark";
+  const result = await git(repository.root, [
+    "rev-parse",
+    "--glob=refs/datalad-slurm/epoc[h]",
+    mark,
+    repository.branch,
+    "--symbolic-full-name",
+    "HEAD",
+  ], { tolerate: [128] });
+  const [epoch = "", heads = ""] = text(result.stdout).split(`${mark}\n`);
+  const [commit, checkedOut] = heads.trim().split("\n");
+  if (result.code !== 0 || !commit || !checkedOut) {
+    throw gitError(result, `Branch ${JSON.stringify(repository.branch)} is gone`);
+  }
+  return { commit, epoch: epoch.trim() || undefined, checkedOut };
+}
+
+/** A change of refs that happens as a whole or not at all. */
+export interface RefTransaction {
+  readonly ref: string;
+  readonly newId: string;
+  /** The commit that the ref must still name. */
+  readonly oldId: string;
+  /** The epoch that the lock's holder has seen; the transaction fails when it has moved. */
+  readonly epoch: string | undefined;
+  /** Refs that are removed in the same step. */
+  readonly remove?: readonly string[];
+  /** What the reflog says. */
+  readonly reason: string;
+}
+
+/**
+ * Moves a ref in one `git update-ref` transaction. Returns false when the ref or the epoch is not
+ * where the caller has seen it, so that it can look again; throws a {@link ToolError} when git
+ * fails for another reason.
+ */
+export async function publish(repository: Repository, change: RefTransaction): Promise<boolean> {
+  const detached = change.ref === "HEAD";
+  const result = await git(repository.root, [
+    "update-ref",
+    "-m",
+    change.reason,
+    ...(detached ? ["--no-deref"] : []),
+    "--stdin",
+  ], {
+    stdin: [
+      "start",
+      `verify ${EPOCH_REF} ${change.epoch ?? repository.nullId}`,
+      `update ${change.ref} ${change.newId} ${change.oldId}`,
+      ...(change.remove ?? []).map((ref) => `delete ${ref}`),
+      "prepare",
+      "commit",
+      "",
+    ].join("\n"),
+    tolerate: [1, 128],
+  });
+  if (result.code === 0) return true;
+  const now = await readTip(repository);
+  if (now.commit !== change.oldId || now.epoch !== change.epoch) return false;
+  throw gitError(result, `Branch ${JSON.stringify(change.ref)} could not be moved`);
+}
+
+/**
+ * Moves the epoch to a blob of a text that never was there before, so that a lock holder who has
+ * seen the old one can publish nothing.
+ */
+export async function moveEpoch(repository: Repository, epochText: string): Promise<void> {
+  const blob = await git(repository.root, ["hash-object", "-w", "--stdin"], { stdin: epochText });
+  await git(repository.root, ["update-ref", EPOCH_REF, text(blob.stdout).trim()]);
+}
+
+/** Removes refs that this tool made for a moment; one that is gone is fine. */
+export async function removeRefs(repository: Repository, refs: readonly string[]): Promise<void> {
+  if (refs.length === 0) return;
+  await git(repository.root, ["update-ref", "--stdin"], {
+    stdin: refs.map((ref) => `delete ${ref}\n`).join(""),
+  });
+}
+
+/**
+ * Returns the full id of the commit that an expression such as `HEAD~2` or `4c021f4` names, or
+ * undefined when it names none. What looks like an option is no revision.
+ */
+export async function resolveCommit(
+  repository: Repository,
+  expression: string,
+): Promise<string | undefined> {
+  if (expression.startsWith("-")) return undefined;
+  const result = await git(repository.root, [
+    "rev-parse",
+    "--verify",
+    "--quiet",
+    "--end-of-options",
+    `${expression}^{commit}`,
+  ], { tolerate: [1, 128] });
+  if (result.code === 0) return text(result.stdout).trim();
+  if (/ambiguous/.test(result.stderr)) {
+    throw new ToolError("refused", `${JSON.stringify(expression)} names more than one commit`, {
+      hint: "Write more digits of the commit",
+    });
+  }
+  return undefined;
+}

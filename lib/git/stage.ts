@@ -1,0 +1,192 @@
+import { ToolError } from "../errors.ts";
+import { converse, externalError, text } from "../process/run.ts";
+import { annexEnvironment, git, isLockedByGit } from "./git.ts";
+
+/** Files whose content git or the annex has taken in, but for the index. */
+export interface TakenIn {
+  /** Files that git ignores. */
+  readonly ignored: string[];
+  /** Files that could not be added, with what git-annex says. */
+  readonly failed: { readonly path: string; readonly reason: string }[];
+  /**
+   * Writes the files into the index, waiting for other git commands. Called under the repository
+   * lock, since the index is one.
+   */
+  stage(): Promise<void>;
+}
+
+/** Says how far taking in has come: files done and all files. */
+export type Progress = (done: number, all: number) => void;
+
+/**
+ * Takes files in through git-annex, so that `annex.largefiles` decides which of them go to the
+ * annex. The content is hashed and moved here; the index is written when `stage` ends git-annex.
+ */
+export async function takeInWithAnnex(
+  root: string,
+  files: readonly string[],
+  progress: Progress = () => {},
+): Promise<TakenIn> {
+  const annex = converse([
+    "git",
+    // One write of the index at the end, however many files there are.
+    "-c",
+    "annex.queuesize=10000000",
+    "annex",
+    "add",
+    "--batch",
+    "-z",
+    "--json",
+    "--json-error-messages",
+  ], { cwd: root, env: annexEnvironment() });
+  const sending = (async () => {
+    for (const file of files) await annex.send(`${file}\0`);
+  })();
+  const lines = annex.lines[Symbol.asyncIterator]();
+  const failed: TakenIn["failed"] = [];
+  const silent: string[] = [];
+  for (const [index, path] of files.entries()) {
+    const line = await lines.next();
+    if (line.done === true) {
+      await sending;
+      throw externalError(await annex.end(), `git-annex failed to add ${JSON.stringify(path)}`);
+    }
+    const reason = parseAnnexAnswer(line.value);
+    if (reason === "silent") silent.push(path);
+    else if (reason !== undefined) failed.push({ path, reason });
+    progress(index + 1, files.length);
+  }
+  await sending;
+  return {
+    ignored: await ignoredFiles(root, silent),
+    failed,
+    async stage() {
+      // After NUL git-annex expects one more name, and takes an empty one for an error
+      // (10.20230126): a name that cannot be a file of the work tree ends the list.
+      await annex.send(".git/end-of-list");
+      const ended = await annex.end();
+      if (isLockedByGit(ended.stderr)) await restage(root, files);
+      // Exit code 1 says that some file failed, which the answers have told already.
+      else if (ended.code > 1) throw externalError(ended, "git-annex add failed");
+    },
+  };
+}
+
+/**
+ * Parses one answer of `git annex add --batch --json`: an object with `success` and
+ * `error-messages`, or an empty line for a file that it passes over (10.20230126). Returns
+ * undefined for success, `silent`, or why it failed.
+ */
+export function parseAnnexAnswer(line: string): string | undefined {
+  if (line === "") return "silent";
+  let answer: unknown;
+  try {
+    answer = JSON.parse(line);
+  } catch (cause) {
+    throw new ToolError("external", "git-annex answered something that is not JSON", {
+      details: line,
+      cause,
+    });
+  }
+  const { success, "error-messages": messages } = answer as Record<string, unknown>;
+  if (success === true) return undefined;
+  const reasons = Array.isArray(messages) ? messages.join("; ") : "";
+  return reasons === "" ? "git-annex does not say why" : reasons;
+}
+
+/** git-annex does not try again when the index is locked (10.20230126), and says so only in words. */
+async function restage(root: string, files: readonly string[]): Promise<void> {
+  await whileLocked(() =>
+    git(root, ["-c", "annex.queuesize=10000000", "annex", "add", "--batch", "-z", "--json"], {
+      stdin: [...files, ".git/end-of-list"].join("\0"),
+      tolerate: [1],
+      env: { GIT_LITERAL_PATHSPECS: undefined },
+    })
+  );
+}
+
+/**
+ * Takes files in where there is no annex. Content goes to the object store by way of an index of
+ * its own, so that the repository's index is locked only for finding it there again.
+ */
+export async function takeIn(
+  root: string,
+  files: readonly string[],
+  temporaryIndex: string,
+): Promise<TakenIn> {
+  const ignored = await ignoredFiles(root, files);
+  const wanted = ignored.length === 0 ? files : without(files, ignored);
+  try {
+    await updateIndex(root, ["--add"], wanted, { GIT_INDEX_FILE: temporaryIndex });
+  } finally {
+    await Deno.remove(temporaryIndex).catch(() => {});
+  }
+  return {
+    ignored,
+    failed: [],
+    stage: () => updateIndex(root, ["--add", "--replace"], wanted),
+  };
+}
+
+/** Removes paths from the index; files stay where they are. */
+export async function unstage(root: string, paths: readonly string[]): Promise<void> {
+  await updateIndex(root, ["--force-remove"], paths);
+}
+
+async function updateIndex(
+  root: string,
+  options: readonly string[],
+  paths: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  if (paths.length === 0) return;
+  await whileLocked(() =>
+    git(root, ["update-index", ...options, "-z", "--stdin"], {
+      stdin: paths.map((path) => `${path}\0`).join(""),
+      tolerate: [128],
+      env,
+    })
+  );
+}
+
+/** Returns those of the files that git's ignore rules leave out and git does not track already. */
+export async function ignoredFiles(root: string, files: readonly string[]): Promise<string[]> {
+  if (files.length === 0) return [];
+  const result = await git(root, ["check-ignore", "-z", "--stdin"], {
+    // It knows no literal pathspecs (git 2.39); behind `./` nothing is taken for magic.
+    stdin: files.map((file) => `./${file}\0`).join(""),
+    tolerate: [1],
+    env: { GIT_LITERAL_PATHSPECS: undefined },
+  });
+  return text(result.stdout).split("\0").filter((path) => path !== "")
+    .map((path) => path.slice("./".length));
+}
+
+function without(files: readonly string[], left: readonly string[]): string[] {
+  const leave = new Set(left);
+  return files.filter((file) => !leave.has(file));
+}
+
+/** Longest wait for an index that another git command holds, in milliseconds. */
+const INDEX_PATIENCE = 60_000;
+
+/** Repeats a git command while another one holds the index, waiting 20 ms to 1 s in between. */
+async function whileLocked(
+  attempt: () => ReturnType<typeof git>,
+): Promise<void> {
+  const start = performance.now();
+  for (let pause = 20;; pause = Math.min(pause * 2, 1000)) {
+    const result = await attempt();
+    if (result.code !== 128 && !isLockedByGit(result.stderr)) return;
+    if (!isLockedByGit(result.stderr) || performance.now() - start > INDEX_PATIENCE) {
+      throw externalError(
+        result,
+        "The index could not be written",
+        isLockedByGit(result.stderr)
+          ? "Another git command holds it; if none is at work, remove the index.lock that is named"
+          : undefined,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
+  }
+}

@@ -1,0 +1,146 @@
+import * as z from "zod/mini";
+import { ToolError } from "../errors.ts";
+
+/**
+ * The journal of operations in flight: one directory for each, named by its token. A command that
+ * is killed leaves its entry, and the next command goes on from it. An entry is written before
+ * anything happens outside, and removed when history holds the result.
+ */
+
+// The process at work, as `ownIdentity` tells it: whether it has ended can be proven later.
+const owner = z.object({
+  host: z.string(),
+  bootId: z.string(),
+  namespaces: z.string(),
+  pid: z.number(),
+  startTime: z.string(),
+  uid: z.number(),
+  user: z.string(),
+  slurmJobId: z.optional(z.string()),
+});
+
+const submission = z.object({
+  version: z.literal(1),
+  kind: z.literal("submission"),
+  token: z.string(),
+  owner,
+  /** When the entry was written, in milliseconds since 1970. */
+  since: z.number(),
+  /** The branch that the record belongs on, as a full ref name, or `HEAD`. */
+  branch: z.string(),
+  /** The work tree's reservations, and the paths reserved there. */
+  worktree: z.optional(z.string()),
+  paths: z.array(z.string()),
+  reschedule: z.boolean(),
+  message: z.optional(z.string()),
+  /** The command line as it goes to the shell, and the absolute directory it runs in. */
+  command: z.string(),
+  directory: z.string(),
+  /** The record but for what only the submission tells. */
+  record: z.record(z.string(), z.unknown()),
+});
+
+const finish = z.object({
+  version: z.literal(1),
+  kind: z.literal("finish"),
+  token: z.string(),
+  owner,
+  since: z.number(),
+  worktree: z.optional(z.string()),
+  /** A ref that holds commits until the branch is moved. */
+  temporaryRef: z.string(),
+});
+
+const entry = z.discriminatedUnion("kind", [submission, finish]);
+
+/** A job that is being submitted. */
+export type SubmissionEntry = z.infer<typeof submission>;
+/** Jobs that are being finished. */
+export type FinishEntry = z.infer<typeof finish>;
+/** One operation in flight. */
+export type JournalEntry = z.infer<typeof entry>;
+
+/** The files of a submission's entry besides the entry itself. */
+export interface SubmissionFiles {
+  readonly directory: string;
+  /** What the submitting command printed; it outlives us when we are killed meanwhile. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The session id of the submitting command, written before it starts. */
+  readonly session: string;
+}
+
+/** Returns where the files of a submission are. */
+export function submissionFiles(journal: string, token: string): SubmissionFiles {
+  const directory = `${journal}/${token}`;
+  return {
+    directory,
+    stdout: `${directory}/stdout`,
+    stderr: `${directory}/stderr`,
+    session: `${directory}/session`,
+  };
+}
+
+/** Writes an entry, whole or not at all. */
+export function writeEntry(journal: string, value: JournalEntry): void {
+  const directory = `${journal}/${value.token}`;
+  Deno.mkdirSync(directory, { recursive: true });
+  const file = Deno.openSync(`${directory}/entry.new`, {
+    write: true,
+    create: true,
+    truncate: true,
+  });
+  try {
+    const bytes = new TextEncoder().encode(JSON.stringify(value));
+    for (let written = 0; written < bytes.length;) {
+      written += file.writeSync(bytes.subarray(written));
+    }
+    file.syncSync();
+  } finally {
+    file.close();
+  }
+  Deno.renameSync(`${directory}/entry.new`, `${directory}/entry.json`);
+}
+
+/** Removes an entry; one that is gone is fine. */
+export function removeEntry(journal: string, token: string): void {
+  try {
+    Deno.removeSync(`${journal}/${token}`, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Returns the tokens of all entries. */
+export function listEntries(journal: string): string[] {
+  try {
+    return [...Deno.readDirSync(journal)].map(({ name }) => name).sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+/**
+ * Returns an entry, or undefined when it is gone or was never written whole (then nothing outside
+ * has happened either). Throws a {@link ToolError} when it cannot be understood.
+ */
+export function readEntry(journal: string, token: string): JournalEntry | undefined {
+  const path = `${journal}/${token}/entry.json`;
+  let content: string;
+  try {
+    content = Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+  try {
+    return entry.parse(JSON.parse(content));
+  } catch (cause) {
+    throw new ToolError("refused", `The journal entry ${JSON.stringify(path)} cannot be read`, {
+      hint: "It was written by another version of datalad-slurm, or damaged; " +
+        "look at it and at squeue before you remove its directory",
+      cause,
+    });
+  }
+}

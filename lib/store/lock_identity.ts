@@ -1,0 +1,159 @@
+/** What tells one process from all others, on all machines and after reboots. */
+export interface ProcessIdentity {
+  readonly host: string;
+  /** The kernel's random id of this boot; empty when unknown, and then nothing is proven by it. */
+  readonly bootId: string;
+  /** The pid and time namespaces that `pid` and `startTime` belong to; empty when unknown. */
+  readonly namespaces: string;
+  readonly pid: number;
+  /** Clock ticks from boot to the start of the process, as `/proc/<pid>/stat` has it. */
+  readonly startTime: string;
+  readonly uid: number;
+  readonly user: string;
+  readonly slurmJobId?: string | undefined;
+}
+
+/** The name of the environment variable by which a holder's children carry its token. */
+export const LOCK_TOKEN_VARIABLE = "DATALAD_SLURM_LOCK_TOKEN";
+
+/** The inode number that Linux gives to the pid namespace of the machine itself. */
+const MACHINE_PID_NAMESPACE = "pid:[4026531836]";
+
+let own: ProcessIdentity | undefined;
+
+/** Returns the identity of this process; what `/proc` does not tell is empty. */
+export function ownIdentity(): ProcessIdentity {
+  own ??= readOwnIdentity();
+  return own;
+}
+
+function readOwnIdentity(): ProcessIdentity {
+  const stat = parseStat(read("/proc/self/stat"));
+  const uid = Deno.uid() ?? -1;
+  // `unshare --pid` without a /proc of its own: pids of /proc are not those that kill(2) takes.
+  const procIsOurs = stat?.pid === Deno.pid;
+  return {
+    host: read("/proc/sys/kernel/hostname").trim(),
+    bootId: read("/proc/sys/kernel/random/boot_id").trim(),
+    namespaces: procIsOurs ? `${namespace("pid")} ${namespace("time")}`.trim() : "",
+    pid: Deno.pid,
+    startTime: stat?.startTime ?? "",
+    uid,
+    user: Deno.env.get("USER") ?? Deno.env.get("LOGNAME") ?? `uid ${uid}`,
+    slurmJobId: Deno.env.get("SLURM_JOB_ID"),
+  };
+}
+
+/** What is known of the end of a process. */
+export type Ending =
+  /** It is proven that it has ended. */
+  | "gone"
+  /** A machine of that name has been started again; two machines may bear one name, though. */
+  | "rebooted"
+  | "unknown";
+
+/** Returns what the observer can prove about the end of another process. */
+export function endingOf(process: ProcessIdentity, observer: ProcessIdentity): Ending {
+  if (process.host !== observer.host || process.bootId === "" || observer.bootId === "") {
+    return "unknown";
+  }
+  if (process.bootId !== observer.bootId) {
+    return isMachine(process) && isMachine(observer) ? "rebooted" : "unknown";
+  }
+  if (process.namespaces === "" || process.namespaces !== observer.namespaces) return "unknown";
+  return isGone(process) ? "gone" : "unknown";
+}
+
+/**
+ * Says whether the process with that pid and start time is gone. `kill -0` is asked first: unlike
+ * `/proc`, which may be mounted with `hidepid`, it knows the processes of other users.
+ */
+function isGone(process: ProcessIdentity): boolean {
+  if (process.startTime === "") return false;
+  try {
+    Deno.kill(process.pid, 0 as unknown as Deno.Signal);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return true;
+    if (!(error instanceof Deno.errors.PermissionDenied)) return false;
+  }
+  const stat = parseStat(read(`/proc/${process.pid}/stat`));
+  if (stat === undefined) return false;
+  if (stat.startTime !== process.startTime) return true;
+  // A killed process that its parent has not waited for; other threads of it may still be at work.
+  return stat.state === "Z" && threads(process.pid) === 1;
+}
+
+/**
+ * Says whether a child of the process may still be at work: one that carries the token, or one
+ * whose environment may not be read and that is the same user's and not older than the process.
+ */
+export function mayHaveChildren(process: ProcessIdentity, token: string): boolean {
+  const mark = `${LOCK_TOKEN_VARIABLE}=${token}`;
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
+    try {
+      const environment = Deno.readTextFileSync(`/proc/${name}/environ`);
+      if (environment.split("\0").includes(mark)) return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.PermissionDenied && couldBeChild(name, process)) return true;
+    }
+  }
+  return false;
+}
+
+function couldBeChild(pid: string, parent: ProcessIdentity): boolean {
+  try {
+    if (Deno.statSync(`/proc/${pid}`).uid !== parent.uid) return false;
+  } catch {
+    return false;
+  }
+  const stat = parseStat(read(`/proc/${pid}/stat`));
+  return stat === undefined || Number(stat.startTime) >= Number(parent.startTime);
+}
+
+function isMachine(process: ProcessIdentity): boolean {
+  return process.namespaces.startsWith(MACHINE_PID_NAMESPACE) && process.host !== "localhost";
+}
+
+function threads(pid: number): number | undefined {
+  try {
+    return Array.from(Deno.readDirSync(`/proc/${pid}/task`)).length;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Returns pid, state and start time (fields 1, 3 and 22) of a line such as
+ * `13519 (git (x)) R 13515 … 139413 …`, or undefined for anything else. The name in parentheses may
+ * hold any character.
+ */
+export function parseStat(
+  line: string,
+): { pid: number; state: string; startTime: string } | undefined {
+  const end = line.lastIndexOf(")");
+  const fields = line.slice(end + 2).split(" ");
+  const pid = /^(\d+) \(/.exec(line)?.[1];
+  const [state] = fields;
+  const startTime = fields[19];
+  if (pid === undefined || end < 0 || state === undefined || startTime === undefined) {
+    return undefined;
+  }
+  return { pid: Number(pid), state, startTime };
+}
+
+function namespace(kind: "pid" | "time"): string {
+  try {
+    return Deno.readLinkSync(`/proc/self/ns/${kind}`);
+  } catch {
+    return "";
+  }
+}
+
+function read(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
+}

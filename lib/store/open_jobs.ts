@@ -1,0 +1,42 @@
+import * as z from "zod/mini";
+
+/**
+ * The open jobs of a work tree as they were at one commit, so that only the history since then has
+ * to be read. A cache: where it is missing, damaged or of another version, history is read anew.
+ */
+const cache = z.object({
+  version: z.literal(1),
+  head: z.string(),
+  /** Schedule commits that no finish commit answers, as the reader of history made them. */
+  jobs: z.array(z.unknown()),
+  /** Commits whose record cannot be read, with the reason. */
+  unreadable: z.array(z.object({ commit: z.string(), reason: z.string() })),
+});
+
+/** What the cache holds. */
+export type OpenJobsCache = z.infer<typeof cache>;
+
+/** Returns the cache, or undefined when history has to be read anew. */
+export function readOpenJobsCache(path: string): OpenJobsCache | undefined {
+  try {
+    return cache.parse(JSON.parse(Deno.readTextFileSync(path)));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes the cache, whole or not at all. A cache that cannot be written costs only time. */
+export function writeOpenJobsCache(path: string, value: OpenJobsCache): void {
+  const temporary = `${path}.${Deno.pid}.new`;
+  try {
+    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    Deno.writeTextFileSync(temporary, JSON.stringify(value));
+    Deno.renameSync(temporary, path);
+  } catch {
+    try {
+      Deno.removeSync(temporary);
+    } catch {
+      // It was never made.
+    }
+  }
+}
