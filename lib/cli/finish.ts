@@ -2,7 +2,7 @@ import { finish, type FinishedJob, type FinishOptions } from "../commands/finish
 import type { FinishNotes } from "../commands/commit_results.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
-import { stateLabel } from "../slurm/states.ts";
+import { stateWord } from "../record/subject.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import {
   type Command,
@@ -104,7 +104,7 @@ export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolea
 
 function showJob(terminal: Terminal, { job, report, outcome, commit, notes }: FinishedJob): void {
   const name = `Job ${job.jobId}`;
-  const state = stateLabel(report?.state ?? "UNKNOWN");
+  const state = stateWord(report?.state ?? "UNKNOWN");
   switch (outcome) {
     case "finished":
     case "closed":

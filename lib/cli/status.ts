@@ -1,7 +1,7 @@
 import { type OpenJobStatus, status, type StatusResult } from "../commands/status.ts";
 import type { TakenUp } from "../commands/recover.ts";
 import { harmless } from "../record/show.ts";
-import { stateLabel } from "../slurm/states.ts";
+import { stateWord } from "../record/subject.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { type Command, DATASET, JSON_OUTPUT, LOCK_TIMEOUT, patienceOf, SINCE } from "./command.ts";
 import { EXIT } from "./exit.ts";
@@ -78,7 +78,7 @@ function statusTable({ jobs, notOpen }: StatusResult): string[] {
 
 function stateOf({ report }: OpenJobStatus): string {
   if (report === undefined) return "in another clone";
-  const label = stateLabel(report.state);
+  const label = stateWord(report.state);
   if (report.tasks === undefined) {
     return report.reason === undefined || report.phase !== "pending"
       ? label
@@ -86,7 +86,7 @@ function stateOf({ report }: OpenJobStatus): string {
   }
   const all = report.tasks.reduce((sum, { count }) => sum + count, 0);
   return `${label} (${
-    report.tasks.map(({ state, count }) => `${count} of ${all} ${stateLabel(state)}`).join(", ")
+    report.tasks.map(({ state, count }) => `${count} of ${all} ${stateWord(state)}`).join(", ")
   })`;
 }
 

@@ -11,7 +11,6 @@ import { encodeMessage } from "../record/message.ts";
 import type { WrittenRecord } from "../record/schema.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import type { JobReport } from "../slurm/report.ts";
-import { stateLabel } from "../slurm/states.ts";
 import { removeEntry, writeEntry } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { release } from "../store/reservations.ts";
@@ -354,7 +353,7 @@ function finishMessage(piece: Piece, results: ResultsToCommit): string {
   return encodeMessage({
     kind: "finish",
     jobId: job.jobId,
-    state: stateLabel(report.state),
+    state: report.state,
     ...(results.message === undefined ? {} : { message: results.message }),
     record,
   });

@@ -44,7 +44,7 @@ export function writeHeading(
   userMessage: string | undefined,
 ): string {
   const subject = kind === "finish"
-    ? `[DATALAD FINISH] ${PHRASES.finish}${jobId}: ${wordOf(state)}`
+    ? `[DATALAD FINISH] ${PHRASES.finish}${jobId}: ${stateWord(state)}`
     : `[DATALAD ${kind.toUpperCase()}] ${PHRASES[kind]}${jobId}: Pending`;
   const words = tidy(userMessage ?? "");
   return words === "" ? subject : `${subject}\n\n${words}`;
@@ -90,8 +90,11 @@ function jobAtEnd(
   return { before: line.slice(0, start).trim(), jobId, stateWord };
 }
 
-/** Slurm's `OUT_OF_MEMORY` becomes `Out of memory`, `CANCELLED by 1000` becomes `Cancelled`. */
-function wordOf(state: string | undefined): string {
+/**
+ * Returns the word that stands for a Slurm state in subjects and for people: `COMPLETED` becomes
+ * `Complete`, `OUT_OF_MEMORY` `Out of memory`, `CANCELLED by 1000` `Cancelled`, nothing `Unknown`.
+ */
+export function stateWord(state: string | undefined): string {
   const [word = "unknown"] = /^[A-Za-z][A-Za-z_ ]*/.exec(state?.replace(/ by .*/s, "") ?? "") ?? [];
   if (word === "COMPLETED") return "Complete";
   const text = word.trim().toLowerCase().replaceAll("_", " ");

@@ -79,15 +79,3 @@ export function isOver(phase: JobPhase): boolean {
 export function isLive(phase: JobPhase): boolean {
   return phase === "pending" || phase === "running";
 }
-
-/**
- * Returns the word that stands for a state in commit subjects: `Complete` for COMPLETED, otherwise
- * Slurm's word with capitals at the word starts only: `Failed`, `Timeout`, `Cancelled`,
- * `OutOfMemory`, `NodeFail`, `Pending`.
- */
-export function stateLabel(word: string): string {
-  if (word === "COMPLETED") return "Complete";
-  const parts = word.split(/[^A-Za-z0-9]+/).filter((part) => part !== "");
-  if (parts.length === 0) return "Unknown";
-  return parts.map((part) => part.charAt(0).toUpperCase() + part.slice(1).toLowerCase()).join("");
-}

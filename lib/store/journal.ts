@@ -7,58 +7,64 @@ import { ToolError } from "../errors.ts";
  * anything happens outside, and removed when history holds the result.
  */
 
-// The process at work, as `ownIdentity` tells it: whether it has ended can be proven later.
-const owner = z.object({
-  host: z.string(),
-  bootId: z.string(),
-  namespaces: z.string(),
-  pid: z.number(),
-  startTime: z.string(),
-  uid: z.number(),
-  user: z.string(),
-  slurmJobId: z.optional(z.string()),
-});
+/** Builds the schemas; not before the first entry is read, since most commands read none. */
+function buildSchemas() {
+  // The process at work, as `ownIdentity` tells it: whether it has ended can be proven later.
+  const owner = z.object({
+    host: z.string(),
+    bootId: z.string(),
+    namespaces: z.string(),
+    pid: z.number(),
+    startTime: z.string(),
+    uid: z.number(),
+    user: z.string(),
+    slurmJobId: z.optional(z.string()),
+  });
 
-const submission = z.object({
-  version: z.literal(1),
-  kind: z.literal("submission"),
-  token: z.string(),
-  owner,
-  /** When the entry was written, in milliseconds since 1970. */
-  since: z.number(),
-  /** The branch that the record belongs on, as a full ref name, or `HEAD`. */
-  branch: z.string(),
-  /** The work tree's reservations, and the paths reserved there. */
-  worktree: z.optional(z.string()),
-  paths: z.array(z.string()),
-  reschedule: z.boolean(),
-  message: z.optional(z.string()),
-  /** The command line as it goes to the shell, and the absolute directory it runs in. */
-  command: z.string(),
-  directory: z.string(),
-  /** The record but for what only the submission tells. */
-  record: z.record(z.string(), z.unknown()),
-});
+  const submission = z.object({
+    version: z.literal(1),
+    kind: z.literal("submission"),
+    token: z.string(),
+    owner,
+    /** When the entry was written, in milliseconds since 1970. */
+    since: z.number(),
+    /** The branch that the record belongs on, as a full ref name, or `HEAD`. */
+    branch: z.string(),
+    /** The work tree's reservations, and the paths reserved there. */
+    worktree: z.optional(z.string()),
+    paths: z.array(z.string()),
+    reschedule: z.boolean(),
+    message: z.optional(z.string()),
+    /** The command line as it goes to the shell, and the absolute directory it runs in. */
+    command: z.string(),
+    directory: z.string(),
+    /** The record but for what only the submission tells. */
+    record: z.record(z.string(), z.unknown()),
+  });
 
-const finish = z.object({
-  version: z.literal(1),
-  kind: z.literal("finish"),
-  token: z.string(),
-  owner,
-  since: z.number(),
-  worktree: z.optional(z.string()),
-  /** A ref that holds commits until the branch is moved. */
-  temporaryRef: z.string(),
-});
+  const finish = z.object({
+    version: z.literal(1),
+    kind: z.literal("finish"),
+    token: z.string(),
+    owner,
+    since: z.number(),
+    worktree: z.optional(z.string()),
+    /** A ref that holds commits until the branch is moved. */
+    temporaryRef: z.string(),
+  });
 
-const entry = z.discriminatedUnion("kind", [submission, finish]);
+  return { submission, finish, entry: z.discriminatedUnion("kind", [submission, finish]) };
+}
+
+type Schemas = ReturnType<typeof buildSchemas>;
+let schemas: Schemas | undefined;
 
 /** A job that is being submitted. */
-export type SubmissionEntry = z.infer<typeof submission>;
+export type SubmissionEntry = z.infer<Schemas["submission"]>;
 /** Jobs that are being finished. */
-export type FinishEntry = z.infer<typeof finish>;
+export type FinishEntry = z.infer<Schemas["finish"]>;
 /** One operation in flight. */
-export type JournalEntry = z.infer<typeof entry>;
+export type JournalEntry = z.infer<Schemas["entry"]>;
 
 /** The files of a submission's entry besides the entry itself. */
 export interface SubmissionFiles {
@@ -135,7 +141,8 @@ export function readEntry(journal: string, token: string): JournalEntry | undefi
     throw error;
   }
   try {
-    return entry.parse(JSON.parse(content));
+    schemas ??= buildSchemas();
+    return schemas.entry.parse(JSON.parse(content));
   } catch (cause) {
     throw new ToolError("refused", `The journal entry ${JSON.stringify(path)} cannot be read`, {
       hint: "It was written by another version of datalad-slurm, or damaged; " +

@@ -26,6 +26,10 @@ Deno.test("numbers that JavaScript can hold stay numbers when they are read", ()
   assert.deepEqual(readJson("[1, 0.5, 1e-05, 9007199254740992]"), [1, 0.5, 1e-5, 2 ** 53]);
 });
 
+Deno.test("a negative zero survives", () => {
+  assert.equal(writeJson(readJson("[-0]")), "[\n -0\n]");
+});
+
 Deno.test("members that are undefined are left out", () => {
   assert.equal(writeJson({ a: undefined, b: 1 }), '{\n "b": 1\n}');
 });

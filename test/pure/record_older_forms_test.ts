@@ -80,6 +80,11 @@ Deno.test("a message that repeats an older one with its record has the newer rec
   assert.equal(decoded(newer).record.slurm_job_id, "607");
 });
 
+Deno.test("lines may end as on Windows", () => {
+  const message = fixture("slurm-run-failed-array-0.2.5");
+  assert.deepEqual(decoded(message.replaceAll("\n", "\r\n")), decoded(message));
+});
+
 Deno.test("lists and a dataset id that an older record lacks are empty and absent", () => {
   const message = "[DATALAD SCHEDULE] Submitted batch job 1: Pending\n\n" +
     "=== Do not change lines below ===\n" +

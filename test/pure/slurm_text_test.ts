@@ -21,7 +21,7 @@ import { expandPattern, patternGlob, pendingArrayPattern } from "../../lib/slurm
 import { refusedColumn, sacctArgv, sacctSearchArgv } from "../../lib/slurm/sacct.ts";
 import { describeArgv, parseScontrolJobs } from "../../lib/slurm/scontrol.ts";
 import { squeueArgv } from "../../lib/slurm/squeue.ts";
-import { classifyState, stateLabel } from "../../lib/slurm/states.ts";
+import { classifyState } from "../../lib/slurm/states.ts";
 import { parseSubmission, parseSubmissions, saysTestOnly } from "../../lib/slurm/submission.ts";
 import { parseTable } from "../../lib/slurm/table.ts";
 import { inPieces } from "../../lib/slurm/query.ts";
@@ -70,14 +70,6 @@ Deno.test("a state word is judged by its first word, and a truncated one is unkn
   for (const text of ["", "COMPLETED+", "completed", "OUT_OF_ME+", "REVOKED", "NEW_WORD", "CD"]) {
     assert.equal(classifyState(text).phase, "unknown", text);
   }
-});
-
-Deno.test("commit subjects name states in one way", () => {
-  assert.deepEqual(
-    ["COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "OUT_OF_MEMORY", "NODE_FAIL", "PENDING", ""]
-      .map(stateLabel),
-    ["Complete", "Failed", "Timeout", "Cancelled", "OutOfMemory", "NodeFail", "Pending", "Unknown"],
-  );
 });
 
 Deno.test("array specifications that Slurm refuses or has cut are refused", () => {

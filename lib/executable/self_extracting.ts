@@ -1,0 +1,94 @@
+import { cksum } from "./cksum.ts";
+import { runFlags, runtimeVariables } from "./flags.ts";
+
+/** Of the launcher's `dd`. */
+const blockSize = 65_536;
+
+/** What `touch -t 200109090146.40` in UTC sets; a file that is written to later has another. */
+const unpackedTime = 1_000_000_000;
+
+interface Part {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * Returns a self-extracting executable: the launcher, and behind it the runtime (a deno binary), the
+ * program and its loader, each at the start of a block of 64 KiB.
+ */
+export async function selfExtracting(runtime: Uint8Array, program: string): Promise<Uint8Array> {
+  const script = padded(encoder.encode(asScript(program)), 0x20);
+  const hash = await shortHash(script);
+  const loader = encoder.encode(loaderText(`program-${hash}.js`));
+  const parts: Part[] = [
+    { name: `deno-${await shortHash(runtime)}`, bytes: padded(runtime, 0) },
+    { name: `loader-${hash}.js`, bytes: padded(loader, 0x20) },
+    { name: `program-${hash}.js`, bytes: script },
+  ];
+  const template = await Deno.readTextFile(new URL("launcher.sh", import.meta.url));
+  const launcher = padded(encoder.encode(launcherText(template, parts)), 0x0a);
+  return concatenated([launcher, ...parts.map(({ bytes }) => bytes)]);
+}
+
+/**
+ * Returns a module as a script to be evaluated. Deno parses every module at each start to find its
+ * imports unless it may keep the answer in a database; a script goes to the engine as it is, which
+ * saves 15 ms for 160 KB (2.9.6). Throws a SyntaxError when the module imports or exports.
+ */
+function asScript(program: string): string {
+  const script = `(async () => {"use strict";\n${program}\n})();\n//# sourceURL=datalad-slurm.js\n`;
+  // Compiled only. `import` and `export` are errors in a function.
+  new Function(script);
+  return script;
+}
+
+function loaderText(program: string): string {
+  return `(0, eval)(Deno.readTextFileSync(new URL("${program}", import.meta.url)));\n`;
+}
+
+function launcherText(template: string, parts: readonly Part[]): string {
+  const [runtime, loader, program] = parts.map(({ name }) => name);
+  // The launcher is one block: the parts follow it.
+  let first = 1;
+  const files = parts.map(({ name, bytes }) => {
+    const blocks = bytes.length / blockSize;
+    const line = `${name} ${first} ${blocks} ${cksum(bytes)} ${bytes.length}`;
+    first += blocks;
+    return line;
+  });
+  const values: Readonly<Record<string, string | undefined>> = {
+    EXPECTED: parts.map(({ bytes }) => `${bytes.length} ${unpackedTime}`).join("\n"),
+    FILES: files.join("\n"),
+    FLAGS: runFlags.join(" "),
+    LOADER: loader,
+    PROGRAM: program,
+    RUNTIME: runtime,
+    VARIABLES: runtimeVariables.join(" "),
+  };
+  const text = template.replace(/@([A-Z]+)@/g, (whole, name: string) => values[name] ?? whole);
+  if (encoder.encode(text).length > blockSize) throw new RangeError("The launcher is too long");
+  return text;
+}
+
+async function shortHash(bytes: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(bytes));
+  return new Uint8Array(digest).toHex().slice(0, 16);
+}
+
+function padded(bytes: Uint8Array, filler: number): Uint8Array {
+  const result = new Uint8Array(Math.ceil(bytes.length / blockSize) * blockSize).fill(filler);
+  result.set(bytes);
+  return result;
+}
+
+function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
+  const result = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const piece of pieces) {
+    result.set(piece, offset);
+    offset += piece.length;
+  }
+  return result;
+}
