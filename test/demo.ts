@@ -1,0 +1,157 @@
+/**
+ * Shows the tool at work: `make demo`. On the Slurm cluster of this machine, or one started for the
+ * purpose, in a dataset in a temporary directory that is left for the reader.
+ */
+
+import { run as runProgram, text } from "../lib/process/run.ts";
+import { acquireCluster, clusterObstacle } from "./cluster/cluster.ts";
+
+const executable = new URL("../dist/datalad-slurm", import.meta.url).pathname;
+
+/** A parameter sweep over real input: word counts of texts, one array task each, then a summary. */
+const FILES: Readonly<Record<string, string>> = {
+  "texts/1.txt": "the raven and the fox\n",
+  "texts/2.txt": "the fox ran and the hare ran\n",
+  "texts/3.txt": "a hare sat and looked on\n",
+  "count.sh": `#!/bin/bash
+#SBATCH --job-name=count
+mkdir -p counts
+tr -s ' ' '\\n' < "texts/$SLURM_ARRAY_TASK_ID.txt" | sort | uniq -c | sort -rn \\
+  > "counts/$SLURM_ARRAY_TASK_ID.txt"
+echo "task $SLURM_ARRAY_TASK_ID on $(hostname)"
+`,
+  "summary.sh": `#!/bin/bash
+#SBATCH --job-name=summary
+cat texts/*.txt | wc > summary.txt
+head -c 100000 /dev/urandom > sample.bin
+`,
+};
+
+async function main(): Promise<void> {
+  const slurm = await findSlurm();
+  try {
+    const dataset = await makeDataset();
+    await showJobs(dataset);
+    console.log(`
+The dataset is ${dataset}
+Try next: cd ${dataset}
+          ${executable} schedule -o more sbatch --wrap 'mkdir -p more; date > more/now.txt'
+          ${executable} status; ${executable} finish; git log --stat`);
+  } finally {
+    await slurm.release();
+  }
+}
+
+/** Returns the cluster on PATH, or starts one. */
+async function findSlurm(): Promise<{ release(): Promise<void> }> {
+  if (await works(["sinfo"])) return { release: () => Promise.resolve() };
+  const obstacle = clusterObstacle();
+  if (obstacle !== undefined) {
+    console.error(`Error: There is no Slurm to show: ${obstacle}`);
+    Deno.exit(1);
+  }
+  console.log("No Slurm answers here, so one is started on this machine for the demonstration");
+  const cluster = await acquireCluster();
+  Deno.env.set("SLURM_CONF", cluster.env.SLURM_CONF);
+  return cluster;
+}
+
+async function makeDataset(): Promise<string> {
+  const dataset = await Deno.makeTempDir({ prefix: "datalad-slurm-demo-" });
+  // Jobs may run as another user's processes on other nodes; here they need to reach it.
+  await Deno.chmod(dataset, 0o755);
+  const identity = { GIT_AUTHOR_NAME: "Demo", GIT_AUTHOR_EMAIL: "demo@example.org" };
+  for (const [name, value] of Object.entries(identity)) {
+    if (!await works(["git", "config", "user.email"])) {
+      Deno.env.set(name, value);
+      Deno.env.set(name.replace("AUTHOR", "COMMITTER"), value);
+    }
+  }
+  console.log(`\n# A dataset with texts to count words in`);
+  if (await works(["datalad", "--version"])) {
+    await step(dataset, ["datalad", "create", "-f", "-c", "text2git", "."], { quiet: true });
+  } else {
+    await step(dataset, ["git", "init", "-q", "."]);
+    if (await works(["git", "annex", "version"])) {
+      await step(dataset, ["git", "annex", "init", "-q"], { quiet: true });
+    }
+  }
+  for (const [path, content] of Object.entries(FILES)) {
+    await Deno.mkdir(`${dataset}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    await Deno.writeTextFile(`${dataset}/${path}`, content);
+  }
+  await step(dataset, ["git", "add", "."]);
+  await step(dataset, ["git", "commit", "-qm", "Texts and the scripts that count their words"]);
+  return dataset;
+}
+
+async function showJobs(dataset: string): Promise<void> {
+  const tool = (...words: string[]) => step(dataset, [executable, ...words], {}, "datalad-slurm");
+  console.log("\n# Jobs are submitted and recorded; -o names what they write");
+  await tool("schedule", "-i", "texts", "-o", "counts", "sbatch", "--array=1-3", "count.sh");
+  await tool("schedule", "-o", "summary.txt", "-o", "sample.bin", "sbatch", "summary.sh");
+  await tool("status");
+  console.log("\n# When they are over, their results are committed");
+  await finishAll(dataset, tool);
+  console.log("\n# Any recorded job can be run again");
+  await tool("reschedule", "HEAD");
+  await finishAll(dataset, tool);
+  console.log("\n# The history");
+  await step(dataset, ["git", "log", "--oneline"]);
+  console.log("\n# One record in full");
+  await step(dataset, ["git", "show", "--stat", "HEAD"]);
+  console.log("\n# The work tree is clean");
+  await step(dataset, ["git", "status"]);
+}
+
+/** Waits for the jobs and finishes them, as a user would who looks again now and then. */
+async function finishAll(
+  dataset: string,
+  tool: (...words: string[]) => Promise<number>,
+): Promise<void> {
+  const deadline = Date.now() + 120_000;
+  while (await isPending(dataset)) {
+    if (Date.now() > deadline) throw new Error("The jobs did not end within two minutes");
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  await tool("finish");
+}
+
+async function isPending(dataset: string): Promise<boolean> {
+  const { stdout } = await runProgram([executable, "status", "--json"], { cwd: dataset });
+  return text(stdout).split("\n").filter((line) => line !== "")
+    .some((line) => ["pending", "running", "unknown"].includes(JSON.parse(line).phase));
+}
+
+/** Shows a command line and runs it. */
+async function step(
+  directory: string,
+  argv: readonly string[],
+  options: { quiet?: boolean } = {},
+  name = argv[0],
+): Promise<number> {
+  const words = [name, ...argv.slice(1)].map((word = "") =>
+    /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`
+  );
+  console.log(`\n$ ${words.join(" ")}`);
+  const [program = "", ...args] = argv;
+  const { code } = await new Deno.Command(program, {
+    args,
+    cwd: directory,
+    env: { GIT_PAGER: "cat" },
+    stdout: options.quiet ? "null" : "inherit",
+    stderr: options.quiet ? "null" : "inherit",
+  }).output();
+  if (code !== 0) throw new Error(`${words.join(" ")} ended with exit code ${code}`);
+  return code;
+}
+
+async function works(argv: readonly string[]): Promise<boolean> {
+  try {
+    return (await runProgram(argv, { timeoutMs: 5000 })).code === 0;
+  } catch {
+    return false;
+  }
+}
+
+await main();
