@@ -1,6 +1,8 @@
 import type { ArgumentSpec, OptionSpec, ParsedArguments } from "./arguments.ts";
 import { ToolError } from "../errors.ts";
 import type { LockPatience } from "../commands/locked.ts";
+import type { Preparation } from "../commands/submission.ts";
+import { progressLine } from "./progress.ts";
 import { describeHolder } from "../store/lock.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -51,6 +53,36 @@ export const LOCK_TIMEOUT: OptionSpec = {
   value: "SECONDS",
   help: "How long to wait for the repository lock; for ever when absent",
 };
+
+export const ASSUME_READY: OptionSpec = {
+  name: "assume-ready",
+  value: "inputs|outputs|both",
+  choices: ["inputs", "outputs", "both"],
+  help: "Do not fetch inputs, do not unlock outputs: they are ready as they are",
+};
+
+export const TRANSFERS: OptionSpec = {
+  name: "jobs",
+  short: "J",
+  value: "N",
+  help: "How many files are fetched at a time",
+};
+
+/** Returns how inputs and outputs are to be made ready; progress is shown on a terminal. */
+export function preparationOf(words: ParsedArguments): Preparation {
+  const jobs = words.last(TRANSFERS.name);
+  if (jobs !== undefined && !/^[1-9]\d{0,2}$/.test(jobs)) {
+    throw new ToolError(
+      "usage",
+      `--jobs takes a number from 1 to 999, not ${JSON.stringify(jobs)}`,
+    );
+  }
+  return {
+    assumeReady: words.last(ASSUME_READY.name) as Preparation["assumeReady"],
+    transfers: jobs === undefined ? undefined : Number(jobs),
+    progress: progressLine("Fetching inputs"),
+  };
+}
 
 /** Returns how a command waits for the repository lock, and says for whom it waits. */
 export function patienceOf(

@@ -1,5 +1,5 @@
 import { finish, type FinishedJob, type FinishOptions } from "../commands/finish.ts";
-import type { FinishNotes } from "../commands/commit_results.ts";
+import type { FinishNotes } from "../commands/gather_results.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
@@ -40,6 +40,13 @@ export const finishCommand: Command = {
     DATASET,
     SINCE,
     MESSAGE,
+    {
+      name: "output",
+      short: "o",
+      value: "PATH",
+      repeatable: true,
+      help: "A further output of the one job that is named",
+    },
     {
       name: "close-failed-jobs",
       help: "Record failed jobs as closed, without their outputs",
@@ -85,6 +92,7 @@ export function finishOptions(words: ParsedArguments): FinishOptions {
     targets: words.operands,
     since: words.last("since"),
     message: words.last("message"),
+    outputs: words.all("output"),
     failedJobs: words.has("close-failed-jobs")
       ? "close"
       : words.has("commit-failed-jobs")

@@ -8,13 +8,16 @@ import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import {
+  ASSUME_READY,
   type Command,
   DATASET,
   JSON_OUTPUT,
   LOCK_TIMEOUT,
   MESSAGE,
   patienceOf,
+  preparationOf,
   SINCE,
+  TRANSFERS,
 } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { showSubmitted } from "./schedule.ts";
@@ -40,6 +43,8 @@ export const rescheduleCommand: Command = {
     SINCE,
     MESSAGE,
     { name: "report", help: "Show what would be submitted, and submit nothing" },
+    ASSUME_READY,
+    TRANSFERS,
     LOCK_TIMEOUT,
     JSON_OUTPUT,
   ],
@@ -75,6 +80,7 @@ export function rescheduleOptions(words: ParsedArguments): RescheduleOptions {
     commit,
     since: words.last("since"),
     message: words.last("message"),
+    preparation: preparationOf(words),
   };
 }
 

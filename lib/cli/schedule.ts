@@ -3,12 +3,15 @@ import type { SubmittedJob } from "../commands/submission.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import {
+  ASSUME_READY,
   type Command,
   DATASET,
   JSON_OUTPUT,
   LOCK_TIMEOUT,
   MESSAGE,
   patienceOf,
+  preparationOf,
+  TRANSFERS,
 } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
@@ -48,7 +51,22 @@ export const scheduleCommand: Command = {
       help: "A file or directory that the job writes; at least one is needed",
     },
     MESSAGE,
-    { name: "dry-run", help: "Check everything, show what would be submitted, and submit nothing" },
+    {
+      name: "expand",
+      value: "inputs|outputs|both",
+      choices: ["inputs", "outputs", "both"],
+      help: "Record what globs stand for now, instead of the globs",
+    },
+    {
+      name: "dry-run",
+      value: "basic|command",
+      optionalValue: true,
+      choices: ["basic", "command"],
+      help: "Check everything, show what would be submitted (with `command`, only the command " +
+        "line), and submit nothing",
+    },
+    ASSUME_READY,
+    TRANSFERS,
     LOCK_TIMEOUT,
     JSON_OUTPUT,
   ],
@@ -57,6 +75,10 @@ export const scheduleCommand: Command = {
     const patience = patienceOf("schedule", words, terminal);
     if (words.has("dry-run")) {
       const { request } = await planSchedule(options, patience);
+      if (words.last("dry-run") === "command") {
+        terminal.result(request.command);
+        return EXIT.done;
+      }
       terminal.result(`Would run in ${harmless(JSON.stringify(request.record.pwd))}:`);
       terminal.result(`  ${harmless(request.command)}`);
       terminal.result(`Outputs: ${request.record.outputs.map(harmless).join(", ")}`);
@@ -77,6 +99,8 @@ export function scheduleOptions(words: ParsedArguments): ScheduleOptions {
     inputs: words.all("input"),
     outputs: words.all("output"),
     message: words.last("message"),
+    preparation: preparationOf(words),
+    expand: words.last("expand") as ScheduleOptions["expand"],
     command: words.operands,
   };
 }

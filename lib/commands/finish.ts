@@ -1,10 +1,15 @@
 import { cloneId, type Dataset, openDataset } from "../dataset/dataset.ts";
+import { datasetPath } from "../dataset/paths.ts";
+import { ToolError } from "../errors.ts";
+import { findHolder } from "../store/reservations.ts";
+import { reservedPaths } from "./reserved_paths.ts";
 import { jobKeyOf, type RecordedJob } from "../dataset/history.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { accountJobs } from "../slurm/accounting.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobQuery, JobReport } from "../slurm/report.ts";
-import { commitResults, type FinishingJob, type FinishNotes } from "./commit_results.ts";
+import { commitResults } from "./commit_results.ts";
+import type { FinishingJob, FinishNotes } from "./gather_results.ts";
 import type { LockPatience } from "./locked.ts";
 import { type Selection, selectOpenJobs } from "./select_jobs.ts";
 
@@ -12,6 +17,8 @@ import { type Selection, selectOpenJobs } from "./select_jobs.ts";
 export interface FinishOptions extends Selection {
   readonly dataset?: string | undefined;
   readonly message?: string | undefined;
+  /** Further outputs of the one job that is named. */
+  readonly outputs: readonly string[];
   /** What becomes of jobs that failed: they stay open, are closed without outputs, or with them. */
   readonly failedJobs: "leave" | "close" | "commit";
   /** Also finishes jobs that were submitted from another clone, with the files that are here. */
@@ -50,24 +57,27 @@ export async function finish(
 ): Promise<FinishResult> {
   const dataset = await openDataset(options.dataset);
   const { jobs, notOpen, open, unreadable } = await selectOpenJobs(dataset, options);
-  const here = await jobsOfThisClone(dataset, jobs, options.otherClones);
+  const here = jobsOfThisClone(dataset, jobs, options.otherClones);
+  const addedOutputs = addOutputs(dataset, options, jobs);
   const reports = await queryJobs(here.map(queryOf));
   const outcomes = new Map<string, FinishedJob>();
-  const finishing: FinishingJob[] = [];
+  const finishing: Omit<FinishingJob, "accounting">[] = [];
   for (const job of jobs) {
     const report = reports.get(jobKey(queryOf(job)));
     const outcome = here.includes(job) ? judge(report, options.failedJobs) : "elsewhere";
     outcomes.set(jobKeyOf(job), { job, report, outcome });
     if (report !== undefined && (outcome === "finished" || outcome === "closed")) {
-      finishing.push({ job, report, withFiles: outcome === "finished" });
+      finishing.push({ job, report, withFiles: outcome === "finished", addedOutputs });
     }
   }
   if (finishing.length > 0) {
     await requireIdentity(dataset.root, dataset.configuration);
     const accounts = await accountJobs(finishing.map(({ job }) => queryOf(job)));
     const committed = await commitResults(dataset, {
-      jobs: finishing,
-      accounts: (job) => accounts.get(jobKey(queryOf(job))),
+      jobs: finishing.map((item) => ({
+        ...item,
+        accounting: accounts.get(jobKey(queryOf(item.job))),
+      })),
       otherOpenJobs: open.filter((job) => !finishing.some((other) => other.job === job)),
       message: options.message,
     }, patience);
@@ -89,6 +99,34 @@ export async function finish(
   return { jobs: [...outcomes.values()], notOpen, unreadable };
 }
 
+/** Returns the outputs that are declared at the finish; throws when it is not clear whose. */
+function addOutputs(
+  dataset: Dataset,
+  { outputs, targets }: FinishOptions,
+  jobs: readonly RecordedJob[],
+): string[] {
+  if (outputs.length === 0) return [];
+  const [job, ...others] = jobs;
+  if (targets.length !== 1 || job === undefined || others.length > 0) {
+    throw new ToolError("usage", "Outputs can be added to one job only", {
+      hint: "Name the job as well: finish -o PATH JOBID",
+    });
+  }
+  const paths = outputs.map((path) => datasetPath(dataset.root, dataset.pwd, path, "The output"));
+  for (const path of paths) {
+    const conflict = findHolder(dataset.store.reservations, reservedPaths([path])[0] ?? path);
+    if (conflict !== undefined && conflict.token !== jobKeyOf(job)) {
+      throw new ToolError(
+        "refused",
+        `The output ${JSON.stringify(path)} is held by another open job, by its output ` +
+          JSON.stringify(conflict.held),
+        { hint: "See the open jobs with: datalad-slurm status" },
+      );
+    }
+  }
+  return paths;
+}
+
 /** Returns the question to Slurm about a recorded job. */
 export function queryOf({ jobId, record }: RecordedJob): JobQuery {
   const { cluster, submitted_at, job } = record.datalad_slurm ?? {};
@@ -104,13 +142,13 @@ export function queryOf({ jobId, record }: RecordedJob): JobQuery {
  * Returns the jobs whose files are in this work tree. Records of the DataLad extension do not say
  * where they come from and count as ours.
  */
-export async function jobsOfThisClone(
+export function jobsOfThisClone(
   dataset: Dataset,
   jobs: readonly RecordedJob[],
   otherClones = false,
-): Promise<readonly RecordedJob[]> {
+): readonly RecordedJob[] {
   if (otherClones) return jobs;
-  const clone = await cloneId(dataset);
+  const clone = cloneId(dataset);
   return jobs.filter(({ record: { datalad_slurm: origin } }) =>
     origin?.clone === undefined ||
     origin.clone === clone && origin.worktree === dataset.repository.worktree

@@ -1,5 +1,6 @@
 import { collectOutputs } from "../dataset/collect.ts";
 import type { Dataset } from "../dataset/dataset.ts";
+import { expandPath } from "../dataset/globs.ts";
 import { findLocked, unlock } from "../git/annexed.ts";
 
 /**
@@ -7,9 +8,15 @@ import { findLocked, unlock } from "../git/annexed.ts";
  * file. Where the content of one is not here the dangling link is removed: the commit keeps it.
  */
 export async function prepareOutputs(dataset: Dataset, outputs: readonly string[]): Promise<void> {
-  if (!dataset.hasAnnex) return;
-  const { files } = collectOutputs(dataset.root, outputs);
-  const locked = findLocked(dataset.root, files);
-  if (locked.present.length > 0) await unlock(dataset.root, locked.present);
-  for (const file of locked.absent) Deno.removeSync(`${dataset.root}/${file}`);
+  const { root } = dataset;
+  const { files } = await collectOutputs(
+    root,
+    outputs.flatMap((output) => expandPath(root, output)),
+  );
+  for (const [repository, paths] of files) {
+    const base = repository === "." ? root : `${root}/${repository}`;
+    const locked = findLocked(base, paths);
+    if (locked.present.length > 0) await unlock(base, locked.present);
+    for (const file of locked.absent) Deno.removeSync(`${base}/${file}`);
+  }
 }

@@ -15,6 +15,7 @@ import { endingOf, ownIdentity } from "../store/lock_identity.ts";
 import { release } from "../store/reservations.ts";
 import { storeDirectories } from "../store/directories.ts";
 import { locked, type LockPatience } from "./locked.ts";
+import { releaseInSubdatasets } from "./reserve_outputs.ts";
 import { readPrinted, recordSubmission, traceOf } from "./submission.ts";
 
 /** What became of an operation that another command left unfinished. */
@@ -123,6 +124,7 @@ async function dropSubmission(
     dataset.repository.commonDirectory,
     entry.worktree,
   );
+  await releaseInSubdatasets(dataset, entry.token, entry.paths, patience);
   await locked(dataset, patience, () => {
     release(reservations, entry.token, entry.paths);
     removeEntry(dataset.store.journal, entry.token);

@@ -5,15 +5,14 @@ import { ToolError } from "../errors.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { recordedCommits } from "../git/log.ts";
 import { joinCommand } from "../record/command.ts";
-import { findHolder } from "../store/reservations.ts";
 import type { LockPatience } from "./locked.ts";
 import { takeUpJournal } from "./recover.ts";
 import { expandCommand } from "./schedule.ts";
 import { finishOf, requireCommit } from "./select_jobs.ts";
-import { refuseSubdatasets } from "./subdatasets.ts";
 import {
-  conflictError,
+  type Preparation,
   type RecordTemplate,
+  refuseConflicts,
   type SubmissionRequest,
   submit,
   type SubmittedJob,
@@ -27,6 +26,7 @@ export interface RescheduleOptions {
   /** All finished jobs that were submitted after this commit, oldest first. */
   readonly since?: string | undefined;
   readonly message?: string | undefined;
+  readonly preparation: Preparation;
 }
 
 /** A recorded job that is to be submitted once more. */
@@ -69,7 +69,7 @@ export async function planReschedule(
   const jobs = await findJobs(dataset, options);
   const planned: PlannedReschedule[] = [];
   for (const job of jobs) {
-    planned.push({ job, request: await planJob(dataset, job, options.message) });
+    planned.push({ job, request: await planJob(dataset, job, options) });
   }
   return { dataset, planned };
 }
@@ -126,7 +126,7 @@ function requireFinished(history: readonly RecordedJob[], job: RecordedJob): voi
 async function planJob(
   dataset: Dataset,
   job: RecordedJob,
-  message: string | undefined,
+  { message, preparation }: RescheduleOptions,
 ): Promise<SubmissionRequest> {
   const { record } = job;
   const toPaths = (paths: readonly string[], role: string) =>
@@ -146,17 +146,14 @@ async function planJob(
     ),
     pwd,
   };
-  await refuseSubdatasets(dataset, template.outputs);
-  for (const output of template.outputs) {
-    const conflict = findHolder(dataset.store.reservations, output);
-    if (conflict !== undefined) throw await conflictError(dataset, conflict);
-  }
+  await refuseConflicts(dataset, template.outputs);
   Deno.mkdirSync(`${dataset.root}/${pwd}`, { recursive: true });
   return {
     kind: "reschedule",
     record: template,
     command: expandCommand(dataset, template),
     message: message ?? job.message,
+    preparation,
   };
 }
 

@@ -1,15 +1,15 @@
 import { type Dataset, openDataset } from "../dataset/dataset.ts";
+import { expandPath } from "../dataset/globs.ts";
 import { datasetPath, outermostPaths, relativePath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { fillPlaceholders, joinCommand, quoteWord } from "../record/command.ts";
-import { findHolder } from "../store/reservations.ts";
 import type { LockPatience } from "./locked.ts";
 import { takeUpJournal } from "./recover.ts";
-import { refuseSubdatasets } from "./subdatasets.ts";
 import {
-  conflictError,
+  type Preparation,
   type RecordTemplate,
+  refuseConflicts,
   type SubmissionRequest,
   submit,
   type SubmittedJob,
@@ -21,6 +21,9 @@ export interface ScheduleOptions {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly message?: string | undefined;
+  readonly preparation: Preparation;
+  /** Which globs are recorded expanded, as they are now. */
+  readonly expand?: "inputs" | "outputs" | "both" | undefined;
   /** The command's words; one word is a command line for the shell. */
   readonly command: readonly string[];
 }
@@ -55,13 +58,16 @@ export async function planSchedule(
       hint: "Name what the job will write: schedule -o PATH … COMMAND",
     });
   }
-  const outputs = outermostPaths(toPaths(options.outputs, "The output"));
-  const inputs = toPaths(options.inputs, "The input");
+  const expands = (what: "inputs" | "outputs", paths: readonly string[]) =>
+    options.expand === what || options.expand === "both"
+      ? paths.flatMap((path) => expandPath(dataset.root, path))
+      : [...paths];
+  const outputs = outermostPaths(expands("outputs", toPaths(options.outputs, "The output")));
+  const inputs = expands("inputs", toPaths(options.inputs, "The input"));
   const cmd = joinCommand(options.command);
   if (cmd.trim() === "") {
     throw new ToolError("usage", "The command is empty", { hint: "Such as: sbatch job.sh" });
   }
-  await refuseSubdatasets(dataset, outputs);
   const record: RecordTemplate = {
     chain: [],
     cmd,
@@ -72,17 +78,16 @@ export async function planSchedule(
     pwd: dataset.pwd,
   };
   const command = expandCommand(dataset, record);
-  for (const output of outputs) {
-    const conflict = findHolder(dataset.store.reservations, output);
-    if (conflict !== undefined) throw await conflictError(dataset, conflict);
-  }
-  return { dataset, request: { kind: "schedule", record, command, message: options.message } };
+  await refuseConflicts(dataset, outputs);
+  const { message, preparation } = options;
+  return { dataset, request: { kind: "schedule", record, command, message, preparation } };
 }
 
 /** Returns a record's command line with its placeholders filled in for this dataset. */
 export function expandCommand(dataset: Dataset, record: RecordTemplate): string {
   const fromPwd = (paths: readonly string[]) =>
-    paths.filter((path) => path !== ".").map((path) => quoteWord(relativePath(record.pwd, path)));
+    paths.flatMap((path) => expandPath(dataset.root, path)).filter((path) => path !== ".")
+      .map((path) => quoteWord(relativePath(record.pwd, path)));
   const prefix = "datalad.run.substitutions.";
   const command = typeof record.cmd === "string" ? record.cmd : joinCommand(record.cmd);
   return fillPlaceholders(

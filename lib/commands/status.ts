@@ -39,7 +39,7 @@ export async function status(
     ? await openDataset(options.dataset)
     : dataset;
   const { jobs, notOpen, unreadable } = await selectOpenJobs(current, options);
-  const here = new Set(await jobsOfThisClone(current, jobs));
+  const here = new Set(jobsOfThisClone(current, jobs));
   const reports = await queryJobs([...here].map(queryOf));
   return {
     jobs: jobs.map((job) => ({

@@ -1,7 +1,8 @@
-import { cloneId, type Dataset } from "../dataset/dataset.ts";
+import { cloneId, type Dataset, makeCloneId } from "../dataset/dataset.ts";
 import { jobKeyOf, readHistory, readOpenJobs } from "../dataset/history.ts";
 import { ToolError } from "../errors.ts";
 import { createCommit } from "../git/commit.ts";
+import type { GetProgress } from "../git/get.ts";
 import { run, type RunResult } from "../process/run.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { ToolPart, WrittenRecord } from "../record/schema.ts";
@@ -21,13 +22,16 @@ import {
 import { ownIdentity } from "../store/lock_identity.ts";
 import {
   type Conflict,
+  findHolder,
   hasReservations,
   rebuildReservations,
   release,
   reserve,
 } from "../store/reservations.ts";
 import { locked, type LockPatience } from "./locked.ts";
+import { prepareInputs } from "./prepare_inputs.ts";
 import { prepareOutputs } from "./prepare_outputs.ts";
+import { releaseInSubdatasets, reserveInSubdatasets } from "./reserve_outputs.ts";
 import { reservedPaths } from "./reserved_paths.ts";
 import { newToken } from "./token.ts";
 
@@ -49,6 +53,16 @@ export interface SubmissionRequest {
   /** The command line for the shell, placeholders filled in. */
   readonly command: string;
   readonly message: string | undefined;
+  readonly preparation: Preparation;
+}
+
+/** How inputs and outputs are made ready before the command runs. */
+export interface Preparation {
+  /** What is taken to be ready as it is. */
+  readonly assumeReady?: "inputs" | "outputs" | "both" | undefined;
+  /** How many files are fetched at a time. */
+  readonly transfers?: number | undefined;
+  readonly progress?: GetProgress | undefined;
 }
 
 /** A job that was submitted and recorded. */
@@ -77,14 +91,14 @@ export async function submit(
   let submission: Submission;
   let printed: Printed;
   try {
-    await prepareOutputs(dataset, request.record.outputs);
+    await prepare(dataset, request);
     const result = await runCommand(entry, files);
     printed = readPrinted(files);
     submission = await identify(entry, result, files, printed);
   } catch (error) {
     // In doubt the entry stays: a later command looks for the job again.
     if (!(error instanceof InDoubt)) {
-      await locked(dataset, patience, () => Promise.resolve(discard(dataset, entry)));
+      await discard(dataset, entry, patience);
     }
     throw error;
   }
@@ -123,7 +137,7 @@ async function open(
       datalad_slurm: {
         version: 1,
         token,
-        clone: await cloneId(dataset),
+        clone: cloneId(dataset) ?? await locked(dataset, patience, () => makeCloneId(dataset)),
         ...(repository.worktree === undefined ? {} : { worktree: repository.worktree }),
         submitted_at: new Date().toISOString(),
         ...(request.command === request.record.cmd ? {} : { command: request.command }),
@@ -138,13 +152,41 @@ async function open(
     return found;
   });
   if (conflict !== undefined) throw await conflictError(dataset, conflict);
+  const below = await reserveInSubdatasets(dataset, token, entry.paths, patience);
+  if (below !== undefined) {
+    await discard(dataset, entry, patience);
+    throw await conflictError(dataset, below);
+  }
   return entry;
+}
+
+/** Throws the error for the first output that an open job holds. */
+export async function refuseConflicts(
+  dataset: Dataset,
+  outputs: readonly string[],
+): Promise<void> {
+  for (const path of reservedPaths(outputs)) {
+    const conflict = findHolder(dataset.store.reservations, path);
+    if (conflict !== undefined) throw await conflictError(dataset, conflict);
+  }
+}
+
+/** Makes inputs and outputs ready for the job. */
+async function prepare(dataset: Dataset, request: SubmissionRequest): Promise<void> {
+  const { record, preparation: { assumeReady, transfers, progress } } = request;
+  if (assumeReady !== "inputs" && assumeReady !== "both") {
+    const inputs = [...record.inputs, ...record.extra_inputs];
+    await prepareInputs(dataset, inputs, transfers, progress);
+  }
+  if (assumeReady !== "outputs" && assumeReady !== "both") {
+    await prepareOutputs(dataset, record.outputs);
+  }
 }
 
 /** Makes the reservations anew from the open jobs of this clone and the submissions in flight. */
 export async function restoreReservations(dataset: Dataset): Promise<void> {
   const { jobs } = await readOpenJobs(dataset);
-  const clone = await cloneId(dataset);
+  const clone = cloneId(dataset);
   const own = jobs.filter(({ record }) => {
     const job = record.datalad_slurm;
     return job === undefined ||
@@ -162,11 +204,15 @@ export async function restoreReservations(dataset: Dataset): Promise<void> {
   ]);
 }
 
-export async function conflictError(dataset: Dataset, conflict: Conflict): Promise<ToolError> {
+async function conflictError(dataset: Dataset, conflict: Conflict): Promise<ToolError> {
   const { jobs } = await readOpenJobs(dataset);
   const holder = jobs.find((job) => jobKeyOf(job) === conflict.token);
   const who = holder === undefined
-    ? "a job that is being submitted"
+    ? conflict.token.startsWith("^")
+      ? "an open job of the dataset above"
+      : readEntry(dataset.store.journal, conflict.token) !== undefined
+      ? "a job that is being submitted"
+      : "an open job that is not in the history of this branch"
     : `the open job ${holder.jobId} (commit ${holder.commit.slice(0, 10)})`;
   const what = conflict.wanted === conflict.held
     ? `The output ${JSON.stringify(conflict.wanted)}`
@@ -175,15 +221,23 @@ export async function conflictError(dataset: Dataset, conflict: Conflict): Promi
     }, which`;
   return new ToolError("refused", `${what} is held by ${who}`, {
     hint: holder === undefined
-      ? "Wait for it, or choose another output"
+      ? "Wait for it, or choose another output; `datalad-slurm recover` releases what no job holds"
       : `Finish that job first (datalad-slurm finish ${holder.jobId}), or choose another output`,
   });
 }
 
 /** Takes back what {@link open} has done. */
-function discard(dataset: Dataset, entry: SubmissionEntry): void {
-  release(dataset.store.reservations, entry.token, entry.paths);
-  removeEntry(dataset.store.journal, entry.token);
+async function discard(
+  dataset: Dataset,
+  entry: SubmissionEntry,
+  patience: LockPatience,
+): Promise<void> {
+  await releaseInSubdatasets(dataset, entry.token, entry.paths, patience);
+  await locked(dataset, patience, () => {
+    release(dataset.store.reservations, entry.token, entry.paths);
+    removeEntry(dataset.store.journal, entry.token);
+    return Promise.resolve();
+  });
 }
 
 /**

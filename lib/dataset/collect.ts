@@ -1,115 +1,150 @@
 import { joinPath } from "../paths.ts";
+import { readSubdatasetPaths } from "../git/subdatasets.ts";
 
-/** What of a job's declared outputs is in the work tree. */
+/** Files of one job in one repository: the dataset's own, or a subdataset's. */
+export type FilesByRepository = Map<string, string[]>;
+
+/** What of a job's declared outputs is in the work tree; paths are relative to the root. */
 export interface CollectedOutputs {
-  /** Regular files and symbolic links, relative to the dataset's root. */
-  readonly files: string[];
+  /**
+   * Regular files and symbolic links, by the repository that holds them (`.` or a subdataset's
+   * path), each relative to that repository.
+   */
+  readonly files: FilesByRepository;
   /** Declared outputs that are not there. */
   readonly missing: string[];
-  /** What git cannot hold: sockets, pipes, devices, names that are not UTF-8, with the reason. */
+  /** What git cannot hold, with the reason: sockets, pipes, devices, names that are not UTF-8. */
   readonly impossible: { readonly path: string; readonly reason: string }[];
-  /** Directories that are repositories of their own. */
-  readonly repositories: string[];
+}
+
+/** A place in the work tree: a repository, and a path in it. */
+interface Place {
+  readonly repository: string;
+  readonly path: string;
 }
 
 /**
- * Walks declared outputs, files or directories, relative to the root. Links are not followed, so
- * nothing outside the dataset is reached; paths for which `skip` says so are left out, with all
- * that is below them.
+ * Walks declared outputs, files or directories, relative to the root, subdatasets included. Links
+ * are not followed, so nothing outside the dataset is reached; paths for which `skip` says so are
+ * left out, with all that is below them.
  */
-export function collectOutputs(
+export async function collectOutputs(
   root: string,
   outputs: readonly string[],
   skip: (path: string) => boolean = () => false,
-): CollectedOutputs {
-  const collected: CollectedOutputs = {
-    files: [],
-    missing: [],
-    impossible: [],
-    repositories: [],
-  };
-  for (const output of outputs) {
-    if (output.split("/").some((_, index, parts) => isLink(root, parts.slice(0, index)))) {
+): Promise<CollectedOutputs> {
+  return await new Collector(root, skip).collect(outputs);
+}
+
+class Collector {
+  readonly #root: string;
+  readonly #skip: (path: string) => boolean;
+  readonly #collected: CollectedOutputs = { files: new Map(), missing: [], impossible: [] };
+  readonly #subdatasets = new Map<string, Set<string>>();
+
+  constructor(root: string, skip: (path: string) => boolean) {
+    this.#root = root;
+    this.#skip = skip;
+  }
+
+  async collect(outputs: readonly string[]): Promise<CollectedOutputs> {
+    for (const output of outputs) {
+      try {
+        const place = await this.#locate(output);
+        if (place === undefined) continue;
+        await this.#visit(place, Deno.lstatSync(`${this.#root}/${output}`));
+      } catch (error) {
+        if (!isAbsence(error)) throw error;
+        this.#collected.missing.push(output);
+      }
+    }
+    return this.#collected;
+  }
+
+  /** Finds the repository that holds a path; undefined when it was dealt with. */
+  async #locate(output: string): Promise<Place | undefined> {
+    if (output === ".") return { repository: ".", path: "." };
+    let repository = ".";
+    let inside = ".";
+    const parts = output.split("/");
+    for (const [index, part] of parts.slice(0, -1).entries()) {
+      inside = joinPath(inside, part);
+      const above = parts.slice(0, index + 1).join("/");
+      const { isSymlink } = Deno.lstatSync(`${this.#root}/${above}`);
       // A job that put a link where a directory was: what is behind it is not the dataset's.
-      collected.missing.push(output);
-      continue;
+      if (isSymlink) throw new Deno.errors.NotFound(above);
+      if (!this.#isRepository(above)) continue;
+      if (!await this.#enters(repository, inside, above)) return undefined;
+      repository = above;
+      inside = ".";
     }
+    return { repository, path: joinPath(inside, parts.at(-1) ?? "") };
+  }
+
+  async #visit(
+    { repository, path }: Place,
+    kind: Pick<Deno.DirEntry, "isFile" | "isDirectory" | "isSymlink">,
+  ): Promise<void> {
+    const whole = joinPath(repository, path);
+    if (this.#skip(whole)) return;
+    if (whole.includes("\uFFFD")) {
+      this.#collected.impossible.push({ path: whole, reason: "its name is not valid UTF-8" });
+    } else if (kind.isFile || kind.isSymlink) {
+      const files = this.#collected.files.get(repository);
+      if (files === undefined) this.#collected.files.set(repository, [path]);
+      else files.push(path);
+    } else if (!kind.isDirectory) {
+      this.#collected.impossible.push({
+        path: whole,
+        reason: "it is neither a file, a link nor a directory",
+      });
+    } else if (path !== "." && this.#isRepository(whole)) {
+      if (await this.#enters(repository, path, whole)) {
+        await this.#visitDirectory({ repository: whole, path: "." }, whole);
+      }
+    } else {
+      await this.#visitDirectory({ repository, path }, whole);
+    }
+  }
+
+  async #visitDirectory({ repository, path }: Place, whole: string): Promise<void> {
+    const directory = whole === "." ? this.#root : `${this.#root}/${whole}`;
+    for (const entry of Deno.readDirSync(directory)) {
+      if (path === "." && entry.name === ".git") continue;
+      await this.#visit({ repository, path: joinPath(path, entry.name) }, entry);
+    }
+  }
+
+  #isRepository(path: string): boolean {
     try {
-      visit(collected, root, output, Deno.lstatSync(`${root}/${output}`), skip);
-    } catch (error) {
-      if (!isAbsence(error)) throw error;
-      collected.missing.push(output);
+      Deno.lstatSync(`${this.#root}/${path}/.git`);
+      return true;
+    } catch {
+      return false;
     }
   }
-  return collected;
-}
 
-function visit(
-  collected: CollectedOutputs,
-  root: string,
-  path: string,
-  kind: Pick<Deno.DirEntry, "isFile" | "isDirectory" | "isSymlink">,
-  skip: (path: string) => boolean,
-): void {
-  if (skip(path)) return;
-  if (path.includes("\uFFFD")) {
-    collected.impossible.push({ path, reason: "its name is not valid UTF-8" });
-  } else if (kind.isFile || kind.isSymlink) {
-    collected.files.push(path);
-  } else if (kind.isDirectory) {
-    visitDirectory(collected, root, path, skip);
-  } else {
-    collected.impossible.push({ path, reason: "it is neither a file, a link nor a directory" });
-  }
-}
-
-function visitDirectory(
-  collected: CollectedOutputs,
-  root: string,
-  path: string,
-  skip: (path: string) => boolean,
-): void {
-  const entries = [...Deno.readDirSync(path === "." ? root : `${root}/${path}`)];
-  if (path !== "." && entries.some(({ name }) => name === ".git")) {
-    collected.repositories.push(path);
-    return;
-  }
-  for (const entry of entries) {
-    if (path === "." && entry.name === ".git") continue;
-    visit(collected, root, joinPath(path, entry.name), entry, skip);
-  }
-}
-
-function isLink(root: string, parts: readonly string[]): boolean {
-  if (parts.length === 0) return false;
-  try {
-    return Deno.lstatSync(`${root}/${parts.join("/")}`).isSymlink;
-  } catch {
+  /** Whether a repository below another one is its subdataset; notes it down when it is not. */
+  async #enters(repository: string, path: string, whole: string): Promise<boolean> {
+    let known = this.#subdatasets.get(repository);
+    if (known === undefined) {
+      known = await readSubdatasetPaths(
+        repository === "." ? this.#root : `${this.#root}/${repository}`,
+      );
+      this.#subdatasets.set(repository, known);
+    }
+    if (known.has(path)) {
+      if (!this.#collected.files.has(whole)) this.#collected.files.set(whole, []);
+      return true;
+    }
+    this.#collected.impossible.push({
+      path: whole,
+      reason: "it is a repository of its own, and no subdataset",
+    });
     return false;
   }
 }
 
 function isAbsence(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
-}
-
-/** Finds the owner of a path among declared outputs: the path itself first, then those above. */
-export class OutputOwners<Owner> {
-  readonly #owners = new Map<string, Owner>();
-
-  /** Declares a path as an owner's; the first owner of a path keeps it. */
-  declare(path: string, owner: Owner): void {
-    if (!this.#owners.has(path)) this.#owners.set(path, owner);
-  }
-
-  /** Returns the owner of the nearest declared path at or above a path. */
-  find(path: string): Owner | undefined {
-    for (let at = path;;) {
-      const owner = this.#owners.get(at);
-      if (owner !== undefined) return owner;
-      const slash = at.lastIndexOf("/");
-      if (slash < 0) return this.#owners.get(".");
-      at = at.slice(0, slash);
-    }
-  }
 }

@@ -3,6 +3,7 @@ import { type Configuration, readConfiguration } from "../git/config.ts";
 import { git } from "../git/git.ts";
 import { openRepository, type Repository } from "../git/repository.ts";
 import { absolutePath, pathBelow } from "../paths.ts";
+import { text } from "../process/run.ts";
 import { type StoreDirectories, storeDirectories } from "../store/directories.ts";
 
 /** A dataset as one command sees it. */
@@ -54,13 +55,22 @@ export async function openDataset(directory: string | undefined): Promise<Datase
 
 /**
  * Returns the id of this clone, which records name so that a job is finished where its files are:
- * the annex's uuid, or one of our own that is made when first asked for.
+ * the annex's uuid, or the one that {@link makeCloneId} has made; undefined when there is neither.
  */
-export async function cloneId(dataset: Dataset): Promise<string> {
-  const known = dataset.configuration.get("annex.uuid") ??
-    dataset.configuration.get("datalad-slurm.uuid");
-  if (known !== undefined) return known;
+export function cloneId({ configuration }: Dataset): string | undefined {
+  return configuration.get("annex.uuid") ?? configuration.get(CLONE_ID);
+}
+
+/**
+ * Returns the id of this clone and makes one where there is none. Called under the repository
+ * lock: two processes must not make two.
+ */
+export async function makeCloneId({ root }: Dataset): Promise<string> {
+  const known = await git(root, ["config", "--local", "--get", CLONE_ID], { tolerate: [1] });
+  if (known.code === 0) return text(known.stdout).trim();
   const made = crypto.randomUUID();
-  await git(dataset.root, ["config", "--local", "datalad-slurm.uuid", made]);
+  await git(root, ["config", "--local", CLONE_ID, made]);
   return made;
 }
+
+const CLONE_ID = "datalad-slurm.uuid";

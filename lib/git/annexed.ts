@@ -34,6 +34,26 @@ export function findLocked(root: string, files: readonly string[]): LockedFiles 
   return locked;
 }
 
+/**
+ * Returns those of the files whose annexed content is not here: dangling links into the annex, and
+ * unlocked files that hold a pointer (`/annex/objects/KEY`) in place of their content.
+ */
+export function findAbsent(root: string, files: readonly string[]): string[] {
+  const absent = new Set(findLocked(root, files).absent);
+  return files.filter((file) => absent.has(file) || isPointer(`${root}/${file}`));
+}
+
+/** git-annex takes a file of at most 32 KiB that starts so for a pointer (10.20230126). */
+function isPointer(path: string): boolean {
+  try {
+    const { isFile, size } = Deno.lstatSync(path);
+    if (!isFile || size > 32768 || size < 16) return false;
+    return Deno.readTextFileSync(path).startsWith("/annex/objects/");
+  } catch {
+    return false;
+  }
+}
+
 /** Makes locked annexed files writable. Throws a {@link ToolError} when git-annex fails. */
 export async function unlock(root: string, files: readonly string[]): Promise<void> {
   for (const chunk of argumentChunks(files)) {

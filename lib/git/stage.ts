@@ -27,6 +27,7 @@ export async function takeInWithAnnex(
   files: readonly string[],
   progress: Progress = () => {},
 ): Promise<TakenIn> {
+  if (files.length === 0) return { ignored: [], failed: [], stage: () => Promise.resolve() };
   const annex = converse([
     "git",
     // One write of the index at the end, however many files there are.

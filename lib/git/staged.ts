@@ -49,14 +49,17 @@ export function parseRawDiff(output: string): StagedChange[] {
   return changes;
 }
 
-/** Returns which of the paths a commit holds, as files, links or subdatasets. */
+/**
+ * Returns what a commit holds at and below some paths, or all it holds where no path is given:
+ * files, links, and subdatasets.
+ */
 export async function pathsInCommit(
   root: string,
   commit: string,
   paths: readonly string[],
 ): Promise<Set<string>> {
   const found = new Set<string>();
-  for (const chunk of argumentChunks(paths)) {
+  for (const chunk of paths.length === 0 ? [[]] : argumentChunks(paths)) {
     const result = await git(root, ["ls-tree", "-r", "-z", "--name-only", commit, "--", ...chunk]);
     for (const path of text(result.stdout).split("\0")) if (path !== "") found.add(path);
   }

@@ -1,34 +1,50 @@
 import { text } from "../process/run.ts";
 import { git } from "./git.ts";
+import type { StagedChange } from "./staged.ts";
 
-/**
- * Returns the first path that is a subdataset of a commit or lies inside one, or undefined. Looks
- * only at the trees above the paths, so that it costs the same in a large dataset.
- */
-export async function subdatasetAbove(
-  root: string,
-  commit: string,
-  paths: readonly string[],
-): Promise<{ path: string; subdataset: string } | undefined> {
-  // Every subdataset is named in .gitmodules; most datasets have none.
+/** Returns the paths of a repository's subdatasets, as `.gitmodules` in the work tree has them. */
+export async function readSubdatasetPaths(root: string): Promise<Set<string>> {
   try {
     Deno.statSync(`${root}/.gitmodules`);
   } catch {
-    return undefined;
+    return new Set();
   }
-  const above = new Map<string, string>();
-  for (const path of paths) {
-    const parts = path.split("/");
-    parts.forEach((_, index) => above.set(parts.slice(0, index + 1).join("/"), path));
-  }
-  above.delete(".");
-  if (above.size === 0) return undefined;
-  const result = await git(root, ["ls-tree", "-z", commit, "--", ...above.keys()]);
-  // "160000 commit 3f2e…\tsub" NUL (git 2.39)
-  for (const entry of text(result.stdout).split("\0")) {
-    const [kind, subdataset = ""] = entry.split("\t");
-    const path = above.get(subdataset);
-    if (kind?.startsWith("160000 ") === true && path !== undefined) return { path, subdataset };
-  }
-  return undefined;
+  // submodule.NAME.path LF PATH NUL; exit code 1 when there is none (git 2.39)
+  const result = await git(root, [
+    "config",
+    "-z",
+    "--file",
+    ".gitmodules",
+    "--get-regexp",
+    "^submodule\\..*\\.path$",
+  ], { tolerate: [1] });
+  return new Set(
+    text(result.stdout).split("\0").filter((entry) => entry !== "")
+      .map((entry) => entry.slice(entry.indexOf("\n") + 1).replace(/\/+$/, "")),
+  );
+}
+
+/** Writes subdatasets' commits into the index. */
+export async function stageSubdatasets(
+  root: string,
+  links: readonly StagedChange[],
+): Promise<void> {
+  if (links.length === 0) return;
+  await git(root, ["update-index", "--add", "--replace", "-z", "--index-info"], {
+    stdin: links.map(({ mode, object, path }) => `${mode} ${object}\t${path}\0`).join(""),
+  });
+}
+
+/** Fetches a subdataset that is not installed. Throws a {@link ToolError} when it cannot be had. */
+export async function installSubdataset(root: string, path: string): Promise<void> {
+  await git(root, [
+    // The clone of a dataset beside this one is a local path, which git 2.38 began to refuse.
+    "-c",
+    "protocol.file.allow=always",
+    "submodule",
+    "update",
+    "--init",
+    "--",
+    path,
+  ], { env: { GIT_LITERAL_PATHSPECS: undefined } });
 }

@@ -126,7 +126,8 @@ function allocation(row: TableRow, raw: string): Accounting {
     time_limit_seconds: minutes === undefined ? undefined : minutes * 60,
     cpu_seconds: parseDuration(row["TotalCPU"]),
     max_rss_bytes: parseMemory(row["MaxRSS"])?.bytes,
-    requested_cpus: parseCount(row["ReqCPUS"]),
+    // Zero in a row that slurmdbd has not completed yet (22.05).
+    requested_cpus: parseCount(row["ReqCPUS"]) || undefined,
     allocated_cpus: allocated,
     requested_memory_bytes: requestedMemory(row, allocated),
     nodes: parseCount(row["NNodes"]),

@@ -84,6 +84,8 @@ export function parseMemory(text: string | undefined): MemoryAmount | undefined 
   const match = /^(\d+(?:\.\d+)?)([KMGTP]?)([nc]?)$/.exec(text ?? "");
   if (match === null) return undefined;
   const bytes = Math.round(Number(match[1]) * 1024 ** UNITS.indexOf(match[2] ?? ""));
+  // A row that slurmdbd has not completed yet shows 2^64-1 mebibytes (22.05).
+  if (!Number.isSafeInteger(bytes)) return undefined;
   if (match[3] === "") return { bytes };
   return { bytes, per: match[3] === "n" ? "node" : "cpu" };
 }

@@ -1,0 +1,145 @@
+import { collectOutputs, type FilesByRepository } from "../dataset/collect.ts";
+import type { Dataset } from "../dataset/dataset.ts";
+import { covers, expandPath, fixedPrefix } from "../dataset/globs.ts";
+import { jobKeyOf, type RecordedJob } from "../dataset/history.ts";
+import { pathsInCommit } from "../git/staged.ts";
+import { isWithin, joinPath } from "../paths.ts";
+import type { JobAccounting } from "../slurm/account.ts";
+import type { JobReport } from "../slurm/report.ts";
+import { writeEnvironment } from "./environment_file.ts";
+import { jobFiles } from "./job_files.ts";
+
+/** A job that is over and gets its finish commit. */
+export interface FinishingJob {
+  readonly job: RecordedJob;
+  readonly report: JobReport;
+  /** Whether the commit holds the job's files; a closed job's does not. */
+  readonly withFiles: boolean;
+  /** Outputs that were declared only now, relative to the root. */
+  readonly addedOutputs: readonly string[];
+  readonly accounting: JobAccounting | undefined;
+}
+
+/** What the reader should know of a finished job's files; all paths relative to the root. */
+export interface FinishNotes {
+  /** Declared outputs and logs that are not there. */
+  readonly missing: readonly string[];
+  /** Outputs that git ignores. */
+  readonly ignored: readonly string[];
+  /** Outputs of the job that the dataset had and that are gone. */
+  readonly deleted: readonly string[];
+  /** What cannot be committed, with the reason. */
+  readonly impossible: readonly { readonly path: string; readonly reason: string }[];
+}
+
+/** The results of one job as they are in the work tree. */
+export interface GatheredResults extends FinishingJob {
+  readonly key: string;
+  /** All declared outputs, those declared now too. */
+  readonly outputs: readonly string[];
+  /** The log files that are there, and what Slurm knew of the job. */
+  readonly runOutputs: readonly string[];
+  /** Files to commit, by repository and relative to it. */
+  readonly files: FilesByRepository;
+  readonly missing: readonly string[];
+  readonly impossible: FinishNotes["impossible"];
+}
+
+/**
+ * Finds the files of one job in the work tree, and writes down beside its logs what Slurm knew of
+ * it. `foreign` are the logs of jobs that stay open: they are nobody else's, wherever they lie.
+ */
+export async function gatherResults(
+  dataset: Dataset,
+  finishing: FinishingJob,
+  foreign: ReadonlySet<string>,
+): Promise<GatheredResults> {
+  const { job, report, accounting, withFiles } = finishing;
+  const outputs = [...job.record.outputs, ...finishing.addedOutputs];
+  const common = { ...finishing, key: jobKeyOf(job), outputs };
+  if (!withFiles) {
+    const none = { files: new Map(), missing: [], impossible: [] };
+    return { ...common, ...none, runOutputs: [] };
+  }
+  const { root } = dataset;
+  const { logs, environment } = jobFiles(root, job);
+  writeEnvironment(root, environment, job, report, accounting);
+  const inside = outputs.filter(isInside);
+  const expanded = inside.flatMap((output) => {
+    const found = expandPath(root, output);
+    return found.length === 0 ? [output] : found;
+  });
+  const collected = await collectOutputs(
+    root,
+    [...new Set([...expanded, ...logs.filter(isInside), environment])],
+    (path) => foreign.has(path),
+  );
+  const missing = new Set(collected.missing);
+  return {
+    ...common,
+    runOutputs: [...logs.filter((path) => !missing.has(path)), environment],
+    files: deduplicated(collected.files),
+    missing: collected.missing,
+    impossible: [
+      ...outputs.filter((path) => !isInside(path))
+        .map((path) => ({ path, reason: "it is outside the dataset" })),
+      ...collected.impossible,
+    ],
+  };
+}
+
+/** Records come from elsewhere too: a path that leaves the dataset is not looked at. */
+function isInside(path: string): boolean {
+  return !path.startsWith("/") && !path.split("/").some((part) => part === ".git" || part === "..");
+}
+
+/**
+ * Returns, by job key, what HEAD of each repository has of the jobs' outputs and the work tree has
+ * not. HEAD is asked once for all jobs.
+ */
+export async function deletedPaths(
+  { root }: Dataset,
+  gathered: readonly GatheredResults[],
+): Promise<Map<string, FilesByRepository>> {
+  const declared = gathered.filter(({ withFiles }) => withFiles).flatMap(({ key, outputs }) =>
+    outputs.filter(isInside).map((output) => ({ key, output, prefix: fixedPrefix(output) }))
+  );
+  const deleted = new Map<string, FilesByRepository>();
+  for (const repository of new Set([".", ...gathered.flatMap(({ files }) => [...files.keys()])])) {
+    const base = repository === "." ? root : `${root}/${repository}`;
+    const here = declared.filter(({ prefix }) =>
+      isWithin(prefix, repository) || isWithin(repository, prefix)
+    );
+    if (here.length === 0) continue;
+    const prefixes = here.map(({ prefix }) =>
+      isWithin(repository, prefix) ? "." : relative(prefix, repository)
+    );
+    const wanted = prefixes.includes(".") ? [] : [...new Set(prefixes)];
+    for (const path of await pathsInCommit(base, "HEAD", wanted)) {
+      if (isThere(`${base}/${path}`)) continue;
+      const whole = joinPath(repository, path);
+      const owner = here.find(({ output }) => covers(output, whole));
+      if (owner === undefined) continue;
+      const ofJob = deleted.get(owner.key) ?? new Map<string, string[]>();
+      deleted.set(owner.key, ofJob.set(repository, [...ofJob.get(repository) ?? [], path]));
+    }
+  }
+  return deleted;
+}
+
+function relative(path: string, directory: string): string {
+  return directory === "." ? path : path.slice(directory.length + 1);
+}
+
+function deduplicated(files: FilesByRepository): FilesByRepository {
+  return new Map([...files].map(([repository, paths]) => [repository, [...new Set(paths)]]));
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,81 @@
+import { collectOutputs } from "../dataset/collect.ts";
+import type { Dataset } from "../dataset/dataset.ts";
+import { expandPath, fixedPrefix } from "../dataset/globs.ts";
+import { ToolError } from "../errors.ts";
+import { findAbsent } from "../git/annexed.ts";
+import { getContent, type GetProgress } from "../git/get.ts";
+import { installSubdataset, readSubdatasetPaths } from "../git/subdatasets.ts";
+import { isWithin, joinPath } from "../paths.ts";
+
+/**
+ * Makes a job's inputs ready: installs the subdatasets that hold them and fetches content that is
+ * not here. Throws a {@link ToolError} that names what is missing or cannot be had.
+ */
+export async function prepareInputs(
+  dataset: Dataset,
+  inputs: readonly string[],
+  jobs: number | undefined,
+  progress?: GetProgress,
+): Promise<void> {
+  if (inputs.length === 0) return;
+  const { root } = dataset;
+  await installSubdatasets(root, ".", inputs.map(fixedPrefix));
+  const paths = inputs.flatMap((input) => {
+    const found = expandPath(root, input);
+    if (found.length > 0) return found;
+    throw new ToolError("refused", `No file matches the input ${JSON.stringify(input)}`, {
+      hint: "Nothing was submitted; see what is there with: ls",
+    });
+  });
+  const { files, missing } = await collectOutputs(root, paths);
+  if (missing.length > 0) {
+    throw new ToolError("refused", `The input ${JSON.stringify(missing[0])} does not exist`, {
+      hint: "Nothing was submitted; --assume-ready inputs skips this check",
+      ...(missing.length > 1 ? { details: missing.join("\n") } : {}),
+    });
+  }
+  for (const [repository, inRepository] of files) {
+    const base = repository === "." ? root : `${root}/${repository}`;
+    const absent = findAbsent(base, inRepository);
+    if (absent.length === 0) continue;
+    const failed = await getContent(base, absent, jobs, progress);
+    const [first] = failed;
+    if (first === undefined) continue;
+    throw new ToolError(
+      "refused",
+      `The content of ${failed.length} of the inputs cannot be had, such as ` +
+        JSON.stringify(joinPath(repository, first.path)),
+      {
+        hint: "Nothing was submitted; see where the content is with: git annex whereis",
+        details: failed.slice(0, 20).map(({ path, reason }) =>
+          `${joinPath(repository, path)}: ${reason}`
+        ).join("\n"),
+      },
+    );
+  }
+}
+
+/** Installs the subdatasets at and above the paths, from the top down. */
+async function installSubdatasets(
+  root: string,
+  repository: string,
+  paths: readonly string[],
+): Promise<void> {
+  const base = repository === "." ? root : `${root}/${repository}`;
+  for (const name of await readSubdatasetPaths(base)) {
+    const whole = joinPath(repository, name);
+    const wanted = paths.some((path) => isWithin(path, whole) || isWithin(whole, path));
+    if (!wanted) continue;
+    if (!isInstalled(`${root}/${whole}`)) await installSubdataset(base, name);
+    await installSubdatasets(root, whole, paths);
+  }
+}
+
+function isInstalled(directory: string): boolean {
+  try {
+    Deno.lstatSync(`${directory}/.git`);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,125 @@
+import { isWithin, joinPath, parentPath } from "../paths.ts";
+
+/**
+ * Globs in declared inputs and outputs, as `datalad run` has them: `*`, `?` and `[…]` within one
+ * name, `**` for any number of directories; names that start with a dot match only a dot. A path
+ * that exists as it is written is no glob.
+ */
+
+/** Whether a path may be a glob. */
+export function hasMagic(path: string): boolean {
+  return /[*?[]/.test(path);
+}
+
+/** Returns the longest part of a path, in whole names, that stands before the first wildcard. */
+export function fixedPrefix(path: string): string {
+  const parts = path.split("/");
+  const first = parts.findIndex(hasMagic);
+  return first < 0 ? path : parts.slice(0, first).join("/") || ".";
+}
+
+/**
+ * Returns what a declared path stands for in a work tree, in alphabetical order: itself, where it
+ * exists or is no glob, else the files and directories that match.
+ */
+export function expandPath(root: string, path: string): string[] {
+  if (!hasMagic(path) || exists(`${root}/${path}`)) return [path];
+  const found: string[] = [];
+  matchBelow(root, fixedPrefix(path), patternParts(path), found);
+  return [...new Set(found)].sort();
+}
+
+/** Whether a declared path, glob or not, covers a path: is it, matches it, or is above it. */
+export function covers(declared: string, path: string): boolean {
+  if (isWithin(path, declared)) return true;
+  if (!hasMagic(declared)) return false;
+  const expression = globExpression(declared);
+  for (let at = path; at !== "."; at = parentPath(at)) if (expression.test(at)) return true;
+  return false;
+}
+
+function patternParts(path: string): string[] {
+  const prefix = fixedPrefix(path);
+  return path.split("/").slice(prefix === "." ? 0 : prefix.split("/").length);
+}
+
+function matchBelow(
+  root: string,
+  directory: string,
+  parts: readonly string[],
+  found: string[],
+): void {
+  const [part, ...rest] = parts;
+  if (part === undefined) {
+    found.push(directory);
+    return;
+  }
+  if (part === "**") {
+    // No directory, or one more: links are not followed, so this ends.
+    if (rest.length > 0) matchBelow(root, directory, rest, found);
+    for (const entry of entries(root, directory)) {
+      if (entry.name.startsWith(".")) continue;
+      const path = joinPath(directory, entry.name);
+      if (entry.isDirectory) matchBelow(root, path, parts, found);
+      if (rest.length === 0) found.push(path);
+    }
+    return;
+  }
+  if (!hasMagic(part)) {
+    const path = joinPath(directory, part);
+    if (exists(`${root}/${path}`)) matchBelow(root, path, rest, found);
+    return;
+  }
+  const expression = new RegExp(`^${namePattern(part)}$`, "s");
+  for (const { name } of entries(root, directory)) {
+    if (expression.test(name) && (part.startsWith(".") || !name.startsWith("."))) {
+      matchBelow(root, joinPath(directory, name), rest, found);
+    }
+  }
+}
+
+function globExpression(glob: string): RegExp {
+  const parts = glob.split("/").map((part) => part === "**" ? "(?:[^/]+/)*" : namePattern(part));
+  const joined = parts.map((part, index) =>
+    index < parts.length - 1 && part !== "(?:[^/]+/)*" ? `${part}/` : part
+  ).join("");
+  return new RegExp(`^${joined.endsWith("/)*") ? `${joined}[^/]+` : joined}$`, "s");
+}
+
+/** Returns the expression for one name of a glob, by the rules of Python's `fnmatch`. */
+function namePattern(part: string): string {
+  let expression = "";
+  for (let at = 0; at < part.length; at++) {
+    const character = part.charAt(at);
+    if (character === "*") expression += "[^/]*";
+    else if (character === "?") expression += "[^/]";
+    else if (character === "[") {
+      const end = part.indexOf("]", at + (part.charAt(at + 1) === "!" ? 3 : 2));
+      if (end < 0) expression += "\\[";
+      else {
+        const set = part.slice(at + 1, end).replace(/[\\[\]^]/g, "\\$&").replace(/^!/, "^");
+        expression += `[${set}]`;
+        at = end;
+      }
+    } else expression += character.replace(/[\\^$.|+(){}\]]/g, "\\$&");
+  }
+  return expression;
+}
+
+function entries(root: string, directory: string): Deno.DirEntry[] {
+  try {
+    return [...Deno.readDirSync(directory === "." ? root : `${root}/${directory}`)]
+      .filter(({ name }) => name !== ".git");
+  } catch {
+    return [];
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

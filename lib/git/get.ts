@@ -1,0 +1,81 @@
+import { ToolError } from "../errors.ts";
+import { converse } from "../process/run.ts";
+import { annexEnvironment } from "./git.ts";
+
+/** A file whose content could not be had. */
+export interface NotGotten {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** How far fetching has come. */
+export type GetProgress = (done: number, all: number, bytes: number) => void;
+
+/**
+ * Fetches the content of annexed files, relative to the root, and returns those that could not be
+ * had. One git-annex does it all; `jobs` is how many files it transfers at a time.
+ */
+export async function getContent(
+  root: string,
+  files: readonly string[],
+  jobs: number | undefined,
+  progress: GetProgress = () => {},
+): Promise<NotGotten[]> {
+  const annex = converse([
+    "git",
+    "annex",
+    "get",
+    "--batch",
+    "-z",
+    "--json",
+    "--json-error-messages",
+    ...(jobs === undefined ? [] : [`-J${jobs}`]),
+  ], { cwd: root, env: annexEnvironment() });
+  const sending = (async () => {
+    // NUL stands between names; after the last one git-annex would take it for an empty name.
+    await annex.send(files.join("\0"));
+    return await annex.end();
+  })();
+  const failed: NotGotten[] = [];
+  const waiting = new Set(files);
+  let bytes = 0;
+  for await (const line of annex.lines) {
+    const answer = parseGetAnswer(line);
+    if (answer === undefined) continue;
+    waiting.delete(answer.path);
+    bytes += answer.bytes;
+    if (answer.reason !== undefined) failed.push({ path: answer.path, reason: answer.reason });
+    progress(files.length - waiting.size, files.length, bytes);
+  }
+  const ended = await sending;
+  if (ended.code > 1 || ended.code === 1 && failed.length === 0) {
+    throw new ToolError("external", "git-annex get failed", { details: ended.stderr.trim() });
+  }
+  return failed;
+}
+
+/** Parses `{"command":"get","file":"a","key":"MD5E-s5--…","success":true,…}` (10.20230126). */
+export function parseGetAnswer(
+  line: string,
+): { path: string; bytes: number; reason: string | undefined } | undefined {
+  if (line === "") return undefined;
+  let answer: Record<string, unknown>;
+  try {
+    answer = JSON.parse(line);
+  } catch (cause) {
+    throw new ToolError("external", "git-annex answered something that is not JSON", {
+      details: line,
+      cause,
+    });
+  }
+  const { file, key, success, "error-messages": messages, note } = answer;
+  if (typeof file !== "string") return undefined;
+  const size = /^[^-]+-s(\d+)/.exec(typeof key === "string" ? key : "")?.[1];
+  const said = [...(Array.isArray(messages) ? messages : []), note]
+    .filter((part) => typeof part === "string" && part.trim() !== "").join("; ");
+  return {
+    path: file,
+    bytes: success === true ? Number(size ?? 0) : 0,
+    reason: success === true ? undefined : said || "git-annex does not say why",
+  };
+}
