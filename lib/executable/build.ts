@@ -87,7 +87,13 @@ async function install(file: string, output: string): Promise<void> {
 
 if (import.meta.main) {
   const [output = "dist/datalad-slurm", main = `${root}main.ts`] = Deno.args;
-  const kind = await build(output, main);
-  const { size } = await Deno.stat(output);
-  console.log(`Built "${output}": ${kind}, ${(size / 1e6).toFixed(0)} MB`);
+  try {
+    const kind = await build(output, main);
+    const { size } = await Deno.stat(output);
+    console.log(`Built "${output}": ${kind}, ${(size / 1e6).toFixed(0)} MB`);
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    console.error([`Error: ${error.message}`, error.details].join("\n"));
+    Deno.exitCode = 1;
+  }
 }

@@ -1,0 +1,70 @@
+# Every target with a comment after "##" is shown by `make help`.
+DENO_VERSION := 2.9.6
+TOOLCHAIN := .toolchain
+DENO := $(TOOLCHAIN)/deno-$(DENO_VERSION)
+PREFIX ?= /usr/local
+DESTDIR ?=
+# One directory below test/ to run alone: pure, adapter, command, binary or cluster.
+LAYER ?=
+
+# Nothing outside the checkout is written to, and deno does not ask for newer versions of itself.
+export DENO_DIR := $(CURDIR)/$(TOOLCHAIN)/deno-dir
+export DENO_NO_UPDATE_CHECK := 1
+unexport MAKEFLAGS MFLAGS
+
+SOURCES := $(wildcard main.ts deno.json deno.lock lib/*.ts lib/*/*.ts lib/executable/*)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test build install check bench stress cluster-up cluster-down clean packages
+
+help: ## Shows this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
+	    while IFS='|' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+demo: $(TOOLCHAIN)/dependencies packages ## Shows the tool at work with a real Slurm
+	@$(DENO) run -A test/demo.ts
+
+test: $(TOOLCHAIN)/dependencies packages ## Runs all checks and tests; LAYER=pure runs one layer
+	@$(DENO) run -A test/support/run_tests.ts $(LAYER)
+
+build: dist/datalad-slurm ## Builds the executable dist/datalad-slurm
+
+install: dist/datalad-slurm ## Installs below PREFIX (/usr/local), or below DESTDIR/PREFIX
+	mkdir -p '$(DESTDIR)$(PREFIX)/bin'
+	install -m 755 dist/datalad-slurm '$(DESTDIR)$(PREFIX)/bin/datalad-slurm'
+
+check: $(TOOLCHAIN)/dependencies ## Checks formatting, lint, types and the layers of imports
+	$(DENO) fmt --check
+	$(DENO) lint
+	$(DENO) check
+	$(DENO) test -A test/pure/layers_test.ts
+
+bench: $(TOOLCHAIN)/dependencies build ## Measures the speed of the executable
+	$(DENO) run -A test/bench/bench.ts
+
+stress: $(TOOLCHAIN)/dependencies build ## Kills and crowds the executable for a while
+	$(DENO) run -A test/stress/stress.ts
+
+cluster-up: $(TOOLCHAIN)/dependencies packages ## Starts a Slurm cluster of four nodes on this machine (root)
+	@$(DENO) run -A test/cluster/cluster.ts up
+
+cluster-down: $(TOOLCHAIN)/dependencies ## Stops that cluster and removes its files
+	@$(DENO) run -A test/cluster/cluster.ts down
+
+clean: ## Removes what was built and the toolchain
+	rm -rf dist $(TOOLCHAIN)
+
+packages:
+	@test/support/debian_packages.sh
+
+$(DENO): test/support/toolchain.sh
+	@test/support/toolchain.sh $(DENO_VERSION) $@
+
+# The npm packages that deno.lock pins, and the bundler: later steps need no network.
+$(TOOLCHAIN)/dependencies: $(DENO) deno.json deno.lock
+	@$(DENO) install --frozen --quiet
+	@$(DENO) bundle --quiet --output $(TOOLCHAIN)/bundler-is-there.js lib/errors.ts
+	@touch $@
+
+dist/datalad-slurm: $(SOURCES) $(TOOLCHAIN)/dependencies
+	@$(DENO) run -A lib/executable/build.ts $@

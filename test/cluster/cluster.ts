@@ -1,0 +1,454 @@
+/**
+ * A real Slurm cluster of four nodes on this machine, with accounting:
+ * `cluster.ts up | down | status | env`.
+ *
+ * Each checkout has a cluster of its own below `CLUSTER_DIR` (by default a directory in the
+ * temporary directory that is named after the checkout), with its own munged, MariaDB and ports.
+ */
+import { ToolError } from "../../lib/errors.ts";
+import { externalError, run, text } from "../../lib/process/run.ts";
+import {
+  cgroupConf,
+  clusterName,
+  type ClusterSettings,
+  mariadbdArgv,
+  mariadbSocket,
+  mungedArgv,
+  nodeNames,
+  portCount,
+  slurmConf,
+  slurmConfPath,
+  slurmdbdConf,
+} from "./config.ts";
+import { clusterProcesses, identify, isRunning, killProcesses } from "./processes.ts";
+
+/** A cluster that a test may use. */
+export interface Cluster {
+  readonly dir: string;
+  /** What programs need in their environment to talk to this cluster. */
+  readonly env: { readonly SLURM_CONF: string };
+  /** Stops the cluster if it was started for this user of it, and leaves it up otherwise. */
+  release(): Promise<void>;
+}
+
+/** Debian's name of the package that holds each program. */
+const packages: Readonly<Record<string, string>> = {
+  mariadbd: "mariadb-server",
+  "mariadb-install-db": "mariadb-server",
+  munge: "munge",
+  munged: "munge",
+  sacctmgr: "slurm-client",
+  sbatch: "slurm-client",
+  scancel: "slurm-client",
+  sinfo: "slurm-client",
+  slurmctld: "slurmctld",
+  slurmd: "slurmd",
+  slurmdbd: "slurmdbd",
+};
+
+/** Returns the directory of this checkout's cluster. */
+export function clusterDir(): string {
+  const chosen = Deno.env.get("CLUSTER_DIR");
+  if (chosen !== undefined && chosen !== "") {
+    // slurm.conf has no way to quote a space, and the path of a socket at most 107 bytes.
+    if (/^\/[\w@+./-]{1,79}$/.test(chosen)) return chosen.replace(/\/+$/, "");
+    throw new ToolError("usage", `CLUSTER_DIR "${chosen}" cannot hold a cluster`, {
+      hint: "Use an absolute path of at most 80 letters, digits and @+._-/",
+    });
+  }
+  // Not in the checkout: its path may be too long for a socket or closed to ordinary users.
+  const temporary = (Deno.env.get("TMPDIR") || "/tmp").replace(/\/+$/, "");
+  return `${temporary}/datalad-slurm-cluster-${shortHash(new URL("../..", import.meta.url).href)}`;
+}
+
+/** FNV-1a: enough to tell checkouts apart. */
+function shortHash(word: string): string {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(word)) {
+    hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  }
+  return hash.toString(16).padStart(8, "0");
+}
+
+/** Returns why no cluster can be started here, as one sentence, or undefined when one can. */
+export function clusterObstacle(): string | undefined {
+  const missing = new Set<string>();
+  for (const [program, name] of Object.entries(packages)) {
+    if (!isOnPath(program)) missing.add(name);
+  }
+  const obstacles: string[] = [];
+  if (missing.size > 0) obstacles.push(`these packages are missing: ${[...missing].join(" ")}`);
+  if (Deno.uid() !== 0) obstacles.push("starting slurmd needs root");
+  return obstacles.length === 0 ? undefined : obstacles.join("; ");
+}
+
+/** Debian's daemons are in /usr/sbin, which an ordinary user's PATH leaves out. */
+function daemonPath(): string {
+  return `${Deno.env.get("PATH") ?? "/usr/bin:/bin"}:/usr/sbin:/sbin`;
+}
+
+function isOnPath(program: string): boolean {
+  return daemonPath().split(":").some((dir) => {
+    try {
+      return Deno.statSync(`${dir}/${program}`).isFile;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/**
+ * Returns this checkout's cluster, which is started when it is not up. Throws a {@link ToolError}
+ * when it cannot be.
+ */
+export async function acquireCluster(): Promise<Cluster> {
+  const dir = clusterDir();
+  const started = await up(dir);
+  return {
+    dir,
+    env: { SLURM_CONF: slurmConfPath(dir) },
+    async release() {
+      if (started) await down(dir);
+    },
+  };
+}
+
+/**
+ * Starts the cluster in `dir` unless it is up, and returns whether it was started. When it returns,
+ * every node is idle and the accounting answers. What is left of a broken cluster is removed.
+ */
+export function up(dir: string): Promise<boolean> {
+  return locked(dir, async () => {
+    if (await isUp(dir)) return false;
+    const obstacle = clusterObstacle();
+    if (obstacle !== undefined) {
+      throw new ToolError("refused", `No Slurm cluster can be started here: ${obstacle}`, {
+        hint: "As root on Debian, install what is missing with: apt-get install " +
+          "--no-install-recommends slurm-wlm slurmctld slurmd slurmdbd slurm-client munge " +
+          "mariadb-server",
+      });
+    }
+    await remove(dir);
+    try {
+      await start(dir);
+    } catch (error) {
+      const logs = logTails(dir);
+      await remove(dir);
+      throw error instanceof ToolError
+        ? new ToolError(error.kind, error.message, {
+          details: [error.details, logs].filter(Boolean).join("\n"),
+          cause: error,
+        })
+        : error;
+    }
+    return true;
+  });
+}
+
+/** Stops everything that belongs to the cluster in `dir`, jobs included, and removes its files. */
+export function down(dir: string): Promise<void> {
+  return locked(dir, () => remove(dir));
+}
+
+/** Tells whether every daemon of the cluster in `dir` runs and answers. */
+export async function isUp(dir: string): Promise<boolean> {
+  // Asked first, because Slurm's clients wait 18 s and more for a controller that is not there.
+  if (!daemonsRun(dir)) return false;
+  return await nodesAreUp(dir) && await accountingAnswers(dir);
+}
+
+/** A daemon's pid and start time are kept here, so that a later process is not taken for it. */
+function recordPath(dir: string, name: string): string {
+  return `${dir}/run/${name}`;
+}
+
+const daemonNames = ["munged", "mariadbd", "slurmdbd", "slurmctld", ...nodeNames];
+
+function daemonsRun(dir: string): boolean {
+  return daemonNames.every((name) => {
+    try {
+      const [pid, startTicks] = Deno.readTextFileSync(recordPath(dir, name)).split(" ");
+      return startTicks !== undefined && isRunning({ pid: Number(pid), startTicks });
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function start(dir: string): Promise<void> {
+  const settings = await chooseSettings(dir);
+  await writeFiles(settings);
+
+  startDaemon(dir, "munged", mungedArgv(dir));
+  await must(dir, ["mariadb-install-db", ...installOptions(dir)], "The database cannot be created");
+  startDaemon(dir, "mariadbd", mariadbdArgv(dir));
+  await until(dir, "munged answers", async () => {
+    return (await client(dir, ["munge", "-n", "-S", `${dir}/munge/socket`])).code === 0;
+  });
+  await until(dir, "mariadbd answers", () => Promise.resolve(exists(mariadbSocket(dir))));
+
+  startDaemon(dir, "slurmdbd", ["slurmdbd", "-D"], { MYSQL_UNIX_PORT: mariadbSocket(dir) });
+  // slurmctld gives up at once when the accounting does not know its cluster (22.05).
+  await until(dir, "slurmdbd answers", async () => {
+    if (!await canConnect(settings.firstPort + 1)) return false;
+    return (await client(dir, ["sacctmgr", "-i", "add", "cluster", clusterName])).code === 0;
+  });
+
+  startDaemon(dir, "slurmctld", ["slurmctld", "-D"]);
+  for (const node of nodeNames) startDaemon(dir, node, ["slurmd", "-D", "-N", node]);
+  await until(dir, "slurmctld answers", () => canConnect(settings.firstPort));
+  await until(dir, "all nodes are idle", () => nodesAreUp(dir));
+  await until(dir, "sacct answers", () => accountingAnswers(dir));
+}
+
+function installOptions(dir: string): string[] {
+  return [
+    "--no-defaults",
+    "--user=root",
+    `--datadir=${dir}/mysql`,
+    "--auth-root-authentication-method=socket",
+    "--auth-root-socket-user=root",
+    "--skip-test-db",
+    "--innodb-log-file-size=32M",
+    "--innodb-flush-log-at-trx-commit=0",
+  ];
+}
+
+async function chooseSettings(dir: string): Promise<ClusterSettings> {
+  const host = Deno.hostname().split(".")[0] ?? "localhost";
+  const addresses = text((await client(dir, ["getent", "ahosts", host])).stdout).trim();
+  return {
+    dir,
+    host,
+    loopbackHost: addresses !== "" && addresses.split("\n").every((line) => /^127\./.test(line)),
+    firstPort: freePorts(),
+  };
+}
+
+/** Returns the first of enough free ports in a row, below those the kernel gives to clients. */
+function freePorts(): number {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const first = 10_000 + Math.floor(Math.random() * 20_000);
+    if (Array.from({ length: portCount }, (_, index) => first + index).every(isFree)) return first;
+  }
+  throw new ToolError("refused", `No ${portCount} free TCP ports in a row could be found`);
+}
+
+function isFree(port: number): boolean {
+  try {
+    Deno.listen({ port, hostname: "0.0.0.0" }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function canConnect(port: number): Promise<boolean> {
+  try {
+    (await Deno.connect({ port, hostname: "127.0.0.1" })).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function writeFiles(settings: ClusterSettings): Promise<void> {
+  const { dir } = settings;
+  Deno.mkdirSync(dir, { recursive: true });
+  Deno.chmodSync(dir, 0o755);
+  for (const name of ["log", "munge", "mysql", "run", "spool", "state"]) {
+    Deno.mkdirSync(`${dir}/${name}`);
+    Deno.chmodSync(`${dir}/${name}`, 0o755);
+  }
+  for (const node of nodeNames) Deno.mkdirSync(`${dir}/spool/${node}`);
+  const key = crypto.getRandomValues(new Uint8Array(1024));
+  Deno.writeFileSync(`${dir}/munge/key`, key, { mode: 0o400 });
+  Deno.writeTextFileSync(slurmConfPath(dir), slurmConf(settings));
+  Deno.chmodSync(slurmConfPath(dir), 0o644);
+  Deno.writeTextFileSync(`${dir}/slurmdbd.conf`, slurmdbdConf(settings), { mode: 0o600 });
+  const version = text((await client(dir, ["sinfo", "--version"])).stdout).trim().split(" ")[1];
+  const cgroup = cgroupConf(version ?? "");
+  if (cgroup !== undefined) Deno.writeTextFileSync(`${dir}/cgroup.conf`, cgroup, { mode: 0o644 });
+}
+
+/**
+ * Starts a daemon in a session of its own and records which process it is. Its stdin, stdout and
+ * stderr are /dev/null: whoever waits for the end of an inherited pipe would wait for the daemon.
+ */
+function startDaemon(
+  dir: string,
+  name: string,
+  [program = "", ...args]: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): void {
+  // Not through `run`, which waits for a program and collects what it says.
+  const child = new Deno.Command(program, {
+    args,
+    cwd: "/",
+    clearEnv: true,
+    env: { PATH: daemonPath(), LC_ALL: "C", SLURM_CONF: slurmConfPath(dir), ...env },
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+    detached: true,
+  }).spawn();
+  child.unref();
+  const identity = identify(child.pid);
+  if (identity === undefined) {
+    throw new ToolError("external", `Daemon "${name}" ended at once`);
+  }
+  Deno.writeTextFileSync(recordPath(dir, name), `${identity.pid} ${identity.startTicks}`);
+}
+
+/** Runs a program that talks to the cluster, free of the caller's own Slurm settings. */
+function client(dir: string, argv: readonly string[]) {
+  const removed = Object.keys(Deno.env.toObject())
+    .filter((name) => /^(?:SLURM|SBATCH|SACCT|SQUEUE|SINFO)_/.test(name))
+    .map((name) => [name, undefined] as const);
+  return run(argv, {
+    cwd: "/",
+    env: {
+      ...Object.fromEntries(removed),
+      PATH: daemonPath(),
+      LC_ALL: "C",
+      SLURM_CONF: slurmConfPath(dir),
+    },
+    timeoutMs: 60_000,
+  });
+}
+
+async function must(dir: string, argv: readonly string[], message: string): Promise<void> {
+  const result = await client(dir, argv);
+  if (result.code !== 0) throw externalError(result, message);
+}
+
+async function nodesAreUp(dir: string): Promise<boolean> {
+  const result = await client(dir, ["sinfo", "--noheader", "--Node", "--format=%N %t"]);
+  if (result.code !== 0) return false;
+  const states = text(result.stdout).trim().split("\n").map((line) => line.split(" ")[1] ?? "");
+  return states.length === nodeNames.length &&
+    states.every((state) => /^(?:idle|mix|alloc|comp)$/.test(state));
+}
+
+async function accountingAnswers(dir: string): Promise<boolean> {
+  const result = await client(dir, ["sacctmgr", "-n", "-P", "show", "cluster", "format=cluster"]);
+  return result.code === 0 && text(result.stdout).trim() === clusterName &&
+    (await client(dir, ["sacct", "-n", "-X", "-j", "1"])).code === 0;
+}
+
+async function until(
+  dir: string,
+  what: string,
+  condition: () => Promise<boolean>,
+): Promise<void> {
+  const deadline = performance.now() + 90_000;
+  while (!await condition()) {
+    if (performance.now() > deadline) {
+      throw new ToolError("external", `Waited 90 s in vain until ${what}`, {
+        hint: `The logs are in "${dir}/log"`,
+      });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function logTails(dir: string): string {
+  try {
+    return [...Deno.readDirSync(`${dir}/log`)].map(({ name }) => {
+      const lines = Deno.readTextFileSync(`${dir}/log/${name}`).trimEnd().split("\n");
+      return [`--- ${name}`, ...lines.slice(-8)].join("\n");
+    }).join("\n");
+  } catch {
+    return "";
+  }
+}
+
+async function remove(dir: string): Promise<void> {
+  if (!exists(dir)) return;
+  if (!exists(slurmConfPath(dir)) && [...Deno.readDirSync(dir)].length > 0) {
+    throw new ToolError("refused", `Directory "${dir}" is not a test cluster's`, {
+      hint: "Set CLUSTER_DIR to a directory that is empty or not there yet",
+    });
+  }
+  await killProcesses(() => clusterProcesses(dir, slurmConfPath(dir)));
+  await Deno.remove(dir, { recursive: true });
+}
+
+/**
+ * Does `work` while no other process starts or stops the cluster in `dir`. The kernel gives the
+ * lock back when its holder dies.
+ */
+async function locked<Result>(dir: string, work: () => Promise<Result>): Promise<Result> {
+  const path = `${dir}.lock`;
+  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true });
+  for (;;) {
+    using file = await Deno.open(path, { create: true, write: true });
+    await file.lock(true);
+    // The previous holder has removed the file: the lock of a removed file protects nothing.
+    if (!isSameFile(file, path)) continue;
+    try {
+      return await work();
+    } finally {
+      await Deno.remove(path);
+    }
+  }
+}
+
+function isSameFile(file: Deno.FsFile, path: string): boolean {
+  try {
+    return file.statSync().ino === Deno.statSync(path).ino;
+  } catch {
+    return false;
+  }
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const dir = clusterDir();
+  switch (args.join(" ")) {
+    case "up": {
+      const started = performance.now();
+      const seconds = () => ((performance.now() - started) / 1000).toFixed(1);
+      console.log(
+        await up(dir) ? `Slurm cluster is up after ${seconds()} s` : "Slurm cluster is up already",
+      );
+      console.log(`export SLURM_CONF='${slurmConfPath(dir)}'`);
+      return 0;
+    }
+    case "down":
+      await down(dir);
+      console.log("Slurm cluster is down");
+      return 0;
+    case "status": {
+      const running = await isUp(dir);
+      console.log(`Slurm cluster in "${dir}" is ${running ? "up" : "down"}`);
+      return running ? 0 : 1;
+    }
+    case "env":
+      console.log(`export SLURM_CONF='${slurmConfPath(dir)}'`);
+      return 0;
+    default:
+      console.error("Usage: cluster.ts up | down | status | env");
+      return 2;
+  }
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exitCode = await main(Deno.args);
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    console.error(`Error: ${error.message}`);
+    if (error.details) console.error(error.details);
+    if (error.hint !== undefined) console.error(`Hint: ${error.hint}`);
+    Deno.exitCode = 1;
+  }
+}

@@ -1,0 +1,150 @@
+/** What distinguishes one test cluster on a machine from another. */
+export interface ClusterSettings {
+  /** The directory that holds everything the cluster writes. */
+  readonly dir: string;
+  /** The host name without its domain, which slurmctld and slurmdbd compare with their own. */
+  readonly host: string;
+  /** Whether that host name resolves to a loopback address, so that daemons can bind to it. */
+  readonly loopbackHost: boolean;
+  /** Free TCP ports in a row: slurmctld, slurmdbd, then one for each node. */
+  readonly firstPort: number;
+}
+
+/** The cluster's name in Slurm's accounting. */
+export const clusterName = "test";
+
+/** The node names; each is a slurmd of its own on this machine. */
+export const nodeNames: readonly string[] = ["n1", "n2", "n3", "n4"];
+
+/** How many TCP ports in a row a cluster occupies. */
+export const portCount = 2 + nodeNames.length;
+
+/** Pretended, so that hundreds of small jobs run at the same time on a machine with few cores. */
+const cpusPerNode = 64;
+
+/** Returns the path that clients need in `SLURM_CONF`. */
+export function slurmConfPath(dir: string): string {
+  return `${dir}/slurm.conf`;
+}
+
+/** Returns the text of `slurm.conf` (read by 22.05 and newer). */
+export function slurmConf({ dir, host, loopbackHost, firstPort }: ClusterSettings): string {
+  const lines = [
+    `ClusterName=${clusterName}`,
+    `SlurmctldHost=${host}(127.0.0.1)`,
+    `SlurmctldPort=${firstPort}`,
+    // Without these the daemons listen on every interface.
+    ...(loopbackHost ? ["CommunicationParameters=NoInAddrAny,NoCtldInAddrAny"] : []),
+    "AuthType=auth/munge",
+    `AuthInfo=socket=${dir}/munge/socket`,
+    "SlurmUser=root",
+    "SlurmdUser=root",
+    `StateSaveLocation=${dir}/state`,
+    `SlurmdSpoolDir=${dir}/spool/%n`,
+    `SlurmctldPidFile=${dir}/slurmctld.pid`,
+    `SlurmdPidFile=${dir}/slurmd-%n.pid`,
+    `SlurmctldLogFile=${dir}/log/slurmctld.log`,
+    `SlurmdLogFile=${dir}/log/slurmd-%n.log`,
+    // There is no cgroup hierarchy of our own to manage in a container.
+    "ProctrackType=proctrack/linuxproc",
+    "TaskPlugin=task/none",
+    "MpiDefault=none",
+    "PropagateResourceLimits=NONE",
+    "SelectType=select/cons_tres",
+    "SelectTypeParameters=CR_Core",
+    "SlurmdParameters=config_overrides",
+    // Each job is considered when it arrives and when another ends, and not some seconds later.
+    "SchedulerType=sched/backfill",
+    "SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1",
+    "MaxArraySize=20001",
+    "MaxJobCount=60000",
+    "MinJobAge=300",
+    "KillWait=5",
+    "MessageTimeout=60",
+    "ReturnToService=2",
+    "JobAcctGatherType=jobacct_gather/linux",
+    "AccountingStorageType=accounting_storage/slurmdbd",
+    "AccountingStorageHost=127.0.0.1",
+    `AccountingStoragePort=${firstPort + 1}`,
+    // Clients of slurmdbd find munged through the "password" and not through AuthInfo (22.05).
+    `AccountingStoragePass=${dir}/munge/socket`,
+    "AccountingStoreFlags=job_comment",
+    ...nodeNames.map((name, index) =>
+      `NodeName=${name} NodeHostname=localhost NodeAddr=127.0.0.1 Port=${firstPort + 2 + index}` +
+      ` Sockets=1 CoresPerSocket=${cpusPerNode} ThreadsPerCore=1 State=UNKNOWN`
+    ),
+    "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP",
+  ];
+  return lines.join("\n") + "\n";
+}
+
+/** Returns the text of `slurmdbd.conf`, a file that slurmdbd accepts with mode 600 only. */
+export function slurmdbdConf({ dir, host, loopbackHost, firstPort }: ClusterSettings): string {
+  const lines = [
+    ...(loopbackHost ? ["CommunicationParameters=NoInAddrAny"] : []),
+    "AuthType=auth/munge",
+    `AuthInfo=socket=${dir}/munge/socket`,
+    `DbdHost=${host}`,
+    "DbdAddr=127.0.0.1",
+    `DbdPort=${firstPort + 1}`,
+    "SlurmUser=root",
+    `LogFile=${dir}/log/slurmdbd.log`,
+    `PidFile=${dir}/slurmdbd.pid`,
+    "StorageType=accounting_storage/mysql",
+    // MYSQL_UNIX_PORT names the socket; root is let in by its user id.
+    "StorageHost=localhost",
+    "StorageUser=root",
+    "StorageLoc=slurm_acct",
+  ];
+  return lines.join("\n") + "\n";
+}
+
+/**
+ * Returns the text of `cgroup.conf` for one Slurm version (such as `22.05.8`), or undefined where
+ * none is wanted: 23.11 and newer look at the cgroup file system unless they are told not to, and
+ * older ones do not know the word.
+ */
+export function cgroupConf(version: string): string | undefined {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > 23 || (major === 23 && minor >= 11) ? "CgroupPlugin=disabled\n" : undefined;
+}
+
+/** Returns the argv of the database server, which listens on a socket alone. */
+export function mariadbdArgv(dir: string): string[] {
+  return [
+    "mariadbd",
+    "--no-defaults",
+    "--user=root",
+    `--datadir=${dir}/mysql`,
+    `--socket=${mariadbSocket(dir)}`,
+    `--pid-file=${dir}/mariadbd.pid`,
+    `--log-error=${dir}/log/mariadbd.log`,
+    "--skip-networking",
+    "--performance-schema=OFF",
+    "--innodb-buffer-pool-size=128M",
+    "--innodb-log-file-size=32M",
+    "--innodb-lock-wait-timeout=900",
+    // The data lives as long as the cluster: nothing is gained by waiting for the disk.
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-doublewrite=OFF",
+  ];
+}
+
+/** Returns the path of the database server's socket. */
+export function mariadbSocket(dir: string): string {
+  return `${dir}/mysql.sock`;
+}
+
+/** Returns the argv of the authentication daemon. */
+export function mungedArgv(dir: string): string[] {
+  return [
+    "munged",
+    "--foreground",
+    `--socket=${dir}/munge/socket`,
+    `--key-file=${dir}/munge/key`,
+    `--pid-file=${dir}/munge/pid`,
+    `--seed-file=${dir}/munge/seed`,
+    `--log-file=${dir}/log/munged.log`,
+    "--num-threads=10",
+  ];
+}

@@ -1,0 +1,94 @@
+/**
+ * Runs the tests and closes with the line `N passed, N failed`: `run_tests.ts [LAYER]`, where a
+ * layer is a directory below `test/`. Without a layer, formatting, lint and types are checked as
+ * well, and each check that fails counts as one failure.
+ */
+import { ToolError } from "../../lib/errors.ts";
+import { acquireCluster, type Cluster, clusterObstacle } from "../cluster/cluster.ts";
+import { type Counts, countTests } from "./junit.ts";
+
+const root = new URL("../../", import.meta.url).pathname;
+const [layer] = Deno.args;
+
+let running: Deno.ChildProcess | undefined;
+let interrupted = false;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  Deno.addSignalListener(signal, () => {
+    interrupted = true;
+    try {
+      running?.kill("SIGTERM");
+    } catch {
+      // It has ended already.
+    }
+  });
+}
+
+/** Runs deno with our stdout and stderr, so that progress is seen, and returns its exit code. */
+async function deno(args: readonly string[], env: Record<string, string> = {}): Promise<number> {
+  // Not through `run`, which collects what a program says until it ends.
+  running = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: root,
+    env,
+    stdin: "null",
+  }).spawn();
+  return (await running.status).code;
+}
+
+async function check(): Promise<number> {
+  let failed = 0;
+  for (const args of [["fmt", "--check"], ["lint"], ["check"]]) {
+    if (!interrupted && await deno(args) !== 0) failed++;
+  }
+  return failed;
+}
+
+async function test(paths: readonly string[], cluster: Cluster | undefined): Promise<Counts> {
+  const report = await Deno.makeTempFile({ suffix: ".xml" });
+  try {
+    const args = ["test", "-A", "--permit-no-files", `--junit-path=${report}`, ...paths];
+    const code = await deno(args, { ...cluster?.env });
+    const counts = countTests(await Deno.readTextFile(report));
+    // A file that cannot be loaded is no test case, but the exit code tells of it.
+    return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+  } finally {
+    await Deno.remove(report);
+  }
+}
+
+async function main(): Promise<Counts> {
+  const failedChecks = layer === undefined ? await check() : 0;
+  const paths = [`test/${layer ?? ""}`];
+  const obstacle = clusterObstacle();
+  if (obstacle !== undefined) console.error(`Tests with a real Slurm are skipped: ${obstacle}`);
+  const wantsCluster = layer === undefined || layer === "cluster";
+  const cluster = wantsCluster && obstacle === undefined && !interrupted
+    ? await acquireCluster()
+    : undefined;
+  try {
+    if (interrupted) return { passed: 0, failed: 1, skipped: 0 };
+    const counts = await test(paths, cluster);
+    return { ...counts, failed: counts.failed + failedChecks };
+  } finally {
+    await cluster?.release();
+  }
+}
+
+function describe({ passed, failed, skipped }: Counts): string {
+  const line = `${passed} passed, ${failed} failed`;
+  return skipped === 0 ? line : `${line}, ${skipped} skipped`;
+}
+
+let counts: Counts;
+try {
+  counts = await main();
+} catch (error) {
+  console.error(
+    error instanceof ToolError ? [error.message, error.details, error.hint].join("\n") : error,
+  );
+  counts = { passed: 0, failed: 1, skipped: 0 };
+}
+if (interrupted) console.error("The tests were interrupted");
+if (counts.passed + counts.failed === 0) console.error("There are no tests");
+console.log(describe(counts));
+Deno.exit(counts.failed > 0 || counts.passed === 0 || interrupted ? 1 : 0);
