@@ -1,4 +1,5 @@
 import { type ErrorKind, ToolError } from "../errors.ts";
+import { interruption } from "../process/interruption.ts";
 import { harmless } from "../record/show.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -27,7 +28,9 @@ const BY_KIND: Readonly<Record<ErrorKind, number>> = {
 };
 
 /** Shows an error to the reader and returns the exit code that stands for it. */
-export function reportError(terminal: Terminal, error: unknown): number {
+export function reportError(terminal: Terminal, thrown: unknown): number {
+  // A program that the signal has ended is no failure of its own.
+  const error = interruption.aborted ? interruption.reason as unknown : thrown;
   if (!(error instanceof ToolError)) {
     terminal.say("Error: This is a bug of datalad-slurm; nothing that Slurm accepted is lost");
     terminal.say(error instanceof Error ? error.stack ?? error.message : String(error));

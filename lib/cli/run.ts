@@ -1,6 +1,7 @@
 import { ToolError } from "../errors.ts";
 import { buildInfo } from "../executable/build_info.ts";
 import type { Invocation } from "../executable/environment.ts";
+import { interruption, watchSignals } from "../process/interruption.ts";
 import { distance, parseArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { EXIT, reportError } from "./exit.ts";
@@ -71,7 +72,9 @@ async function runCommand(
     for (const line of commandHelp(command)) terminal.result(line);
     return EXIT.done;
   }
-  return await command.run(parsed, terminal);
+  watchSignals((signal) => terminal.say(`Stopping after ${signal}; once more stops at once`));
+  const code = await command.run(parsed, terminal);
+  return interruption.aborted ? EXIT.interrupted : code;
 }
 
 function runWithoutCommand(

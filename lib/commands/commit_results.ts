@@ -2,6 +2,7 @@ import { type Dataset, openDataset } from "../dataset/dataset.ts";
 import { jobKeyOf, readOpenJobs, type RecordedJob } from "../dataset/history.ts";
 import type { StagedChange } from "../git/staged.ts";
 import { isWithin, joinPath } from "../paths.ts";
+import { throwIfInterrupted } from "../process/interruption.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { WrittenRecord } from "../record/schema.ts";
 import { release } from "../store/reservations.ts";
@@ -68,6 +69,7 @@ export async function commitResults(
   for (const path of paths) {
     const repository = repositories.get(path);
     if (repository === undefined) continue;
+    throwIfInterrupted();
     const jobs = pieces.map((piece) => ({
       key: piece.key,
       files: piece.files.get(path) ?? [],

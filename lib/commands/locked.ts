@@ -3,6 +3,7 @@ import { ToolError } from "../errors.ts";
 import { moveEpoch, publish, readTip, type RefTransaction, type Tip } from "../git/refs.ts";
 import { isOver } from "../slurm/states.ts";
 import { queryJobs } from "../slurm/query.ts";
+import { interruption, isUninterrupted, uninterrupted } from "../process/interruption.ts";
 import { acquireLock, type Holder, type Lock, LOCK_TOKEN_VARIABLE } from "../store/lock.ts";
 
 /** How a command waits for the repository lock. */
@@ -13,6 +14,11 @@ export interface LockPatience {
   readonly timeoutMs?: number | undefined;
   /** Told who holds the lock, after two seconds and then every ten. */
   readonly onWait?: ((holder: Holder, place: number, waitedMs: number) => void) | undefined;
+}
+
+/** Returns patience without end, for what must not be left undone: a job is submitted already. */
+export function endlessly({ command, onWait }: LockPatience): LockPatience {
+  return { command, onWait };
 }
 
 /** What may be done while the lock is held. */
@@ -51,21 +57,25 @@ export async function locked<T>(
       onWait: patience.onWait,
       fence: (_token, epochText) => moveEpoch(repository, epochText),
       isJobOver,
+      ...(isUninterrupted() ? {} : { signal: interruption }),
     });
     // Whoever doubts that we live finds our git processes by it.
     Deno.env.set(LOCK_TOKEN_VARIABLE, lock.token);
     const seen = epoch;
     try {
-      return await work({
-        lock,
-        readTip: () => readTip(repository),
-        async publish(change) {
-          lock.assertHeld();
-          if (await publish(repository, { ...change, epoch: seen })) return true;
-          if ((await readTip(repository)).epoch !== seen) throw new Fenced();
-          return false;
-        },
-      });
+      // What was begun under the lock is brought to its end, so that others find it whole.
+      return await uninterrupted(() =>
+        work({
+          lock,
+          readTip: () => readTip(repository),
+          async publish(change) {
+            lock.assertHeld();
+            if (await publish(repository, { ...change, epoch: seen })) return true;
+            if ((await readTip(repository)).epoch !== seen) throw new Fenced();
+            return false;
+          },
+        })
+      );
     } catch (error) {
       if (!(error instanceof Fenced)) throw error;
       if (attempt === ATTEMPTS) {

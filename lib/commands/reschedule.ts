@@ -4,6 +4,7 @@ import { datasetPath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { recordedCommits } from "../git/log.ts";
+import { throwIfInterrupted } from "../process/interruption.ts";
 import { joinCommand } from "../record/command.ts";
 import type { LockPatience } from "./locked.ts";
 import { takeUpJournal } from "./recover.ts";
@@ -52,6 +53,7 @@ export async function reschedule(
   const { dataset, planned } = await planReschedule(options, patience);
   const submitted: RescheduledJob[] = [];
   for (const plan of planned) {
+    throwIfInterrupted();
     announce(plan);
     submitted.push({ ...plan, submitted: await submit(dataset, plan.request, patience) });
   }

@@ -28,7 +28,8 @@ import {
   release,
   reserve,
 } from "../store/reservations.ts";
-import { locked, type LockPatience } from "./locked.ts";
+import { throwIfInterrupted, uninterrupted } from "../process/interruption.ts";
+import { endlessly, locked, type LockPatience } from "./locked.ts";
 import { prepareInputs } from "./prepare_inputs.ts";
 import { prepareOutputs } from "./prepare_outputs.ts";
 import { releaseInSubdatasets, reserveInSubdatasets } from "./reserve_outputs.ts";
@@ -92,17 +93,20 @@ export async function submit(
   let printed: Printed;
   try {
     await prepare(dataset, request);
+    throwIfInterrupted();
     const result = await runCommand(entry, files);
     printed = readPrinted(files);
     submission = await identify(entry, result, files, printed);
   } catch (error) {
     // In doubt the entry stays: a later command looks for the job again.
     if (!(error instanceof InDoubt)) {
-      await discard(dataset, entry, patience);
+      await uninterrupted(() => discard(dataset, entry, endlessly(patience)));
     }
     throw error;
   }
-  const commit = await recordSubmission(dataset, entry, submission, patience);
+  const commit = await uninterrupted(() =>
+    recordSubmission(dataset, entry, submission, endlessly(patience))
+  );
   return {
     ...submission,
     commit,
@@ -248,7 +252,7 @@ async function runCommand(entry: SubmissionEntry, files: SubmissionFiles): Promi
   const script = 'echo $$ >"$1" && exec /bin/sh -c "$4" >"$2" 2>"$3"';
   return await run(
     ["/bin/sh", "-c", script, "sh", files.session, files.stdout, files.stderr, entry.command],
-    { cwd: entry.directory, detached: true },
+    { cwd: entry.directory, detached: true, outlivesUs: true },
   );
 }
 

@@ -1,4 +1,5 @@
 import { ToolError } from "../errors.ts";
+import { isUninterrupted, killedBySignal } from "./interruption.ts";
 
 /** How one external program is started. */
 export interface RunOptions {
@@ -14,6 +15,8 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   /** Starts the program in a session of its own (setsid), out of reach of Ctrl-C. */
   readonly detached?: boolean;
+  /** Lets the program go on when a signal ends us. */
+  readonly outlivesUs?: boolean;
 }
 
 /** How one external program ended. A non-zero exit is data, not an exception. */
@@ -62,6 +65,9 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     timedOut = true;
     kill(child, options.detached === true);
   }, options.timeoutMs);
+  const forget = options.outlivesUs === true
+    ? () => {}
+    : killedBySignal(() => kill(child, options.detached === true));
   try {
     // Both at the same time: a program that answers while it reads would block otherwise.
     const [output] = await Promise.all([
@@ -85,6 +91,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     };
   } finally {
     clearTimeout(timer);
+    forget();
   }
 }
 
@@ -102,6 +109,7 @@ export interface Conversation {
 export function converse(argv: readonly string[], options: RunOptions = {}): Conversation {
   const started = performance.now();
   const child = spawn(argv, options, "piped");
+  const forget = killedBySignal(() => kill(child, false));
   const writer = child.stdin.getWriter();
   const stderr = options.stderr === "inherit"
     ? Promise.resolve("")
@@ -118,6 +126,7 @@ export function converse(argv: readonly string[], options: RunOptions = {}): Con
     async end() {
       await closeQuietly(writer);
       const [status, errors] = await Promise.all([child.status, stderr]);
+      forget();
       observer?.({
         argv,
         cwd: options.cwd,
@@ -186,7 +195,8 @@ function spawn(
       stdin,
       stdout: "piped",
       stderr: options.stderr ?? "piped",
-      detached: options.detached ?? false,
+      // In a session of its own Ctrl-C does not reach it.
+      detached: options.detached ?? isUninterrupted(),
     }).spawn();
   } catch (error) {
     throw startError(error, program, options.cwd);

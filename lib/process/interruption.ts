@@ -1,0 +1,56 @@
+import { ToolError } from "../errors.ts";
+
+/**
+ * Ctrl-C and the signals that Slurm sends before it kills. The first one ends waiting and the
+ * programs that were started, but lets a critical section come to its end; the second one ends the
+ * process at once, which the journal survives.
+ */
+
+const controller = new AbortController();
+const children = new Set<() => void>();
+let critical = 0;
+
+/** Aborted by the first signal. */
+export const interruption: AbortSignal = controller.signal;
+
+/** Begins to watch for signals; `notice` is told of the first one. */
+export function watchSignals(notice: (signal: string) => void): void {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => {
+      if (interruption.aborted) Deno.exit(130);
+      notice(signal);
+      controller.abort(
+        new ToolError("interrupted", `Interrupted by ${signal}`, {
+          hint: "Nothing is lost: see where things stand with datalad-slurm status",
+        }),
+      );
+      if (critical === 0) { for (const kill of children) kill(); }
+    });
+  }
+}
+
+/** Throws a {@link ToolError} of kind `interrupted` once a signal has come. */
+export function throwIfInterrupted(): void {
+  interruption.throwIfAborted();
+}
+
+/** Does work that a signal must not cut short; the signal takes effect after it. */
+export async function uninterrupted<T>(work: () => Promise<T>): Promise<T> {
+  critical++;
+  try {
+    return await work();
+  } finally {
+    critical--;
+  }
+}
+
+/** Whether a critical section is being passed: its programs must not see Ctrl-C either. */
+export function isUninterrupted(): boolean {
+  return critical > 0;
+}
+
+/** Has a program killed by the first signal; returns the function that ends this. */
+export function killedBySignal(kill: () => void): () => void {
+  children.add(kill);
+  return () => children.delete(kill);
+}
