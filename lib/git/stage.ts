@@ -28,6 +28,10 @@ export async function takeInWithAnnex(
   progress: Progress = () => {},
 ): Promise<TakenIn> {
   if (files.length === 0) return { ignored: [], failed: [], stage: () => Promise.resolve() };
+  // Where the index has an unlocked annexed file, git-annex takes a link to another file for it,
+  // and puts the old content in the link's place (10.20230126). Git itself takes in links.
+  const links = files.filter((file) => Deno.lstatSync(`${root}/${file}`).isSymlink);
+  const contents = links.length === 0 ? files : without(files, links);
   const annex = converse([
     "git",
     // One write of the index at the end, however many files there are.
@@ -41,12 +45,12 @@ export async function takeInWithAnnex(
     "--json-error-messages",
   ], { cwd: root, env: annexEnvironment() });
   const sending = (async () => {
-    for (const file of files) await annex.send(`${file}\0`);
+    for (const file of contents) await annex.send(`${file}\0`);
   })();
   const lines = annex.lines[Symbol.asyncIterator]();
   const failed: TakenIn["failed"] = [];
   const silent: string[] = [];
-  for (const [index, path] of files.entries()) {
+  for (const [index, path] of contents.entries()) {
     const line = await lines.next();
     if (line.done === true) {
       await sending;
@@ -55,20 +59,22 @@ export async function takeInWithAnnex(
     const reason = parseAnnexAnswer(line.value);
     if (reason === "silent") silent.push(path);
     else if (reason !== undefined) failed.push({ path, reason });
-    progress(index + 1, files.length);
+    progress(index + 1, contents.length);
   }
   await sending;
+  const ignored = await ignoredFiles(root, [...silent, ...links]);
   return {
-    ignored: await ignoredFiles(root, silent),
+    ignored,
     failed,
     async stage() {
       // After NUL git-annex expects one more name, and takes an empty one for an error
       // (10.20230126): a name that cannot be a file of the work tree ends the list.
       await annex.send(".git/end-of-list");
       const ended = await annex.end();
-      if (isLockedByGit(ended.stderr)) await restage(root, files);
+      if (isLockedByGit(ended.stderr)) await restage(root, contents);
       // Exit code 1 says that some file failed, which the answers have told already.
       else if (ended.code > 1) throw externalError(ended, "git-annex add failed");
+      await updateIndex(root, ["--add", "--replace"], without(links, ignored));
     },
   };
 }

@@ -54,6 +54,8 @@ export interface LockTiming extends HeartTiming, WatchTiming {
   /** After this long, and then every `noticeEveryMs`, one who waits is told for whom. */
   readonly noticeMs: number;
   readonly noticeEveryMs: number;
+  /** How often the one who waits asks whether the holder is dead, and tidies up. */
+  readonly checkMs: number;
 }
 
 const TIMING: LockTiming = {
@@ -66,6 +68,7 @@ const TIMING: LockTiming = {
   askJobMs: 60_000,
   noticeMs: 2_000,
   noticeEveryMs: 10_000,
+  checkMs: 1_000,
 };
 
 export interface LockOptions {
@@ -127,8 +130,6 @@ export async function acquireLock(options: LockOptions): Promise<Lock> {
 
 /** How many tickets at the head of the queue look often. */
 const FRONT = 2;
-/** How often the one who waits asks whether the holder is dead, and tidies up. */
-const CHECK_MS = 1_000;
 
 async function waitForTurn(claim: Claim, options: LockOptions, timing: LockTiming): Promise<void> {
   const { directory, timeoutMs = Infinity } = options;
@@ -155,14 +156,14 @@ async function waitForTurn(claim: Claim, options: LockOptions, timing: LockTimin
     if (now >= nextCheck && holderName !== "") {
       // At once for the first in the queue, who alone gets a dead holder out of the way; a dead
       // ticket may stand in front, so the others follow after a while.
-      nextCheck = now + CHECK_MS * (0.5 + Math.random());
+      nextCheck = now + timing.checkMs * (0.5 + Math.random());
       const mayBreak = await watch.mayBreak(holderName);
-      if (mayBreak && (rank === 0 || pace.holderAgeMs(now) > CHECK_MS * rank)) {
+      if (mayBreak && (rank === 0 || pace.holderAgeMs(now) > timing.checkMs * rank)) {
         const token = parseEntry(holderName)?.token ?? "";
         await breakEntry(directory, holderName, token, options.fence, () => watch.isUnchanged());
         continue;
       }
-      if (now - started > CHECK_MS) sweep(directory, claim.options.identity);
+      if (now - started > timing.checkMs) sweep(directory, claim.options.identity);
     }
     const waitedMs = performance.now() - started;
     if (waitedMs >= timeoutMs) throw timedOut(directory, holderName, waitedMs);

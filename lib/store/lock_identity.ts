@@ -90,7 +90,8 @@ function isGone(process: ProcessIdentity): boolean {
 export function mayHaveChildren(process: ProcessIdentity, token: string): boolean {
   const mark = `${LOCK_TOKEN_VARIABLE}=${token}`;
   for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
+    // Neither this process nor the first one of the machine is anybody's orphan.
+    if (!/^\d+$/.test(name) || [1, Deno.pid].includes(Number(name))) continue;
     try {
       const environment = Deno.readTextFileSync(`/proc/${name}/environ`);
       if (environment.split("\0").includes(mark)) return true;
