@@ -68,6 +68,13 @@ export const TRANSFERS: OptionSpec = {
   help: "How many files are fetched at a time",
 };
 
+export const ALT_DIR: OptionSpec = {
+  name: "alt-dir",
+  value: "PATH",
+  help: "Run the job in this directory outside the dataset: inputs and the batch script are " +
+    "copied there, results are copied back by finish",
+};
+
 /** Returns how inputs and outputs are to be made ready; progress is shown on a terminal. */
 export function preparationOf(words: ParsedArguments): Preparation {
   const jobs = words.last(TRANSFERS.name);

@@ -56,6 +56,10 @@ export const finishCommand: Command = {
       name: "other-clones",
       help: "Also finish jobs that were submitted from another clone, with the files found here",
     },
+    {
+      name: "verify",
+      help: "Compare files copied back from --alt-dir byte for byte, not by size alone",
+    },
     { name: "list-open-jobs", help: "List the open jobs and finish nothing, as `status` does" },
     LOCK_TIMEOUT,
     JSON_OUTPUT,
@@ -99,6 +103,7 @@ export function finishOptions(words: ParsedArguments): FinishOptions {
       ? "commit"
       : "leave",
     otherClones: words.has("other-clones"),
+    verifyCopies: words.has("verify"),
   };
 }
 

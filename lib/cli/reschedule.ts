@@ -8,6 +8,7 @@ import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import {
+  ALT_DIR,
   ASSUME_READY,
   type Command,
   DATASET,
@@ -43,6 +44,7 @@ export const rescheduleCommand: Command = {
     SINCE,
     MESSAGE,
     { name: "report", help: "Show what would be submitted, and submit nothing" },
+    ALT_DIR,
     ASSUME_READY,
     TRANSFERS,
     LOCK_TIMEOUT,
@@ -81,6 +83,7 @@ export function rescheduleOptions(words: ParsedArguments): RescheduleOptions {
     since: words.last("since"),
     message: words.last("message"),
     preparation: preparationOf(words),
+    altDir: words.last("alt-dir"),
   };
 }
 

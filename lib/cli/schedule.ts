@@ -3,6 +3,7 @@ import type { SubmittedJob } from "../commands/submission.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import {
+  ALT_DIR,
   ASSUME_READY,
   type Command,
   DATASET,
@@ -65,6 +66,7 @@ export const scheduleCommand: Command = {
       help: "Check everything, show what would be submitted (with `command`, only the command " +
         "line), and submit nothing",
     },
+    ALT_DIR,
     ASSUME_READY,
     TRANSFERS,
     LOCK_TIMEOUT,
@@ -100,6 +102,7 @@ export function scheduleOptions(words: ParsedArguments): ScheduleOptions {
     outputs: words.all("output"),
     message: words.last("message"),
     preparation: preparationOf(words),
+    altDir: words.last("alt-dir"),
     expand: words.last("expand") as ScheduleOptions["expand"],
     command: words.operands,
   };

@@ -23,6 +23,8 @@ export interface FinishOptions extends Selection {
   readonly failedJobs: "leave" | "close" | "commit";
   /** Also finishes jobs that were submitted from another clone, with the files that are here. */
   readonly otherClones: boolean;
+  /** Compares files that are copied back from an alternative directory, byte for byte. */
+  readonly verifyCopies: boolean;
 }
 
 /** What `finish` did about one job. */
@@ -58,6 +60,7 @@ export async function finish(
   const dataset = await openDataset(options.dataset);
   const { jobs, notOpen, open, unreadable } = await selectOpenJobs(dataset, options);
   const here = jobsOfThisClone(dataset, jobs, options.otherClones);
+  const { verifyCopies } = options;
   const addedOutputs = addOutputs(dataset, options, jobs);
   const reports = await queryJobs(here.map(queryOf));
   const outcomes = new Map<string, FinishedJob>();
@@ -67,7 +70,13 @@ export async function finish(
     const outcome = here.includes(job) ? judge(report, options.failedJobs) : "elsewhere";
     outcomes.set(jobKeyOf(job), { job, report, outcome });
     if (report !== undefined && (outcome === "finished" || outcome === "closed")) {
-      finishing.push({ job, report, withFiles: outcome === "finished", addedOutputs });
+      finishing.push({
+        job,
+        report,
+        withFiles: outcome === "finished",
+        addedOutputs,
+        verifyCopies,
+      });
     }
   }
   if (finishing.length > 0) {

@@ -1,11 +1,12 @@
 import { collectOutputs, type FilesByRepository } from "../dataset/collect.ts";
-import type { Dataset } from "../dataset/dataset.ts";
+import { cloneId, type Dataset } from "../dataset/dataset.ts";
 import { covers, expandPath, fixedPrefix } from "../dataset/globs.ts";
 import { jobKeyOf, type RecordedJob } from "../dataset/history.ts";
 import { pathsInCommit } from "../git/staged.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import type { JobReport } from "../slurm/report.ts";
+import { copyResults } from "./alt_dir.ts";
 import { writeEnvironment } from "./environment_file.ts";
 import { jobFiles } from "./job_files.ts";
 
@@ -18,6 +19,8 @@ export interface FinishingJob {
   /** Outputs that were declared only now, relative to the root. */
   readonly addedOutputs: readonly string[];
   readonly accounting: JobAccounting | undefined;
+  /** Whether files of a job that ran elsewhere are compared after they were copied back. */
+  readonly verifyCopies: boolean;
 }
 
 /** What the reader should know of a finished job's files; all paths relative to the root. */
@@ -63,8 +66,12 @@ export async function gatherResults(
   }
   const { root } = dataset;
   const { logs, environment } = jobFiles(root, job);
-  writeEnvironment(root, environment, job, report, accounting);
   const inside = outputs.filter(isInside);
+  const altDir = ownAltDir(dataset, job);
+  const newer = altDir === undefined
+    ? []
+    : await copyResults(dataset, altDir, [...inside, ...logs], finishing.verifyCopies);
+  writeEnvironment(root, environment, job, report, accounting);
   const expanded = inside.flatMap((output) => {
     const found = expandPath(root, output);
     return found.length === 0 ? [output] : found;
@@ -84,8 +91,21 @@ export async function gatherResults(
       ...outputs.filter((path) => !isInside(path))
         .map((path) => ({ path, reason: "it is outside the dataset" })),
       ...collected.impossible,
+      ...newer.map((path) => ({
+        path,
+        reason: "the dataset has a newer file, which was kept and is committed",
+      })),
     ],
   };
+}
+
+/** A record from elsewhere must not have files copied from wherever it likes. */
+function ownAltDir(
+  dataset: Dataset,
+  { record: { alt_dir, datalad_slurm: origin } }: RecordedJob,
+): string | undefined {
+  const isOwn = origin?.clone !== undefined && origin.clone === cloneId(dataset);
+  return isOwn && alt_dir ? alt_dir : undefined;
 }
 
 /** Records come from elsewhere too: a path that leaves the dataset is not looked at. */

@@ -41,7 +41,12 @@ function defaultLogs(root: string, job: RecordedJob): string[] {
 }
 
 function expand(root: string, job: RecordedJob, pattern: string): string[] {
-  if (pattern.startsWith("/") && pathBelow(root, pattern) === undefined) return [];
+  // A job that ran elsewhere leaves its logs there, at the place that mirrors the dataset's.
+  const altDir = job.record.alt_dir;
+  const inside = pattern.startsWith("/")
+    ? pathBelow(root, pattern) ?? (altDir ? pathBelow(altDir, pattern) : undefined)
+    : pattern;
+  if (inside === undefined) return [];
   const { array, name } = job.record.datalad_slurm?.job ?? {};
   const tasks = array === undefined ? [null] : [...indices(parseArraySpec(array)?.ranges ?? [])];
   const paths = tasks.flatMap((task) => {
@@ -51,8 +56,8 @@ function expand(root: string, job: RecordedJob, pattern: string): string[] {
       arrayTaskId: task,
       ...(name === undefined ? {} : { jobName: name }),
     };
-    const path = expandPattern(pattern, fields);
-    return path === undefined ? matches(root, patternGlob(pattern, fields)) : [path];
+    const path = expandPattern(inside, fields);
+    return path === undefined ? matches(altDir || root, patternGlob(inside, fields)) : [path];
   });
   return [...new Set(paths)];
 }

@@ -8,7 +8,8 @@ import { throwIfInterrupted } from "../process/interruption.ts";
 import { joinCommand } from "../record/command.ts";
 import type { LockPatience } from "./locked.ts";
 import { takeUpJournal } from "./recover.ts";
-import { expandCommand } from "./schedule.ts";
+import { resolveAltDir } from "./alt_dir.ts";
+import { expandCommand, namedFiles } from "./schedule.ts";
 import { finishOf, requireCommit } from "./select_jobs.ts";
 import {
   type Preparation,
@@ -28,6 +29,8 @@ export interface RescheduleOptions {
   readonly since?: string | undefined;
   readonly message?: string | undefined;
   readonly preparation: Preparation;
+  /** A directory outside the dataset to run in; the recorded one is somebody else's choice. */
+  readonly altDir?: string | undefined;
 }
 
 /** A recorded job that is to be submitted once more. */
@@ -128,7 +131,7 @@ function requireFinished(history: readonly RecordedJob[], job: RecordedJob): voi
 async function planJob(
   dataset: Dataset,
   job: RecordedJob,
-  { message, preparation }: RescheduleOptions,
+  { message, preparation, altDir }: RescheduleOptions,
 ): Promise<SubmissionRequest> {
   const { record } = job;
   const toPaths = (paths: readonly string[], role: string) =>
@@ -147,6 +150,7 @@ async function planJob(
       "The recorded output",
     ),
     pwd,
+    ...(altDir === undefined ? {} : { alt_dir: resolveAltDir(dataset.root, altDir) }),
   };
   await refuseConflicts(dataset, template.outputs);
   Deno.mkdirSync(`${dataset.root}/${pwd}`, { recursive: true });
@@ -156,6 +160,7 @@ async function planJob(
     command: expandCommand(dataset, template),
     message: message ?? job.message,
     preparation,
+    scripts: namedFiles(dataset.root, pwd, commandOf(record).split(/\s+/)),
   };
 }
 

@@ -4,6 +4,8 @@ import { datasetPath, outermostPaths, relativePath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { fillPlaceholders, joinCommand, quoteWord } from "../record/command.ts";
+import { absolutePath, joinPath, pathBelow } from "../paths.ts";
+import { resolveAltDir } from "./alt_dir.ts";
 import type { LockPatience } from "./locked.ts";
 import { takeUpJournal } from "./recover.ts";
 import {
@@ -22,6 +24,8 @@ export interface ScheduleOptions {
   readonly outputs: readonly string[];
   readonly message?: string | undefined;
   readonly preparation: Preparation;
+  /** A directory outside the dataset that the job is to run in. */
+  readonly altDir?: string | undefined;
   /** Which globs are recorded expanded, as they are now. */
   readonly expand?: "inputs" | "outputs" | "both" | undefined;
   /** The command's words; one word is a command line for the shell. */
@@ -76,11 +80,34 @@ export async function planSchedule(
     inputs,
     outputs,
     pwd: dataset.pwd,
+    ...(options.altDir === undefined
+      ? {}
+      : { alt_dir: resolveAltDir(dataset.root, options.altDir) }),
   };
   const command = expandCommand(dataset, record);
   await refuseConflicts(dataset, outputs);
   const { message, preparation } = options;
-  return { dataset, request: { kind: "schedule", record, command, message, preparation } };
+  const scripts = namedFiles(dataset.root, record.pwd, options.command);
+  return {
+    dataset,
+    request: { kind: "schedule", record, command, message, preparation, scripts },
+  };
+}
+
+/** Returns the files of the dataset that words of a command name, relative to the root. */
+export function namedFiles(root: string, pwd: string, words: readonly string[]): string[] {
+  // A command line for the shell is looked at word by word as well.
+  const [only] = words;
+  const all = words.length === 1 && only !== undefined ? only.split(/\s+/) : words;
+  return all.flatMap((word) => {
+    const path = pathBelow(root, absolutePath(word, absolutePath(pwd, root)));
+    if (path === undefined || path === "." || word === "") return [];
+    try {
+      return Deno.statSync(`${root}/${path}`).isFile ? [path] : [];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** Returns a record's command line with its placeholders filled in for this dataset. */
@@ -96,8 +123,8 @@ export function expandCommand(dataset: Dataset, record: RecordTemplate): string 
       ...dataset.configuration.entries(prefix).map(([key, value]) =>
         [key.slice(prefix.length), value] as const
       ),
-      ["pwd", record.pwd === "." ? dataset.root : `${dataset.root}/${record.pwd}`],
-      ["dspath", dataset.root],
+      ["pwd", joinPath(record.alt_dir ?? dataset.root, record.pwd)],
+      ["dspath", record.alt_dir ?? dataset.root],
       [
         "tmpdir",
         command.includes("{tmpdir}") ? Deno.makeTempDirSync({ prefix: "datalad-run-" }) : "",

@@ -6,6 +6,8 @@ import type { GetProgress } from "../git/get.ts";
 import { run, type RunResult } from "../process/run.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { ToolPart, WrittenRecord } from "../record/schema.ts";
+import { joinPath } from "../paths.ts";
+import { copyInputs } from "./alt_dir.ts";
 import { describeSubmission } from "./submitted_job.ts";
 import { findInQueue } from "../slurm/find_in_queue.ts";
 import type { SubmissionTrace } from "../slurm/recover.ts";
@@ -45,6 +47,8 @@ export interface RecordTemplate {
   readonly inputs: string[];
   readonly outputs: string[];
   readonly pwd: string;
+  /** The absolute directory outside the dataset that the job runs in. */
+  readonly alt_dir?: string;
 }
 
 /** A job to be submitted, with everything checked that can be checked beforehand. */
@@ -55,6 +59,8 @@ export interface SubmissionRequest {
   readonly command: string;
   readonly message: string | undefined;
   readonly preparation: Preparation;
+  /** Files of the dataset that the command itself names, such as the batch script. */
+  readonly scripts: readonly string[];
 }
 
 /** How inputs and outputs are made ready before the command runs. */
@@ -135,7 +141,7 @@ async function open(
     reschedule: request.kind === "reschedule",
     ...(request.message === undefined ? {} : { message: request.message }),
     command: request.command,
-    directory: request.record.pwd === "." ? root : `${root}/${request.record.pwd}`,
+    directory: joinPath(request.record.alt_dir ?? root, request.record.pwd),
     record: {
       ...request.record,
       datalad_slurm: {
@@ -184,6 +190,14 @@ async function prepare(dataset: Dataset, request: SubmissionRequest): Promise<vo
   }
   if (assumeReady !== "outputs" && assumeReady !== "both") {
     await prepareOutputs(dataset, record.outputs);
+  }
+  if (record.alt_dir !== undefined) {
+    await copyInputs(dataset, record.alt_dir, [
+      ...record.inputs,
+      ...record.extra_inputs,
+      ...request.scripts,
+    ]);
+    Deno.mkdirSync(joinPath(record.alt_dir, record.pwd), { recursive: true });
   }
 }
 
