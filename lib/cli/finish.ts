@@ -60,6 +60,14 @@ export const finishCommand: Command = {
       name: "verify",
       help: "Compare files copied back from --alt-dir byte for byte, not by size alone",
     },
+    {
+      name: "branches",
+      help: "Commit each job on a branch of its own, job-ID, from where it was scheduled",
+    },
+    {
+      name: "octopus",
+      help: "Like --branches, and merge all of them into this branch in one commit",
+    },
     { name: "list-open-jobs", help: "List the open jobs and finish nothing, as `status` does" },
     LOCK_TIMEOUT,
     JSON_OUTPUT,
@@ -104,6 +112,7 @@ export function finishOptions(words: ParsedArguments): FinishOptions {
       : "leave",
     otherClones: words.has("other-clones"),
     verifyCopies: words.has("verify"),
+    layout: words.has("octopus") ? "octopus" : words.has("branches") ? "branches" : "linear",
   };
 }
 
@@ -150,6 +159,10 @@ function showJob(terminal: Terminal, { job, report, outcome, commit, notes }: Fi
       terminal.result(`${name}: submitted from another clone, left open`);
       terminal.say("Hint: Finish it there, where its files are, or use --other-clones");
       break;
+    case "on a branch":
+      terminal.result(`${name}: finished on the branch job-${job.jobId}`);
+      terminal.say(`Hint: git merge job-${job.jobId} takes its results in`);
+      break;
     case "settled":
       terminal.result(`${name}: finished by another process meanwhile`);
   }
@@ -188,7 +201,7 @@ function asJson({ job, report, outcome, commit, notes }: FinishedJob): Record<st
     action: "finish",
     status: outcome === "finished" || outcome === "closed"
       ? "ok"
-      : outcome === "live" || outcome === "settled"
+      : outcome === "live" || outcome === "settled" || outcome === "on a branch"
       ? "notneeded"
       : outcome === "elsewhere"
       ? "impossible"

@@ -76,7 +76,8 @@ function statusTable({ jobs, notOpen }: StatusResult): string[] {
   );
 }
 
-function stateOf({ report }: OpenJobStatus): string {
+function stateOf({ report, branch }: OpenJobStatus): string {
+  if (branch !== undefined) return `on branch ${branch.replace("refs/heads/", "")}`;
   if (report === undefined) return "in another clone";
   const label = stateWord(report.state);
   if (report.tasks === undefined) {
@@ -101,7 +102,7 @@ function localTime(time: Date): string {
     `${two(time.getHours())}:${two(time.getMinutes())}`;
 }
 
-function asJson({ job, report }: OpenJobStatus): Record<string, unknown> {
+function asJson({ job, report, branch }: OpenJobStatus): Record<string, unknown> {
   const time = (seconds: number | undefined) =>
     seconds === undefined ? undefined : new Date(seconds * 1000).toISOString();
   return {
@@ -116,6 +117,7 @@ function asJson({ job, report }: OpenJobStatus): Record<string, unknown> {
     start: time(report?.start),
     end: time(report?.end),
     tasks: report?.tasks,
+    branch,
     cmd: job.record.cmd,
     pwd: job.record.pwd,
     outputs: job.record.outputs,

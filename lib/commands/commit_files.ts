@@ -1,9 +1,15 @@
 import type { Dataset } from "../dataset/dataset.ts";
 import { ToolError } from "../errors.ts";
 import { createCommit } from "../git/commit.ts";
-import { createCommitSeries } from "../git/commit_series.ts";
+import { createCommitSeries, type SeriesCommit } from "../git/commit_series.ts";
 import { readIdentity } from "../git/identity.ts";
-import { pathsInCommit, type StagedChange, stagedChanges } from "../git/staged.ts";
+import {
+  entriesInCommit,
+  pathsInCommit,
+  type StagedChange,
+  stagedChanges,
+  takeOff,
+} from "../git/staged.ts";
 import { takeIn, takeInWithAnnex, type TakenIn, unstage } from "../git/stage.ts";
 import { stageSubdatasets } from "../git/subdatasets.ts";
 import { removeEntry, writeEntry } from "../store/journal.ts";
@@ -19,7 +25,16 @@ export interface JobFilesToCommit {
   /** Subdatasets that the job has changed, with their new commits. */
   readonly subdatasets: readonly StagedChange[];
   readonly message: string;
+  /** The job's own branch, as a full ref name, and the commit it begins at. */
+  readonly branch: string;
+  readonly scheduledIn: string;
 }
+
+/**
+ * How the commits of several jobs lie in history: one after the other on the branch, each on a
+ * branch of its own from where it was scheduled, or like that and merged in one commit.
+ */
+export type CommitLayout = "linear" | "branches" | "octopus";
 
 /** The files of jobs on their way into one repository. */
 export interface FilesInRepository {
@@ -29,6 +44,7 @@ export interface FilesInRepository {
 
 /** How the commits of one repository are made. */
 export interface CommitOptions {
+  readonly layout: CommitLayout;
   /** Whether a job without any change gets a commit as well. */
   readonly evenWithoutChanges: boolean;
   /** Under the lock: leaves out jobs that another process has finished meanwhile. */
@@ -85,6 +101,7 @@ export async function commitFiles(
     await unstage(dataset.root, wanted.flatMap(({ deleted }) => deleted));
     await stageSubdatasets(dataset.root, latest(wanted.flatMap((job) => job.subdatasets)));
     const commits = await publishSeries(dataset, held, wanted, {
+      layout: options.layout,
       evenWithoutChanges: options.evenWithoutChanges,
       passedOver: new Set([...takenIn.ignored, ...takenIn.failed.map(({ path }) => path)]),
       temporaryRef,
@@ -98,6 +115,7 @@ export async function commitFiles(
 }
 
 interface Series {
+  readonly layout: CommitLayout;
   readonly evenWithoutChanges: boolean;
   /** Files that were not taken in, as the notes say. */
   readonly passedOver: ReadonlySet<string>;
@@ -129,17 +147,64 @@ async function publishSeries(
       ? jobs
       : jobs.filter(({ key }) => (changes.get(key)?.length ?? 0) > 0);
     if (committing.length === 0) return new Map();
-    const commits = await buildSeries(dataset, committing, changes, tip.commit, series);
+    const ids = await makeCommits(
+      dataset,
+      await planSeries(root, committing, changes, tip.commit, series.layout),
+      series,
+    );
     held.lock.phase("refs only");
     const moved = await held.publish({
       ref: repository.branch,
-      newId: commits.at(-1) ?? tip.commit,
+      newId: series.layout === "branches" ? tip.commit : ids.at(-1) ?? tip.commit,
       oldId: tip.commit,
+      create: series.layout === "linear"
+        ? []
+        : committing.map(({ branch }, index) => ({ ref: branch, id: ids[index] ?? "" })),
       remove: [series.temporaryRef],
       reason: `datalad-slurm finish: ${committing.length} jobs`,
     });
-    if (moved) return new Map(committing.map(({ key }, index) => [key, commits[index] ?? ""]));
+    if (!moved) continue;
+    if (series.layout === "branches") {
+      // The work tree is not on those branches, and a merge wants no untracked files in its way.
+      const own = new Set(committing.flatMap(({ files, deleted }) => [...files, ...deleted]));
+      await takeOff(root, staged.filter(({ path }) => own.has(path)));
+    }
+    return new Map(committing.map(({ key }, index) => [key, ids[index] ?? ""]));
   }
+}
+
+/** Returns the commits to make; with `octopus` the last one merges all others. */
+async function planSeries(
+  root: string,
+  jobs: readonly JobFilesToCommit[],
+  changes: ReadonlyMap<string, readonly StagedChange[]>,
+  tip: string,
+  layout: CommitLayout,
+): Promise<SeriesCommit[]> {
+  if (layout === "linear") {
+    return jobs.map(({ key, message }, index) => ({
+      message,
+      changes: changes.get(key) ?? [],
+      parents: [index === 0 ? tip : index - 1],
+    }));
+  }
+  // Where a job was scheduled its files may differ from the tip's, so all of them are named.
+  const files = jobs.flatMap((job) => job.files);
+  const unchanged = files.length === 0 ? [] : await entriesInCommit(root, tip, files);
+  const atTip = new Map(unchanged.map((entry) => [entry.path, entry]));
+  const branches = jobs.map(({ key, message, files: own, scheduledIn }) => {
+    const changed = changes.get(key) ?? [];
+    const named = new Set(changed.map(({ path }) => path));
+    const same = own.flatMap((path) => named.has(path) ? [] : atTip.get(path) ?? []);
+    return { message, changes: [...changed, ...same], parents: [scheduledIn] };
+  });
+  if (layout === "branches") return branches;
+  const ids = jobs.map(({ branch }) => branch.slice(branch.lastIndexOf("/") + 1)).join(", ");
+  return [...branches, {
+    message: `Merge the results of ${jobs.length} jobs\n\n${ids}\n`,
+    changes: jobs.flatMap(({ key }) => changes.get(key) ?? []),
+    parents: [tip, ...jobs.keys()],
+  }];
 }
 
 /** Parts what is staged among the jobs whose files it is; all else stays out. */
@@ -160,27 +225,23 @@ function changesByJob(
   return changes;
 }
 
-async function buildSeries(
+async function makeCommits(
   { root, configuration }: Dataset,
-  jobs: readonly JobFilesToCommit[],
-  changes: ReadonlyMap<string, readonly StagedChange[]>,
-  tip: string,
+  commits: readonly SeriesCommit[],
   { temporaryRef, author, committer }: Series,
 ): Promise<string[]> {
-  const ids = await createCommitSeries(
-    root,
-    jobs.map(({ key, message }) => ({ message, changes: changes.get(key) ?? [] })),
-    { onto: tip, temporaryRef, author, committer },
-  );
+  const ids = await createCommitSeries(root, commits, { temporaryRef, author, committer });
   if (!configuration.getBoolean("commit.gpgsign", false)) return ids;
   // `git fast-import` cannot sign (2.39): the commits are made once more, with its trees.
   const signed: string[] = [];
-  for (const [index, id] of ids.entries()) {
+  for (const [index, { message, parents }] of commits.entries()) {
     signed.push(
       await createCommit(root, {
-        tree: `${id}^{tree}`,
-        parents: [signed.at(-1) ?? tip],
-        message: jobs[index]?.message ?? "",
+        tree: `${ids[index]}^{tree}`,
+        parents: parents.map((parent) =>
+          typeof parent === "number" ? signed[parent] ?? "" : parent
+        ),
+        message,
         sign: true,
       }),
     );

@@ -6,7 +6,12 @@ import { throwIfInterrupted } from "../process/interruption.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { WrittenRecord } from "../record/schema.ts";
 import { release } from "../store/reservations.ts";
-import { commitFiles, type FilesInRepository, takeFilesIn } from "./commit_files.ts";
+import {
+  commitFiles,
+  type CommitLayout,
+  type FilesInRepository,
+  takeFilesIn,
+} from "./commit_files.ts";
 import {
   deletedPaths,
   type FinishingJob,
@@ -25,6 +30,12 @@ export interface ResultsToCommit {
   /** Jobs that stay open: their files are nobody else's, wherever they are. */
   readonly otherOpenJobs: readonly RecordedJob[];
   readonly message: string | undefined;
+  readonly layout: CommitLayout;
+}
+
+/** The branch of a job that is finished on one of its own. */
+export function jobBranch(jobId: string): string {
+  return `refs/heads/job-${jobId}`;
 }
 
 /** A job that was committed. */
@@ -76,11 +87,15 @@ export async function commitResults(
       deleted: piece.deleted.get(path) ?? [],
       subdatasets: changedSubdatasets(path, piece.key, commits),
       message: piece.commitMessage,
+      branch: jobBranch(piece.job.jobId),
+      scheduledIn: piece.job.commit,
     }));
     const isTop = path === ".";
     commits.set(
       path,
       await commitFiles(repository, jobs, {
+        // Below, the jobs' commits lie one after the other in any case.
+        layout: isTop ? results.layout : "linear",
         evenWithoutChanges: isTop,
         stillWanted: async (all, held) => {
           const { commit } = await held.readTip();

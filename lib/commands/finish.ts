@@ -8,7 +8,9 @@ import { requireIdentity } from "../git/identity.ts";
 import { accountJobs } from "../slurm/accounting.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobQuery, JobReport } from "../slurm/report.ts";
-import { commitResults } from "./commit_results.ts";
+import { existingRefs } from "../git/refs.ts";
+import type { CommitLayout } from "./commit_files.ts";
+import { commitResults, jobBranch } from "./commit_results.ts";
 import type { FinishingJob, FinishNotes } from "./gather_results.ts";
 import type { LockPatience } from "./locked.ts";
 import { type Selection, selectOpenJobs } from "./select_jobs.ts";
@@ -25,6 +27,7 @@ export interface FinishOptions extends Selection {
   readonly otherClones: boolean;
   /** Compares files that are copied back from an alternative directory, byte for byte. */
   readonly verifyCopies: boolean;
+  readonly layout: CommitLayout;
 }
 
 /** What `finish` did about one job. */
@@ -33,10 +36,18 @@ export interface FinishedJob {
   readonly report: JobReport | undefined;
   /**
    * `finished` and `closed` jobs have a commit now; the others are left open: because they are not
-   * over (`live`), have failed, are not known to Slurm, or belong to another clone. `settled` jobs
-   * were finished by another process meanwhile.
+   * over (`live`), have failed, are not known to Slurm, belong to another clone, or were finished on
+   * a branch that is not merged yet. `settled` jobs were finished by another process meanwhile.
    */
-  readonly outcome: "finished" | "closed" | "live" | "failed" | "unknown" | "elsewhere" | "settled";
+  readonly outcome:
+    | "finished"
+    | "closed"
+    | "live"
+    | "failed"
+    | "unknown"
+    | "elsewhere"
+    | "on a branch"
+    | "settled";
   readonly commit?: string;
   readonly notes?: FinishNotes;
 }
@@ -60,6 +71,10 @@ export async function finish(
   const dataset = await openDataset(options.dataset);
   const { jobs, notOpen, open, unreadable } = await selectOpenJobs(dataset, options);
   const here = jobsOfThisClone(dataset, jobs, options.otherClones);
+  const branches = await existingRefs(
+    dataset.repository,
+    jobs.map(({ jobId }) => jobBranch(jobId)),
+  );
   const { verifyCopies } = options;
   const addedOutputs = addOutputs(dataset, options, jobs);
   const reports = await queryJobs(here.map(queryOf));
@@ -67,7 +82,11 @@ export async function finish(
   const finishing: Omit<FinishingJob, "accounting">[] = [];
   for (const job of jobs) {
     const report = reports.get(jobKey(queryOf(job)));
-    const outcome = here.includes(job) ? judge(report, options.failedJobs) : "elsewhere";
+    const outcome = branches.has(jobBranch(job.jobId))
+      ? "on a branch"
+      : here.includes(job)
+      ? judge(report, options.failedJobs)
+      : "elsewhere";
     outcomes.set(jobKeyOf(job), { job, report, outcome });
     if (report !== undefined && (outcome === "finished" || outcome === "closed")) {
       finishing.push({
@@ -89,6 +108,7 @@ export async function finish(
       })),
       otherOpenJobs: open.filter((job) => !finishing.some((other) => other.job === job)),
       message: options.message,
+      layout: options.layout,
     }, patience);
     for (const { job } of finishing) {
       const key = jobKeyOf(job);

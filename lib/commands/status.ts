@@ -2,6 +2,8 @@ import { openDataset } from "../dataset/dataset.ts";
 import type { RecordedJob } from "../dataset/history.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobReport } from "../slurm/report.ts";
+import { existingRefs } from "../git/refs.ts";
+import { jobBranch } from "./commit_results.ts";
 import { jobsOfThisClone, queryOf } from "./finish.ts";
 import type { LockPatience } from "./locked.ts";
 import { type TakenUp, takeUpJournal } from "./recover.ts";
@@ -17,6 +19,8 @@ export interface OpenJobStatus {
   readonly job: RecordedJob;
   /** Undefined for a job of another clone, which may be another cluster's. */
   readonly report: JobReport | undefined;
+  /** The branch that holds its results, where that is not merged yet. */
+  readonly branch: string | undefined;
 }
 
 /** What `status` shows. */
@@ -41,9 +45,14 @@ export async function status(
   const { jobs, notOpen, unreadable } = await selectOpenJobs(current, options);
   const here = new Set(jobsOfThisClone(current, jobs));
   const reports = await queryJobs([...here].map(queryOf));
+  const branches = await existingRefs(
+    current.repository,
+    jobs.map(({ jobId }) => jobBranch(jobId)),
+  );
   return {
     jobs: jobs.map((job) => ({
       job,
+      branch: branches.has(jobBranch(job.jobId)) ? jobBranch(job.jobId) : undefined,
       report: here.has(job) ? reports.get(jobKey(queryOf(job))) : undefined,
     })),
     notOpen,

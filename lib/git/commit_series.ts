@@ -2,16 +2,16 @@ import { externalError, run, text } from "../process/run.ts";
 import { gitEnvironment } from "./git.ts";
 import type { StagedChange } from "./staged.ts";
 
-/** One commit of a series: the changes it makes to its parent's tree, and its message. */
+/** One commit of a series: the changes it makes to its first parent's tree, and its message. */
 export interface SeriesCommit {
   readonly message: string;
   readonly changes: readonly StagedChange[];
+  /** Commits that exist, and numbers for commits of the series, counted from 0. */
+  readonly parents: readonly (string | number)[];
 }
 
 /** Where a series of commits begins and who makes it. */
 export interface SeriesOptions {
-  /** The first commit's parent. */
-  readonly onto: string;
   /** A ref that names the last commit until the branch is moved. */
   readonly temporaryRef: string;
   /** `Name <email> seconds zone`, as `git var` prints it. */
@@ -20,7 +20,7 @@ export interface SeriesOptions {
 }
 
 /**
- * Makes commits one after the other in one `git fast-import` and returns their ids. Trees are
+ * Makes commits in one `git fast-import` and returns their ids. Trees are
  * built from the parent's, so the cost of a commit is that of its changes; neither the index nor
  * the work tree is looked at.
  */
@@ -54,14 +54,18 @@ export async function createCommitSeries(
 export function seriesStream(commits: readonly SeriesCommit[], options: SeriesOptions): string {
   const encoder = new TextEncoder();
   const parts: string[] = [];
-  for (const [index, { message, changes }] of commits.entries()) {
+  for (const [index, { message, changes, parents }] of commits.entries()) {
     parts.push(
       `commit ${options.temporaryRef}\n`,
       `mark :${index + 1}\n`,
       `author ${options.author}\n`,
       `committer ${options.committer}\n`,
       `data ${encoder.encode(message).length}\n${message}\n`,
-      `from ${index === 0 ? options.onto : `:${index}`}\n`,
+      ...parents.map((parent, place) =>
+        `${place === 0 ? "from" : "merge"} ${
+          typeof parent === "number" ? `:${parent + 1}` : parent
+        }\n`
+      ),
       // Deletions first: a file may have made room for a directory of the same name, or the other
       // way round.
       ...changes.filter(({ mode }) => mode === undefined).map(({ path }) =>

@@ -38,6 +38,8 @@ export interface RefTransaction {
   readonly oldId: string;
   /** The epoch that the lock's holder has seen; the transaction fails when it has moved. */
   readonly epoch: string | undefined;
+  /** Refs that are made in the same step, and must not be there yet. */
+  readonly create?: readonly { readonly ref: string; readonly id: string }[];
   /** Refs that are removed in the same step. */
   readonly remove?: readonly string[];
   /** What the reflog says. */
@@ -61,7 +63,10 @@ export async function publish(repository: Repository, change: RefTransaction): P
     stdin: [
       "start",
       `verify ${EPOCH_REF} ${change.epoch ?? repository.nullId}`,
-      `update ${change.ref} ${change.newId} ${change.oldId}`,
+      change.newId === change.oldId
+        ? `verify ${change.ref} ${change.oldId}`
+        : `update ${change.ref} ${change.newId} ${change.oldId}`,
+      ...(change.create ?? []).map(({ ref, id }) => `create ${ref} ${id}`),
       ...(change.remove ?? []).map((ref) => `delete ${ref}`),
       "prepare",
       "commit",
@@ -82,6 +87,17 @@ export async function publish(repository: Repository, change: RefTransaction): P
 export async function moveEpoch(repository: Repository, epochText: string): Promise<void> {
   const blob = await git(repository.root, ["hash-object", "-w", "--stdin"], { stdin: epochText });
   await git(repository.root, ["update-ref", EPOCH_REF, text(blob.stdout).trim()]);
+}
+
+/** Returns which of the branches, as full ref names, exist. */
+export async function existingRefs(
+  repository: Repository,
+  refs: readonly string[],
+): Promise<Set<string>> {
+  if (refs.length === 0) return new Set();
+  const result = await git(repository.root, ["for-each-ref", "--format=%(refname)", "refs/heads/"]);
+  const all = new Set(text(result.stdout).split("\n"));
+  return new Set(refs.filter((ref) => all.has(ref)));
 }
 
 /** Removes refs that this tool made for a moment; one that is gone is fine. */

@@ -1,3 +1,4 @@
+import { parentPath } from "../paths.ts";
 import { text } from "../process/run.ts";
 import { git } from "./git.ts";
 
@@ -10,11 +11,17 @@ export interface StagedChange {
   readonly object: string;
 }
 
+/** A change of the index with what the commit has in its place. */
+export interface IndexChange extends StagedChange {
+  /** Mode and object id in the commit; zeros where the path is new. */
+  readonly before: { readonly mode: string; readonly object: string };
+}
+
 /**
  * Returns all paths in which the index differs from a commit. The answer is as long as the
  * difference and not as the index, which is why git is not asked path by path.
  */
-export async function stagedChanges(root: string, commit: string): Promise<StagedChange[]> {
+export async function stagedChanges(root: string, commit: string): Promise<IndexChange[]> {
   const result = await git(root, [
     "diff-index",
     "--cached",
@@ -32,9 +39,9 @@ export async function stagedChanges(root: string, commit: string): Promise<Stage
  * Parses `git diff-index --raw -z`: `:100644 120000 OLD NEW T` NUL path NUL, again and again
  * (git 2.30 to 2.39; without renames each entry has one path).
  */
-export function parseRawDiff(output: string): StagedChange[] {
+export function parseRawDiff(output: string): IndexChange[] {
   const fields = output.split("\0");
-  const changes: StagedChange[] = [];
+  const changes: IndexChange[] = [];
   for (let index = 0; index + 1 < fields.length; index += 2) {
     const match = /^:(\d{6}) (\d{6}) ([0-9a-f]+) ([0-9a-f]+) ([A-Z])\d*$/.exec(
       fields[index] ?? "",
@@ -43,27 +50,76 @@ export function parseRawDiff(output: string): StagedChange[] {
     if (match === null || path === undefined || path === "") {
       throw new TypeError(`Not a line of git diff-index: ${JSON.stringify(fields[index])}`);
     }
-    const [, , mode = "", , object = "", status] = match;
-    changes.push({ path, mode: status === "D" ? undefined : mode, object });
+    const [, oldMode = "", mode = "", oldObject = "", object = "", status] = match;
+    changes.push({
+      path,
+      mode: status === "D" ? undefined : mode,
+      object,
+      before: { mode: oldMode, object: oldObject },
+    });
   }
   return changes;
 }
 
 /**
- * Returns what a commit holds at and below some paths, or all it holds where no path is given:
- * files, links, and subdatasets.
+ * Returns the paths that a commit holds at and below some paths, or all it holds where no path is
+ * given: files, links, and subdatasets.
  */
 export async function pathsInCommit(
   root: string,
   commit: string,
   paths: readonly string[],
 ): Promise<Set<string>> {
-  const found = new Set<string>();
+  return new Set((await entriesInCommit(root, commit, paths)).map(({ path }) => path));
+}
+
+/** Returns the same with modes and objects. */
+export async function entriesInCommit(
+  root: string,
+  commit: string,
+  paths: readonly string[],
+): Promise<StagedChange[]> {
+  const entries: StagedChange[] = [];
   for (const chunk of paths.length === 0 ? [[]] : argumentChunks(paths)) {
-    const result = await git(root, ["ls-tree", "-r", "-z", "--name-only", commit, "--", ...chunk]);
-    for (const path of text(result.stdout).split("\0")) if (path !== "") found.add(path);
+    const result = await git(root, ["ls-tree", "-r", "-z", commit, "--", ...chunk]);
+    // "100644 blob 3f2e…\tpath" NUL (git 2.39)
+    for (const entry of text(result.stdout).split("\0")) {
+      const tab = entry.indexOf("\t");
+      if (tab < 0) continue;
+      const [mode = "", , object = ""] = entry.slice(0, tab).split(" ");
+      entries.push({ path: entry.slice(tab + 1), mode, object });
+    }
   }
-  return found;
+  return entries;
+}
+
+/**
+ * Takes changes that a commit holds now off the index and the work tree, which then have what was
+ * there before the changes.
+ */
+export async function takeOff(root: string, changes: readonly IndexChange[]): Promise<void> {
+  if (changes.length === 0) return;
+  await git(root, ["update-index", "--add", "--replace", "-z", "--index-info"], {
+    stdin: changes.map(({ path, before }) => `${before.mode} ${before.object}\t${path}\0`).join(""),
+  });
+  const known = changes.filter(({ before }) => before.mode !== "000000");
+  for (const { path, before } of changes) if (before.mode === "000000") removeFile(root, path);
+  if (known.length === 0) return;
+  await git(root, ["checkout-index", "--force", "-u", "-z", "--stdin"], {
+    stdin: known.map(({ path }) => `${path}\0`).join(""),
+  });
+}
+
+/** Removes a file, and the directories above it that are empty then. */
+function removeFile(root: string, path: string): void {
+  for (let at = path; at !== "."; at = parentPath(at)) {
+    try {
+      Deno.removeSync(`${root}/${at}`);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) continue;
+      return;
+    }
+  }
 }
 
 /** Parts arguments so that each part stays well below the system's limit for one argv. */
