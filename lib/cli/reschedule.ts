@@ -3,6 +3,7 @@ import {
   planReschedule,
   reschedule,
   type RescheduleOptions,
+  rescheduleScript,
 } from "../commands/reschedule.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
@@ -43,6 +44,23 @@ export const rescheduleCommand: Command = {
     DATASET,
     SINCE,
     MESSAGE,
+    { name: "with-failed-jobs", help: "With --since: also the jobs that failed" },
+    {
+      name: "onto",
+      value: "COMMIT",
+      help: "Check out this commit first, and submit the jobs from there",
+    },
+    {
+      name: "branch",
+      short: "b",
+      value: "NAME",
+      help: "Make this branch and check it out first",
+    },
+    {
+      name: "script",
+      value: "FILE|-",
+      help: "Write a shell script of the commands instead, and submit nothing",
+    },
     { name: "report", help: "Show what would be submitted, and submit nothing" },
     ALT_DIR,
     ASSUME_READY,
@@ -56,6 +74,13 @@ export const rescheduleCommand: Command = {
     if (words.has("report")) {
       const { planned } = await planReschedule(options, patience);
       for (const plan of planned) for (const line of describe(plan)) terminal.result(line);
+      return EXIT.done;
+    }
+    const script = words.last("script");
+    if (script !== undefined) {
+      const text = rescheduleScript((await planReschedule(options, patience)).planned);
+      if (script === "-") terminal.result(text.trimEnd());
+      else writeScript(script, text);
       return EXIT.done;
     }
     const done = await reschedule(options, patience, (plan) => {
@@ -82,6 +107,9 @@ export function rescheduleOptions(words: ParsedArguments): RescheduleOptions {
     commit,
     since: words.last("since"),
     message: words.last("message"),
+    withFailedJobs: words.has("with-failed-jobs"),
+    onto: words.last("onto"),
+    branch: words.last("branch"),
     preparation: preparationOf(words),
     altDir: words.last("alt-dir"),
   };
@@ -95,4 +123,16 @@ function describe({ job, request }: PlannedReschedule): string[] {
     `  ${harmless(request.command)}`,
     `  Outputs: ${request.record.outputs.map(harmless).join(", ")}`,
   ];
+}
+
+function writeScript(path: string, text: string): void {
+  try {
+    // A script that is there already is somebody's.
+    Deno.writeTextFileSync(path, text, { createNew: true, mode: 0o755 });
+  } catch (cause) {
+    throw new ToolError("refused", `The script ${JSON.stringify(path)} cannot be written`, {
+      hint: "Name a file that does not exist yet, in a directory that can be written to",
+      cause,
+    });
+  }
 }

@@ -2,10 +2,11 @@ import { type Dataset, openDataset } from "../dataset/dataset.ts";
 import { readHistory, type RecordedJob } from "../dataset/history.ts";
 import { datasetPath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
+import { git } from "../git/git.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { recordedCommits } from "../git/log.ts";
 import { throwIfInterrupted } from "../process/interruption.ts";
-import { joinCommand } from "../record/command.ts";
+import { joinCommand, quoteWord } from "../record/command.ts";
 import type { LockPatience } from "./locked.ts";
 import { takeUpJournal } from "./recover.ts";
 import { resolveAltDir } from "./alt_dir.ts";
@@ -31,6 +32,14 @@ export interface RescheduleOptions {
   readonly preparation: Preparation;
   /** A directory outside the dataset to run in; the recorded one is somebody else's choice. */
   readonly altDir?: string | undefined;
+  /** With `since`: also jobs that failed. */
+  readonly withFailedJobs: boolean;
+  /** A commit to check out first. */
+  readonly onto?: string | undefined;
+  /** A branch to make and check out first. */
+  readonly branch?: string | undefined;
+  /** The commit in whose history the jobs are looked up; HEAD when absent. */
+  readonly from?: string | undefined;
 }
 
 /** A recorded job that is to be submitted once more. */
@@ -53,7 +62,7 @@ export async function reschedule(
   patience: LockPatience,
   announce: (planned: PlannedReschedule) => void,
 ): Promise<RescheduledJob[]> {
-  const { dataset, planned } = await planReschedule(options, patience);
+  const { dataset, planned } = await planReschedule(await checkOut(options), patience);
   const submitted: RescheduledJob[] = [];
   for (const plan of planned) {
     throwIfInterrupted();
@@ -61,6 +70,31 @@ export async function reschedule(
     submitted.push({ ...plan, submitted: await submit(dataset, plan.request, patience) });
   }
   return submitted;
+}
+
+/**
+ * Checks out what `onto` and `branch` ask for. git refuses where that would overwrite changes. The
+ * commits that the command names are looked up first: they may be named relative to HEAD.
+ */
+async function checkOut(options: RescheduleOptions): Promise<RescheduleOptions> {
+  const { dataset: directory, onto, branch, commit, since } = options;
+  if (onto === undefined && branch === undefined) return options;
+  const dataset = await openDataset(directory);
+  const resolved = {
+    ...options,
+    commit: commit === undefined ? undefined : await requireCommit(dataset, commit),
+    since: since === undefined ? undefined : await requireCommit(dataset, since),
+    from: dataset.head,
+  };
+  const base = onto === undefined ? dataset.head : await requireCommit(dataset, onto);
+  await git(dataset.root, [
+    "checkout",
+    "--quiet",
+    ...(branch === undefined ? ["--detach"] : ["-b", branch]),
+    base,
+    "--",
+  ], { env: { GIT_OPTIONAL_LOCKS: undefined } });
+  return resolved;
 }
 
 /** Returns what would be submitted, and changes nothing. Throws a {@link ToolError} if nothing may. */
@@ -81,9 +115,9 @@ export async function planReschedule(
 
 async function findJobs(
   dataset: Dataset,
-  { commit, since }: RescheduleOptions,
+  { commit, since, withFailedJobs, from = dataset.head }: RescheduleOptions,
 ): Promise<RecordedJob[]> {
-  const history = await readHistory(dataset);
+  const history = await readHistory(dataset, from);
   if (commit !== undefined) {
     const id = await requireCommit(dataset, commit);
     const damaged = history.unreadable.find((record) => record.commit === id);
@@ -96,11 +130,16 @@ async function findJobs(
     });
   }
   const base = await requireCommit(dataset, since);
-  const { commits } = await recordedCommits(dataset.root, dataset.head, base);
+  const { commits } = await recordedCommits(dataset.root, from, base);
   const later = new Set(commits.map((logged) => logged.commit));
   const jobs = history.jobs.filter((job) => job.kind !== "finish" && later.has(job.commit));
   for (const job of jobs) requireFinished(history.jobs, job);
-  return jobs;
+  return withFailedJobs ? jobs : jobs.filter((job) => isComplete(finishOf(history.jobs, job)));
+}
+
+/** The extension wrote `Completed`. */
+function isComplete(finished: RecordedJob | undefined): boolean {
+  return finished?.state === "Complete" || finished?.state === "Completed";
 }
 
 /** Returns the submission that a commit is, or that it is the finish of. */
@@ -162,6 +201,24 @@ async function planJob(
     preparation,
     scripts: namedFiles(dataset.root, pwd, commandOf(record).split(/\s+/)),
   };
+}
+
+/**
+ * Returns a shell script that submits the jobs once more without recording anything, for the eyes
+ * or for use elsewhere. It runs from the dataset's root.
+ */
+export function rescheduleScript(planned: readonly PlannedReschedule[]): string {
+  return [
+    "#!/bin/sh",
+    "# Submits the recorded jobs again; run it in the root of the dataset.",
+    "set -e",
+    ...planned.flatMap(({ job, request }) => [
+      "",
+      `# Job ${job.jobId}, commit ${job.commit}`,
+      `(cd ${quoteWord(request.record.pwd)} && ${request.command})`,
+    ]),
+    "",
+  ].join("\n");
 }
 
 /** Returns a recorded command as one line. */
