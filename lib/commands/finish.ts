@@ -1,9 +1,10 @@
-import { cloneId, type Dataset, openDataset } from "../dataset/dataset.ts";
+import { cloneId, type Dataset, openDataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { datasetPath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { findHolder } from "../store/reservations.ts";
 import { reservedPaths } from "./reserved_paths.ts";
 import { jobKeyOf, type RecordedJob } from "../dataset/history.ts";
+import { requireAnnex } from "../git/annexed.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { accountJobs } from "../slurm/accounting.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
@@ -99,6 +100,8 @@ export async function finish(
     }
   }
   if (finishing.length > 0) {
+    refuseAdjustedBranch(dataset);
+    if (dataset.hasAnnex) requireAnnex(dataset.root);
     await requireIdentity(dataset.root, dataset.configuration);
     const accounts = await accountJobs(finishing.map(({ job }) => queryOf(job)));
     const committed = await commitResults(dataset, {

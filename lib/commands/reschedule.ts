@@ -1,4 +1,4 @@
-import { type Dataset, openDataset } from "../dataset/dataset.ts";
+import { type Dataset, openDataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { readHistory, type RecordedJob } from "../dataset/history.ts";
 import { datasetPath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
@@ -103,6 +103,7 @@ export async function planReschedule(
   patience: LockPatience,
 ): Promise<{ dataset: Dataset; planned: PlannedReschedule[] }> {
   const dataset = await openDataset(options.dataset);
+  refuseAdjustedBranch(dataset);
   await requireIdentity(dataset.root, dataset.configuration);
   await takeUpJournal(dataset, patience);
   const jobs = await findJobs(dataset, options);

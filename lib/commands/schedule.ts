@@ -1,4 +1,4 @@
-import { type Dataset, openDataset } from "../dataset/dataset.ts";
+import { type Dataset, openDataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { expandPath } from "../dataset/globs.ts";
 import { datasetPath, outermostPaths, relativePath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
@@ -53,6 +53,7 @@ export async function planSchedule(
   patience: LockPatience,
 ): Promise<SchedulePlan> {
   const dataset = await openDataset(options.dataset);
+  refuseAdjustedBranch(dataset);
   await requireIdentity(dataset.root, dataset.configuration);
   await takeUpJournal(dataset, patience);
   const toPaths = (paths: readonly string[], role: string) =>

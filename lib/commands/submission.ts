@@ -1,4 +1,4 @@
-import { cloneId, type Dataset, makeCloneId } from "../dataset/dataset.ts";
+import { cloneId, type Dataset, makeCloneId, userUmask } from "../dataset/dataset.ts";
 import { jobKeyOf, readHistory, readOpenJobs } from "../dataset/history.ts";
 import { ToolError } from "../errors.ts";
 import { createCommit } from "../git/commit.ts";
@@ -263,9 +263,11 @@ async function discard(
  * and stderr go to files and not into pipes, so that they outlive us; its stdin is empty.
  */
 async function runCommand(entry: SubmissionEntry, files: SubmissionFiles): Promise<RunResult> {
-  const script = 'echo $$ >"$1" && exec /bin/sh -c "$4" >"$2" 2>"$3"';
+  const script = 'echo $$ >"$1" && umask "$5" && exec /bin/sh -c "$4" >"$2" 2>"$3"';
+  const umask = userUmask.toString(8).padStart(4, "0");
+  const { session, stdout, stderr } = files;
   return await run(
-    ["/bin/sh", "-c", script, "sh", files.session, files.stdout, files.stderr, entry.command],
+    ["/bin/sh", "-c", script, "sh", session, stdout, stderr, entry.command, umask],
     { cwd: entry.directory, detached: true, outlivesUs: true },
   );
 }

@@ -1,7 +1,7 @@
 import { ToolError } from "../errors.ts";
 import { type Configuration, readConfiguration } from "../git/config.ts";
 import { git } from "../git/git.ts";
-import { openRepository, type Repository } from "../git/repository.ts";
+import { openRepository, type Repository, superdatasetOf } from "../git/repository.ts";
 import { absolutePath, pathBelow } from "../paths.ts";
 import { text } from "../process/run.ts";
 import { type StoreDirectories, storeDirectories } from "../store/directories.ts";
@@ -31,16 +31,17 @@ export interface Dataset {
  * dataset's root.
  */
 export async function openDataset(directory: string | undefined): Promise<Dataset> {
-  const current = Deno.cwd();
-  const repository = await openRepository(
-    directory === undefined ? current : absolutePath(directory, current),
-  );
+  const current = currentDirectory();
+  const repository = directory === TOPMOST
+    ? await openTopmost(current)
+    : await openRepository(directory === undefined ? current : absolutePath(directory, current));
   if (repository.head === undefined) {
     throw new ToolError("refused", `The dataset ${JSON.stringify(repository.root)} has no commit`, {
       hint: "Save what the jobs start from first: datalad save, or git commit",
     });
   }
   const configuration = await readConfiguration(repository.root);
+  shareWithGroup(configuration.get("core.sharedrepository"));
   return {
     repository,
     root: repository.root,
@@ -51,6 +52,54 @@ export async function openDataset(directory: string | undefined): Promise<Datase
     head: repository.head,
     pwd: pathBelow(repository.root, current) ?? ".",
   };
+}
+
+/** Stands for the topmost dataset above the current directory, as in DataLad. */
+const TOPMOST = "^";
+
+async function openTopmost(directory: string): Promise<Repository> {
+  const repository = await openRepository(directory);
+  const above = await superdatasetOf(repository.root);
+  return above === undefined ? repository : await openTopmost(above);
+}
+
+function currentDirectory(): string {
+  try {
+    return Deno.cwd();
+  } catch (cause) {
+    throw new ToolError("refused", "The current directory is gone", {
+      hint: "Change to a directory that exists: cd",
+      cause,
+    });
+  }
+}
+
+/** The umask that the user has: programs of theirs are started with it. */
+export const userUmask: number = Deno.umask();
+
+/** Lets the group, or all, write to what is made from now on, as `core.sharedRepository` asks. */
+function shareWithGroup(shared: string | undefined): void {
+  if (shared === undefined) return;
+  const word = shared.toLowerCase();
+  if (["group", "true", "1"].includes(word)) Deno.umask(userUmask & ~0o070);
+  else if (["all", "world", "everybody", "2"].includes(word)) Deno.umask(userUmask & ~0o077);
+  else if (/^0[0-7]{3}$/.test(word)) Deno.umask(~parseInt(word, 8) & 0o077);
+}
+
+/**
+ * Throws a {@link ToolError} when HEAD is an adjusted branch of git-annex: commits made there are
+ * rewritten when it is synchronised, and jobs would lose theirs.
+ */
+export function refuseAdjustedBranch({ repository: { branch } }: Dataset): void {
+  const [, original] = /^refs\/heads\/adjusted\/(.*)\([^()]*\)$/.exec(branch) ?? [];
+  if (original === undefined) return;
+  throw new ToolError(
+    "refused",
+    `HEAD is the adjusted branch ${JSON.stringify(branch.slice(11))}`,
+    {
+      hint: `Go back to the original branch: git checkout ${original}`,
+    },
+  );
 }
 
 /**

@@ -1,6 +1,21 @@
+import { ToolError } from "../errors.ts";
 import { externalError, run } from "../process/run.ts";
 import { annexEnvironment } from "./git.ts";
 import { argumentChunks } from "./staged.ts";
+
+/**
+ * Throws a {@link ToolError} when there is no git-annex on PATH. Looks at the file system only,
+ * before anything is changed.
+ */
+export function requireAnnex(root: string): void {
+  const isThere = (Deno.env.get("PATH") ?? "").split(":").some((directory) =>
+    exists(`${directory || "."}/git-annex`)
+  );
+  if (isThere) return;
+  throw new ToolError("external", `The dataset ${JSON.stringify(root)} needs git-annex`, {
+    hint: "It is not on PATH: install git-annex, or load the module that provides it",
+  });
+}
 
 /** Whether the text of a symbolic link points into an annex: `../.git/annex/objects/…`. */
 export function isAnnexLink(target: string): boolean {
@@ -56,6 +71,7 @@ function isPointer(path: string): boolean {
 
 /** Makes locked annexed files writable. Throws a {@link ToolError} when git-annex fails. */
 export async function unlock(root: string, files: readonly string[]): Promise<void> {
+  requireAnnex(root);
   for (const chunk of argumentChunks(files)) {
     const result = await run(["git", "annex", "unlock", "--quiet", "--", ...chunk], {
       cwd: root,

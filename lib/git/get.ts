@@ -1,5 +1,6 @@
 import { ToolError } from "../errors.ts";
 import { converse } from "../process/run.ts";
+import { requireAnnex } from "./annexed.ts";
 import { annexEnvironment } from "./git.ts";
 
 /** A file whose content could not be had. */
@@ -21,6 +22,7 @@ export async function getContent(
   jobs: number | undefined,
   progress: GetProgress = () => {},
 ): Promise<NotGotten[]> {
+  requireAnnex(root);
   const annex = converse([
     "git",
     "annex",

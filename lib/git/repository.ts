@@ -70,6 +70,12 @@ export async function openRepository(directory: string): Promise<Repository> {
   };
 }
 
+/** Returns the work tree of the repository that has this one as a submodule, or undefined. */
+export async function superdatasetOf(root: string): Promise<string | undefined> {
+  const result = await git(root, ["rev-parse", "--show-superproject-working-tree"]);
+  return text(result.stdout).replace(/\n$/, "") || undefined;
+}
+
 function openError(result: RunResult, directory: string): ToolError {
   const where = JSON.stringify(directory);
   if (/not a git repository/i.test(result.stderr)) {
