@@ -1,4 +1,5 @@
 import { recover } from "../commands/recover.ts";
+import { harmless } from "../record/show.ts";
 import { type Command, DATASET, JSON_OUTPUT, LOCK_TIMEOUT, patienceOf } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { showTakenUp } from "./status.ts";
@@ -16,9 +17,18 @@ export const recoverCommand: Command = {
   ],
   examples: [["datalad-slurm recover", "see what is in doubt"]],
   operands: "none",
-  options: [DATASET, LOCK_TIMEOUT, JSON_OUTPUT],
+  options: [
+    DATASET,
+    { name: "report", help: "Say what is there, and change nothing" },
+    LOCK_TIMEOUT,
+    JSON_OUTPUT,
+  ],
   async run(words, terminal) {
-    const taken = await recover(words.last("dataset"), patienceOf("recover", words, terminal));
+    const { journal: taken, released } = await recover(
+      words.last("dataset"),
+      words.has("report"),
+      patienceOf("recover", words, terminal),
+    );
     for (const entry of taken) {
       if (words.has("json")) {
         terminal.result(JSON.stringify({ action: "recover", status: "ok", ...entry }));
@@ -26,7 +36,20 @@ export const recoverCommand: Command = {
         showTakenUp(terminal, entry);
       }
     }
-    if (taken.length === 0 && !words.has("json")) terminal.result("Nothing was left unfinished");
+    for (const path of released) {
+      if (words.has("json")) {
+        terminal.result(JSON.stringify({ action: "release", status: "ok", path }));
+      } else {
+        terminal.result(
+          `${words.has("report") ? "Would release" : "Released"} the output ${
+            harmless(JSON.stringify(path))
+          }, which no open job holds`,
+        );
+      }
+    }
+    if (taken.length + released.length === 0 && !words.has("json")) {
+      terminal.result("Nothing was left unfinished");
+    }
     return taken.some(({ outcome }) => outcome === "in doubt") ? EXIT.refused : EXIT.done;
   },
 };

@@ -12,7 +12,7 @@ import {
 } from "../git/staged.ts";
 import { takeIn, takeInWithAnnex, type TakenIn, unstage } from "../git/stage.ts";
 import { stageSubdatasets } from "../git/subdatasets.ts";
-import { removeEntry, writeEntry } from "../store/journal.ts";
+import { type FinishEntry, removeEntry, writeEntry } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { type Locked, locked, type LockPatience } from "./locked.ts";
 import { newToken } from "./token.ts";
@@ -40,6 +40,8 @@ export type CommitLayout = "linear" | "branches" | "octopus";
 export interface FilesInRepository {
   readonly dataset: Dataset;
   readonly takenIn: TakenIn;
+  /** The journal entry that stands until the branch has moved. */
+  readonly entry: FinishEntry;
 }
 
 /** How the commits of one repository are made. */
@@ -56,16 +58,39 @@ export interface CommitOptions {
   readonly afterwards: (jobs: readonly JobFilesToCommit[]) => void;
 }
 
-/** Takes files in: git or git-annex has their content then, but not yet the index. */
+/**
+ * Takes files in: git or git-annex has their content then, but not yet the index. A journal entry
+ * is written first, by which another command clears away what this one leaves if it is killed.
+ */
 export async function takeFilesIn(
   dataset: Dataset,
+  jobs: FinishEntry["jobs"],
   files: readonly string[],
+  patience: LockPatience,
 ): Promise<FilesInRepository> {
-  const { root, repository } = dataset;
-  const takenIn = dataset.hasAnnex
-    ? await takeInWithAnnex(root, files)
-    : await takeIn(root, files, `${repository.gitDirectory}/datalad-slurm-index-${newToken()}`);
-  return { dataset, takenIn };
+  const { root, repository, store } = dataset;
+  const token = newToken();
+  const entry: FinishEntry = {
+    version: 1,
+    kind: "finish",
+    token,
+    owner: ownIdentity(),
+    since: Date.now(),
+    ...(repository.worktree === undefined ? {} : { worktree: repository.worktree }),
+    temporaryRef: `refs/datalad-slurm/finishing/${token}`,
+    temporaryIndex: `${store.base}/index-${token}`,
+    jobs,
+  };
+  await locked(dataset, patience, () => Promise.resolve(writeEntry(store.journal, entry)));
+  try {
+    const takenIn = dataset.hasAnnex
+      ? await takeInWithAnnex(root, files)
+      : await takeIn(root, files, entry.temporaryIndex);
+    return { dataset, takenIn, entry };
+  } catch (error) {
+    removeEntry(store.journal, token);
+    throw error;
+  }
 }
 
 /**
@@ -73,29 +98,20 @@ export async function takeFilesIn(
  * commits by job key. Nothing but these files is in the commits, whatever else is staged.
  */
 export async function commitFiles(
-  { dataset, takenIn }: FilesInRepository,
+  { dataset, takenIn, entry }: FilesInRepository,
   jobs: readonly JobFilesToCommit[],
   options: CommitOptions,
   patience: LockPatience,
 ): Promise<Map<string, string>> {
-  const token = newToken();
-  const temporaryRef = `refs/datalad-slurm/finishing/${token}`;
   const author = await readIdentity(dataset.root, "AUTHOR");
   const committer = await readIdentity(dataset.root, "COMMITTER");
   return await locked(dataset, patience, async (held) => {
     const wanted = await options.stillWanted(jobs, held);
     if (wanted.length === 0) {
       await takenIn.stage();
+      removeEntry(dataset.store.journal, entry.token);
       return new Map();
     }
-    writeEntry(dataset.store.journal, {
-      version: 1,
-      kind: "finish",
-      token,
-      owner: ownIdentity(),
-      since: Date.now(),
-      temporaryRef,
-    });
     held.lock.phase("index");
     await takenIn.stage();
     await unstage(dataset.root, wanted.flatMap(({ deleted }) => deleted));
@@ -104,12 +120,12 @@ export async function commitFiles(
       layout: options.layout,
       evenWithoutChanges: options.evenWithoutChanges,
       passedOver: new Set([...takenIn.ignored, ...takenIn.failed.map(({ path }) => path)]),
-      temporaryRef,
+      temporaryRef: entry.temporaryRef,
       author,
       committer,
     });
     options.afterwards(wanted);
-    removeEntry(dataset.store.journal, token);
+    removeEntry(dataset.store.journal, entry.token);
     return commits;
   });
 }

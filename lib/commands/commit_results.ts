@@ -68,7 +68,7 @@ export async function commitResults(
   const gathered: GatheredResults[] = [];
   for (const job of results.jobs) gathered.push(await gatherResults(dataset, job, foreign));
   const deleted = await deletedPaths(dataset, gathered);
-  const repositories = await takeAllIn(dataset, gathered);
+  const repositories = await takeAllIn(dataset, gathered, patience);
   const pieces = gathered.map((job) =>
     complete(job, deleted.get(job.key) ?? new Map(), repositories, results.message)
   );
@@ -124,6 +124,7 @@ export async function commitResults(
 async function takeAllIn(
   dataset: Dataset,
   gathered: readonly GatheredResults[],
+  patience: LockPatience,
 ): Promise<Map<string, FilesInRepository>> {
   const repositories = new Map<string, FilesInRepository>();
   const paths = new Set([".", ...gathered.flatMap(({ files }) => [...files.keys()])]);
@@ -134,7 +135,11 @@ async function takeAllIn(
   for (const path of paths) {
     const files = new Set(gathered.flatMap((job) => job.files.get(path) ?? []));
     const holder = path === "." ? dataset : await openDataset(`${dataset.root}/${path}`);
-    repositories.set(path, await takeFilesIn(holder, [...files]));
+    // Below, what is reserved is released from above.
+    const jobs = path === "."
+      ? gathered.map(({ key, job }) => ({ key, paths: reservedPaths(job.record.outputs) }))
+      : [];
+    repositories.set(path, await takeFilesIn(holder, jobs, [...files], patience));
   }
   return repositories;
 }

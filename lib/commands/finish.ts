@@ -1,4 +1,4 @@
-import { cloneId, type Dataset, openDataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
+import { cloneId, type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { datasetPath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { findHolder } from "../store/reservations.ts";
@@ -14,6 +14,7 @@ import type { CommitLayout } from "./commit_files.ts";
 import { commitResults, jobBranch } from "./commit_results.ts";
 import type { FinishingJob, FinishNotes } from "./gather_results.ts";
 import type { LockPatience } from "./locked.ts";
+import { openTakingUp } from "./recover.ts";
 import { type Selection, selectOpenJobs } from "./select_jobs.ts";
 
 /** What `finish` is asked to do. */
@@ -69,7 +70,7 @@ export async function finish(
   options: FinishOptions,
   patience: LockPatience,
 ): Promise<FinishResult> {
-  const dataset = await openDataset(options.dataset);
+  const dataset = await openTakingUp(options.dataset, patience);
   const { jobs, notOpen, open, unreadable } = await selectOpenJobs(dataset, options);
   const here = jobsOfThisClone(dataset, jobs, options.otherClones);
   const branches = await existingRefs(

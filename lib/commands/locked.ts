@@ -60,6 +60,7 @@ export async function locked<T>(
       ...(isUninterrupted() ? {} : { signal: interruption }),
     });
     // Whoever doubts that we live finds our git processes by it.
+    const outer = Deno.env.get(LOCK_TOKEN_VARIABLE);
     Deno.env.set(LOCK_TOKEN_VARIABLE, lock.token);
     const seen = epoch;
     try {
@@ -84,7 +85,9 @@ export async function locked<T>(
         });
       }
     } finally {
-      Deno.env.delete(LOCK_TOKEN_VARIABLE);
+      // A subdataset's lock may be held within the lock of the dataset above.
+      if (outer === undefined) Deno.env.delete(LOCK_TOKEN_VARIABLE);
+      else Deno.env.set(LOCK_TOKEN_VARIABLE, outer);
       lock.release();
     }
     // Read before the lock is acquired again, never while it is held (see lib/store/lock.ts).

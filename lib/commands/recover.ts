@@ -1,9 +1,10 @@
 import { type Dataset, openDataset } from "../dataset/dataset.ts";
-import { jobKeyOf, readHistory } from "../dataset/history.ts";
+import { jobKeyOf, openAfter, readHistory } from "../dataset/history.ts";
 import { removeRefs } from "../git/refs.ts";
 import { findSubmission } from "../slurm/recover.ts";
 import { parseSubmission } from "../slurm/submission.ts";
 import {
+  type FinishEntry,
   type JournalEntry,
   listEntries,
   readEntry,
@@ -12,7 +13,7 @@ import {
   submissionFiles,
 } from "../store/journal.ts";
 import { endingOf, ownIdentity } from "../store/lock_identity.ts";
-import { release } from "../store/reservations.ts";
+import { listReservations, release } from "../store/reservations.ts";
 import { storeDirectories } from "../store/directories.ts";
 import { locked, type LockPatience } from "./locked.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
@@ -44,11 +45,14 @@ export async function takeUpJournal(
   const taken: TakenUp[] = [];
   for (const token of listEntries(dataset.store.journal)) {
     const entry = readEntry(dataset.store.journal, token);
-    if (entry === undefined) continue;
+    if (entry === undefined) {
+      await clearUnwritten(dataset, token, patience);
+      continue;
+    }
     if (endingOf(entry.owner, ownIdentity()) === "unknown") {
       taken.push({ token, outcome: "at work", details: [ownerLine(entry)] });
     } else if (entry.kind === "finish") {
-      taken.push(await dropFinish(dataset, entry.token, entry.temporaryRef, patience));
+      taken.push(await dropFinish(dataset, entry, patience));
     } else {
       taken.push(await takeUpSubmission(dataset, entry, patience));
     }
@@ -60,18 +64,59 @@ function ownerLine({ owner, since }: JournalEntry): string {
   return `${owner.user}@${owner.host}, pid ${owner.pid}, since ${new Date(since).toISOString()}`;
 }
 
-/** A finish that was cut short has published everything or nothing. */
-async function dropFinish(
+/** Entries are written under the lock: one that is not whole then was cut short before its job. */
+async function clearUnwritten(
   dataset: Dataset,
   token: string,
-  temporaryRef: string,
+  patience: LockPatience,
+): Promise<void> {
+  await locked(dataset, patience, () => {
+    if (readEntry(dataset.store.journal, token) === undefined) {
+      removeEntry(dataset.store.journal, token);
+    }
+    return Promise.resolve();
+  });
+}
+
+/**
+ * A finish that was cut short has moved its branch or not. Where it has, what its jobs had reserved
+ * may still have to be released; where not, the jobs are open and are finished again.
+ */
+async function dropFinish(
+  dataset: Dataset,
+  entry: FinishEntry,
   patience: LockPatience,
 ): Promise<TakenUp> {
+  const { reservations } = storeDirectories(
+    dataset.repository.commonDirectory,
+    entry.worktree,
+  );
   await locked(dataset, patience, async () => {
-    await removeRefs(dataset.repository, [temporaryRef]);
-    removeEntry(dataset.store.journal, token);
+    // Whatever branch is checked out by now: what no commit answers stays reserved.
+    const { jobs } = await readHistory(dataset, "--all");
+    const finished = new Set(jobs.filter(({ kind }) => kind === "finish").map(jobKeyOf));
+    for (const { key, paths } of entry.jobs) {
+      if (!finished.has(key)) continue;
+      await releaseInSubdatasets(dataset, key, paths, patience);
+      release(reservations, key, paths);
+    }
+    await removeRefs(dataset.repository, [entry.temporaryRef]);
+    for (const file of [entry.temporaryIndex, `${entry.temporaryIndex}.lock`]) removeFile(file);
+    removeEntry(dataset.store.journal, entry.token);
   });
-  return { token, outcome: "dropped", details: ["A finish was cut short; run it again"] };
+  return {
+    token: entry.token,
+    outcome: "dropped",
+    details: ["A finish was cut short; run it again"],
+  };
+}
+
+function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 async function takeUpSubmission(
@@ -155,10 +200,67 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Opens a dataset and goes on with what other commands have left there. */
-export async function recover(
+/** Opens a dataset as it is after {@link takeUpJournal}; `notice` is told what that has done. */
+export async function openTakingUp(
   directory: string | undefined,
   patience: LockPatience,
-): Promise<TakenUp[]> {
-  return await takeUpJournal(await openDataset(directory), patience);
+  notice: (taken: TakenUp) => void = () => {},
+): Promise<Dataset> {
+  const dataset = await openDataset(directory);
+  const taken = await takeUpJournal(dataset, patience);
+  taken.forEach(notice);
+  return taken.some(({ outcome }) => outcome === "recorded")
+    ? await openDataset(directory)
+    : dataset;
+}
+
+/** What {@link recover} found and did. */
+export interface Recovered {
+  readonly journal: readonly TakenUp[];
+  /** Reserved paths that no open job of any branch holds, and that were released. */
+  readonly released: readonly string[];
+}
+
+/**
+ * Goes on with what other commands have left, and releases what is reserved for jobs that are
+ * neither open on any branch nor being submitted. With `report` it only says what is there.
+ */
+export async function recover(
+  directory: string | undefined,
+  report: boolean,
+  patience: LockPatience,
+): Promise<Recovered> {
+  const dataset = await openDataset(directory);
+  const journal = report ? reportJournal(dataset) : await takeUpJournal(dataset, patience);
+  const released = await locked(dataset, patience, async () => {
+    const tree = dataset.store.reservations;
+    const { jobs } = await readHistory(dataset, "--all");
+    const known = new Set([
+      ...openAfter(jobs).map(jobKeyOf),
+      ...listEntries(dataset.store.journal),
+    ]);
+    // Those of jobs of the dataset above are not ours to judge.
+    const idle = listReservations(tree).filter(({ token }) =>
+      !known.has(token) && !token.startsWith("^")
+    );
+    if (!report) { for (const { token, path } of idle) release(tree, token, [path]); }
+    return idle.map(({ path }) => path);
+  });
+  return { journal, released };
+}
+
+function reportJournal(dataset: Dataset): TakenUp[] {
+  return listEntries(dataset.store.journal).flatMap((token) => {
+    const entry = readEntry(dataset.store.journal, token);
+    if (entry === undefined) return [];
+    const isOver = endingOf(entry.owner, ownIdentity()) !== "unknown";
+    return [{
+      token,
+      outcome: isOver ? "in doubt" : "at work",
+      details: [
+        entry.kind === "submission" ? `Command: ${entry.command}` : "A finish",
+        ownerLine(entry),
+      ],
+    }];
+  });
 }

@@ -49,8 +49,11 @@ function buildSchemas() {
     owner,
     since: z.number(),
     worktree: z.optional(z.string()),
-    /** A ref that holds commits until the branch is moved. */
+    /** A ref that holds commits until the branch is moved, and an index file of its own. */
     temporaryRef: z.string(),
+    temporaryIndex: z.string(),
+    /** The jobs' keys, with the paths that are released once they are finished. */
+    jobs: z.array(z.object({ key: z.string(), paths: z.array(z.string()) })),
   });
 
   return { submission, finish, entry: z.discriminatedUnion("kind", [submission, finish]) };

@@ -63,6 +63,11 @@ export function findHolder(tree: string, path: string): Conflict | undefined {
   return below === undefined ? undefined : { wanted: path, ...below };
 }
 
+/** Returns all reservations. */
+export function listReservations(tree: string): { path: string; token: string }[] {
+  return [...reservationsBelow(tree, [])].map(({ held, token }) => ({ path: held, token }));
+}
+
 /** Whether reservations exist at all; a missing tree has to be rebuilt from history. */
 export function hasReservations(tree: string): boolean {
   return exists(tree);
@@ -125,20 +130,25 @@ function firstBelow(
   tree: string,
   names: readonly string[],
 ): { held: string; token: string } | undefined {
+  return reservationsBelow(tree, names).next().value ?? undefined;
+}
+
+function* reservationsBelow(
+  tree: string,
+  names: readonly string[],
+): Generator<{ held: string; token: string }, undefined> {
   let entries: Deno.DirEntry[];
   try {
-    entries = [...Deno.readDirSync(`${tree}/${names.join("/")}`)];
+    entries = [...Deno.readDirSync([tree, ...names].join("/"))];
   } catch {
-    return undefined;
+    return;
   }
-  for (const entry of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
-    const below = [...names, entry.name];
+  for (const { name } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+    const below = [...names, name];
     const token = readToken(`${tree}/${below.join("/")}`);
-    if (token !== undefined) return { held: pathOf(below), token };
-    const deeper = firstBelow(tree, below);
-    if (deeper !== undefined) return deeper;
+    if (token !== undefined) yield { held: pathOf(below), token };
+    else yield* reservationsBelow(tree, below);
   }
-  return undefined;
 }
 
 // A name may be 255 bytes long, which leaves no room for a prefix: long ones are cut in pieces of
