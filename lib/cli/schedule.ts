@@ -66,6 +66,10 @@ export const scheduleCommand: Command = {
       help: "Check everything, show what would be submitted (with `command`, only the command " +
         "line), and submit nothing",
     },
+    {
+      name: "wait-for-outputs",
+      help: "Wait until no open job holds the outputs any more, instead of refusing",
+    },
     ALT_DIR,
     ASSUME_READY,
     TRANSFERS,
@@ -103,6 +107,7 @@ export function scheduleOptions(words: ParsedArguments): ScheduleOptions {
     message: words.last("message"),
     preparation: preparationOf(words),
     altDir: words.last("alt-dir"),
+    waitForOutputs: words.has("wait-for-outputs"),
     expand: words.last("expand") as ScheduleOptions["expand"],
     command: words.operands,
   };

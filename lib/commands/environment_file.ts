@@ -16,10 +16,11 @@ export function writeEnvironment(
 ): void {
   const content = {
     slurm_job_id: job.jobId,
-    state: report.state,
     ...(job.record.datalad_slurm?.job ?? {}),
     ...(report.tasks === undefined ? {} : { tasks: report.tasks }),
     ...(accounting ?? {}),
+    // Last, because accounting lags behind slurmctld.
+    state: report.state,
   };
   const directory = parentPath(path);
   Deno.mkdirSync(`${root}/${directory}`, { recursive: true });

@@ -6,6 +6,7 @@ import { reservedPaths } from "./reserved_paths.ts";
 import { jobKeyOf, type RecordedJob } from "../dataset/history.ts";
 import { requireAnnex } from "../git/annexed.ts";
 import { requireIdentity } from "../git/identity.ts";
+import type { JobAccounting } from "../slurm/account.ts";
 import { accountJobs } from "../slurm/accounting.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobQuery, JobReport } from "../slurm/report.ts";
@@ -108,7 +109,7 @@ export async function finish(
     const committed = await commitResults(dataset, {
       jobs: finishing.map((item) => ({
         ...item,
-        accounting: accounts.get(jobKey(queryOf(item.job))),
+        accounting: ofWholeJob(accounts.get(jobKey(queryOf(item.job))), item.report),
       })),
       otherOpenJobs: open.filter((job) => !finishing.some((other) => other.job === job)),
       message: options.message,
@@ -186,6 +187,14 @@ export function jobsOfThisClone(
     origin?.clone === undefined ||
     origin.clone === clone && origin.worktree === dataset.repository.worktree
   );
+}
+
+/** For a second after its end, sacct shows of an array its last task alone, as a job (22.05). */
+function ofWholeJob(
+  accounting: JobAccounting | undefined,
+  report: JobReport,
+): JobAccounting | undefined {
+  return report.tasks !== undefined && accounting?.tasks === undefined ? undefined : accounting;
 }
 
 function judge(

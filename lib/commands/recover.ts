@@ -12,7 +12,9 @@ import {
   type SubmissionEntry,
   submissionFiles,
 } from "../store/journal.ts";
+import { isSessionAlive } from "../process/session.ts";
 import { endingOf, ownIdentity } from "../store/lock_identity.ts";
+import { clearOpenJobsLeftovers } from "../store/open_jobs.ts";
 import { listReservations, release } from "../store/reservations.ts";
 import { storeDirectories } from "../store/directories.ts";
 import { locked, type LockPatience } from "./locked.ts";
@@ -136,10 +138,14 @@ async function takeUpSubmission(
   }
   const files = submissionFiles(dataset.store.journal, token);
   const session = readSession(files.session);
-  if (session === undefined) return await dropSubmission(dataset, entry, patience, []);
+  if (session === undefined) {
+    return preventSession(files.session)
+      ? await dropSubmission(dataset, entry, patience, [])
+      : { token, outcome: "at work", details: ["Its command is about to begin"] };
+  }
   const printed = readPrinted(files);
   const named = parseSubmission(printed.stdout);
-  if (named === undefined && isAlive(session)) {
+  if (named === undefined && isSessionAlive(session)) {
     return { token, outcome: "at work", details: [`Its command runs as session ${session}`] };
   }
   const search = named === undefined
@@ -191,13 +197,20 @@ function readSession(path: string): number | undefined {
   }
 }
 
-function isAlive(pid: number): boolean {
+/**
+ * Sees to it that the command of a submission never begins, by making the file that it has to make
+ * itself before; returns false where it is a moment ahead.
+ */
+function preventSession(path: string): boolean {
   try {
-    Deno.statSync(`/proc/${pid}`);
+    Deno.writeTextFileSync(path, "prevented", { createNew: true });
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
+  // An empty one may be of a command that died just there: a minute is enough to see.
+  const { size, mtime } = Deno.statSync(path);
+  return size > 0 ? readSession(path) === undefined : Date.now() - (mtime?.getTime() ?? 0) > 60_000;
 }
 
 /** Opens a dataset as it is after {@link takeUpJournal}; `notice` is told what that has done. */
@@ -243,7 +256,10 @@ export async function recover(
     const idle = listReservations(tree).filter(({ token }) =>
       !known.has(token) && !token.startsWith("^")
     );
-    if (!report) { for (const { token, path } of idle) release(tree, token, [path]); }
+    if (!report) {
+      for (const { token, path } of idle) release(tree, token, [path]);
+      clearOpenJobsLeftovers(dataset.store.openJobs);
+    }
     return idle.map(({ path }) => path);
   });
   return { journal, released };

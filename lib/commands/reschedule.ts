@@ -200,6 +200,7 @@ async function planJob(
     command: expandCommand(dataset, template),
     message: message ?? job.message,
     preparation,
+    waitForOutputs: false,
     scripts: namedFiles(dataset.root, pwd, commandOf(record).split(/\s+/)),
   };
 }

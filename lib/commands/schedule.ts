@@ -26,6 +26,8 @@ export interface ScheduleOptions {
   readonly preparation: Preparation;
   /** A directory outside the dataset that the job is to run in. */
   readonly altDir?: string | undefined;
+  /** Waits for outputs that an open job holds, instead of refusing. */
+  readonly waitForOutputs: boolean;
   /** Which globs are recorded expanded, as they are now. */
   readonly expand?: "inputs" | "outputs" | "both" | undefined;
   /** The command's words; one word is a command line for the shell. */
@@ -86,12 +88,13 @@ export async function planSchedule(
       : { alt_dir: resolveAltDir(dataset.root, options.altDir) }),
   };
   const command = expandCommand(dataset, record);
-  await refuseConflicts(dataset, outputs);
+  const { waitForOutputs } = options;
+  if (!waitForOutputs) await refuseConflicts(dataset, outputs);
   const { message, preparation } = options;
   const scripts = namedFiles(dataset.root, record.pwd, options.command);
   return {
     dataset,
-    request: { kind: "schedule", record, command, message, preparation, scripts },
+    request: { kind: "schedule", record, command, message, preparation, scripts, waitForOutputs },
   };
 }
 

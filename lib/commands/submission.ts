@@ -22,6 +22,7 @@ import {
   writeEntry,
 } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
+import { tagSbatch } from "../store/tagged_sbatch.ts";
 import {
   type Conflict,
   findHolder,
@@ -59,6 +60,8 @@ export interface SubmissionRequest {
   readonly command: string;
   readonly message: string | undefined;
   readonly preparation: Preparation;
+  /** Whether to wait for outputs that an open job holds, instead of refusing. */
+  readonly waitForOutputs: boolean;
   /** Files of the dataset that the command itself names, such as the batch script. */
   readonly scripts: readonly string[];
 }
@@ -121,12 +124,27 @@ export async function submit(
   };
 }
 
-/** Under the lock: writes the journal entry and reserves the outputs. */
+/** Writes the journal entry and reserves the outputs, as soon as they can be had. */
 async function open(
   dataset: Dataset,
   request: SubmissionRequest,
   patience: LockPatience,
 ): Promise<SubmissionEntry> {
+  for (let pause = 100;; pause = Math.min(pause * 1.5, 5_000)) {
+    const opened = await tryToOpen(dataset, request, patience);
+    if ("kind" in opened) return opened;
+    if (!request.waitForOutputs) throw await conflictError(dataset, opened);
+    await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
+    throwIfInterrupted();
+  }
+}
+
+/** Under the lock: writes the journal entry and reserves the outputs, or returns who holds them. */
+async function tryToOpen(
+  dataset: Dataset,
+  request: SubmissionRequest,
+  patience: LockPatience,
+): Promise<SubmissionEntry | Conflict> {
   const { store, repository, root } = dataset;
   const token = newToken();
   const entry: SubmissionEntry = {
@@ -161,11 +179,11 @@ async function open(
     if (found !== undefined) removeEntry(store.journal, token);
     return found;
   });
-  if (conflict !== undefined) throw await conflictError(dataset, conflict);
+  if (conflict !== undefined) return conflict;
   const below = await reserveInSubdatasets(dataset, token, entry.paths, patience);
   if (below !== undefined) {
     await discard(dataset, entry, patience);
-    throw await conflictError(dataset, below);
+    return below;
   }
   return entry;
 }
@@ -263,12 +281,19 @@ async function discard(
  * and stderr go to files and not into pipes, so that they outlive us; its stdin is empty.
  */
 async function runCommand(entry: SubmissionEntry, files: SubmissionFiles): Promise<RunResult> {
-  const script = 'echo $$ >"$1" && umask "$5" && exec /bin/sh -c "$4" >"$2" 2>"$3"';
+  // Whoever takes the entry up makes the session's file first, and then we must not begin (set -C).
+  const script =
+    'set -C; echo $$ >"$1" && set +C && umask "$5" && exec /bin/sh -c "$4" >"$2" 2>"$3"';
   const umask = userUmask.toString(8).padStart(4, "0");
   const { session, stdout, stderr } = files;
   return await run(
     ["/bin/sh", "-c", script, "sh", session, stdout, stderr, entry.command, umask],
-    { cwd: entry.directory, detached: true, outlivesUs: true },
+    {
+      cwd: entry.directory,
+      detached: true,
+      outlivesUs: true,
+      env: { PATH: tagSbatch(files.directory) ?? Deno.env.get("PATH") },
+    },
   );
 }
 
@@ -431,7 +456,9 @@ async function recordedMeanwhile(
   dataset: Dataset,
   entry: SubmissionEntry,
 ): Promise<string | undefined> {
-  if (readEntry(dataset.store.journal, entry.token) !== undefined) return undefined;
+  // Of a dead process's submission another one may have made the commit, and died then.
+  const isOurs = entry.owner.pid === ownIdentity().pid && entry.owner.host === ownIdentity().host;
+  if (isOurs && readEntry(dataset.store.journal, entry.token) !== undefined) return undefined;
   const { jobs } = await readHistory(dataset, entry.branch);
   return jobs.find((job) => job.kind !== "finish" && jobKeyOf(job) === entry.token)?.commit;
 }

@@ -40,3 +40,18 @@ export function writeOpenJobsCache(path: string, value: OpenJobsCache): void {
     }
   }
 }
+
+/**
+ * Removes what writers of the cache that were killed have left beside it. One that is at work loses
+ * its file as well, which costs it nothing but the cache.
+ */
+export function clearOpenJobsLeftovers(path: string): void {
+  const directory = path.slice(0, path.lastIndexOf("/"));
+  try {
+    for (const { name } of Deno.readDirSync(directory)) {
+      if (name.endsWith(".new")) Deno.removeSync(`${directory}/${name}`);
+    }
+  } catch {
+    // There is no cache, or somebody else was faster.
+  }
+}

@@ -1,0 +1,55 @@
+import { quoteWord } from "../record/command.ts";
+
+/**
+ * Puts an `sbatch` in front of PATH that calls the real one by a path in the journal entry's
+ * directory. Slurm keeps the name a program was called by as the first word of SubmitLine (sacct,
+ * from 21.08), so that the job can be found by the entry's token for as long as there is accounting
+ * of it; neither the arguments nor the environment of sbatch change.
+ *
+ * Returns the PATH for the submitting command; undefined where sbatch cannot be called like that: a
+ * site's wrapper script may look at its own name.
+ */
+export function tagSbatch(directory: string): string | undefined {
+  const path = Deno.env.get("PATH") ?? "";
+  const sbatch = findProgram("sbatch", path);
+  if (sbatch === undefined || directory.includes(":") || !isBinary(sbatch)) return undefined;
+  const bin = `${directory}/bin`;
+  Deno.symlinkSync(sbatch, `${directory}/sbatch`);
+  Deno.mkdirSync(bin);
+  Deno.writeTextFileSync(
+    `${bin}/sbatch`,
+    [
+      "#!/bin/sh",
+      `bin=${quoteWord(bin)}`,
+      'PATH=${PATH#"$bin:"}',
+      `exec ${quoteWord(`${directory}/sbatch`)} "$@"`,
+      "",
+    ].join("\n"),
+    { mode: 0o755 },
+  );
+  return `${bin}:${path}`;
+}
+
+/** Returns the absolute path of a program as a shell would find it. */
+function findProgram(name: string, path: string): string | undefined {
+  for (const directory of path.split(":")) {
+    if (!directory.startsWith("/")) continue;
+    try {
+      const { isFile, mode } = Deno.statSync(`${directory}/${name}`);
+      if (isFile && ((mode ?? 0) & 0o111) !== 0) return `${directory}/${name}`;
+    } catch {
+      // Not here.
+    }
+  }
+  return undefined;
+}
+
+function isBinary(path: string): boolean {
+  try {
+    using file = Deno.openSync(path);
+    const start = new Uint8Array(4);
+    return file.readSync(start) === 4 && start.join() === "127,69,76,70"; // ELF
+  } catch {
+    return false;
+  }
+}
