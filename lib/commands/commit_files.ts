@@ -11,6 +11,7 @@ import {
   takeOff,
 } from "../git/staged.ts";
 import { takeIn, takeInWithAnnex, type TakenIn, unstage } from "../git/stage.ts";
+import { IndexDraft } from "../git/index_draft.ts";
 import { stageSubdatasets } from "../git/subdatasets.ts";
 import { type FinishEntry, removeEntry, writeEntry } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
@@ -40,6 +41,7 @@ export type CommitLayout = "linear" | "branches" | "octopus";
 export interface FilesInRepository {
   readonly dataset: Dataset;
   readonly takenIn: TakenIn;
+  readonly draft: IndexDraft;
   /** The journal entry that stands until the branch has moved. */
   readonly entry: FinishEntry;
 }
@@ -59,7 +61,7 @@ export interface CommitOptions {
 }
 
 /**
- * Takes files in: git or git-annex has their content then, but not yet the index. A journal entry
+ * Takes files in: git or git-annex has their content then, but the index is as it was. A journal entry
  * is written first, by which another command clears away what this one leaves if it is killed.
  */
 export async function takeFilesIn(
@@ -82,12 +84,14 @@ export async function takeFilesIn(
     jobs,
   };
   await locked(dataset, patience, () => Promise.resolve(writeEntry(store.journal, entry)));
+  const draft = IndexDraft.of(repository, entry.temporaryIndex);
   try {
     const takenIn = dataset.hasAnnex
-      ? await takeInWithAnnex(root, files)
-      : await takeIn(root, files, entry.temporaryIndex);
-    return { dataset, takenIn, entry };
+      ? await takeInWithAnnex(root, files, draft)
+      : await takeIn(root, files, draft);
+    return { dataset, takenIn, draft, entry };
   } catch (error) {
+    draft.discard();
     removeEntry(store.journal, token);
     throw error;
   }
@@ -98,25 +102,29 @@ export async function takeFilesIn(
  * commits by job key. Nothing but these files is in the commits, whatever else is staged.
  */
 export async function commitFiles(
-  { dataset, takenIn, entry }: FilesInRepository,
+  { dataset, takenIn, draft, entry }: FilesInRepository,
   jobs: readonly JobFilesToCommit[],
   options: CommitOptions,
   patience: LockPatience,
 ): Promise<Map<string, string>> {
-  const author = await readIdentity(dataset.root, "AUTHOR");
-  const committer = await readIdentity(dataset.root, "COMMITTER");
+  const [author, committer] = await Promise.all([
+    readIdentity(dataset.root, "AUTHOR"),
+    readIdentity(dataset.root, "COMMITTER"),
+  ]);
   return await locked(dataset, patience, async (held) => {
     const wanted = await options.stillWanted(jobs, held);
     if (wanted.length === 0) {
       await takenIn.stage();
+      draft.discard();
       removeEntry(dataset.store.journal, entry.token);
       return new Map();
     }
     held.lock.phase("index");
     await takenIn.stage();
-    await unstage(dataset.root, wanted.flatMap(({ deleted }) => deleted));
-    await stageSubdatasets(dataset.root, latest(wanted.flatMap((job) => job.subdatasets)));
-    const commits = await publishSeries(dataset, held, wanted, {
+    await unstage(dataset.root, wanted.flatMap(({ deleted }) => deleted), draft);
+    const subdatasets = latest(wanted.flatMap((job) => job.subdatasets));
+    await stageSubdatasets(dataset.root, subdatasets, draft);
+    const commits = await publishSeries(dataset, held, wanted, draft, {
       layout: options.layout,
       evenWithoutChanges: options.evenWithoutChanges,
       passedOver: new Set([...takenIn.ignored, ...takenIn.failed.map(({ path }) => path)]),
@@ -125,6 +133,7 @@ export async function commitFiles(
       committer,
     });
     options.afterwards(wanted);
+    draft.discard();
     removeEntry(dataset.store.journal, entry.token);
     return commits;
   });
@@ -145,6 +154,7 @@ async function publishSeries(
   dataset: Dataset,
   held: Locked,
   jobs: readonly JobFilesToCommit[],
+  draft: IndexDraft,
   series: Series,
 ): Promise<Map<string, string>> {
   const { root, repository } = dataset;
@@ -155,8 +165,7 @@ async function publishSeries(
         hint: "Run the command again on the branch that the jobs belong to",
       });
     }
-    held.lock.phase("index");
-    const staged = await stagedChanges(root, tip.commit);
+    const staged = await stagedChanges(root, tip.commit, draft);
     await requireStaged(root, jobs, staged, series.passedOver, tip.commit);
     const changes = changesByJob(jobs, staged);
     const committing = series.evenWithoutChanges
@@ -168,22 +177,32 @@ async function publishSeries(
       await planSeries(root, committing, changes, tip.commit, series.layout),
       series,
     );
-    held.lock.phase("refs only");
-    const moved = await held.publish({
-      ref: repository.branch,
-      newId: series.layout === "branches" ? tip.commit : ids.at(-1) ?? tip.commit,
-      oldId: tip.commit,
-      create: series.layout === "linear"
-        ? []
-        : committing.map(({ branch }, index) => ({ ref: branch, id: ids[index] ?? "" })),
-      remove: [series.temporaryRef],
-      reason: `datalad-slurm finish: ${committing.length} jobs`,
-    });
+    const own = committing.flatMap(({ key }) => changes.get(key) ?? []);
+    // On branches of their own the jobs' files are not the index's business.
+    if (series.layout !== "branches") await draft.lock(own);
+    let moved = false;
+    try {
+      moved = await held.publish({
+        ref: repository.branch,
+        newId: series.layout === "branches" ? tip.commit : ids.at(-1) ?? tip.commit,
+        oldId: tip.commit,
+        create: series.layout === "linear"
+          ? []
+          : committing.map(({ branch }, index) => ({ ref: branch, id: ids[index] ?? "" })),
+        remove: [series.temporaryRef],
+        reason: `datalad-slurm finish: ${committing.length} jobs`,
+      });
+    } finally {
+      if (series.layout !== "branches") {
+        if (moved) draft.put();
+        else draft.unlock();
+      }
+    }
     if (!moved) continue;
     if (series.layout === "branches") {
-      // The work tree is not on those branches, and a merge wants no untracked files in its way.
-      const own = new Set(committing.flatMap(({ files, deleted }) => [...files, ...deleted]));
-      await takeOff(root, staged.filter(({ path }) => own.has(path)));
+      // A merge of the branches wants no untracked files in its way.
+      const paths = new Set(own.map(({ path }) => path));
+      await takeOff(root, staged.filter(({ path }) => paths.has(path)));
     }
     return new Map(committing.map(({ key }, index) => [key, ids[index] ?? ""]));
   }

@@ -196,12 +196,14 @@ function complete(
       if (reason !== undefined) impossible.push({ path, reason });
     }
   }
+  const gone = [...deleted].flatMap(([repository, paths]) =>
+    paths.map((path) => joinPath(repository, path))
+  );
   const notes: FinishNotes = {
-    missing: gathered.missing,
+    // What was there before the job is deleted, and not missing.
+    missing: gathered.missing.filter((path) => !gone.some((other) => isWithin(other, path))),
     ignored,
-    deleted: [...deleted].flatMap(([repository, paths]) =>
-      paths.map((path) => joinPath(repository, path))
-    ),
+    deleted: gone,
     impossible,
   };
   return { ...gathered, deleted, notes, commitMessage: finishMessage(gathered, notes, message) };

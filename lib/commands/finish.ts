@@ -18,6 +18,8 @@ import type { LockPatience } from "./locked.ts";
 import { openTakingUp } from "./recover.ts";
 import { type Selection, selectOpenJobs } from "./select_jobs.ts";
 
+const FEW_JOBS = 50;
+
 /** What `finish` is asked to do. */
 export interface FinishOptions extends Selection {
   readonly dataset?: string | undefined;
@@ -80,6 +82,8 @@ export async function finish(
   );
   const { verifyCopies } = options;
   const addedOutputs = addOutputs(dataset, options, jobs);
+  // sacct takes its time, so of a few jobs the accounting is asked for at the same time.
+  const early = here.length <= FEW_JOBS ? accountJobs(here.map(queryOf)) : undefined;
   const reports = await queryJobs(here.map(queryOf));
   const outcomes = new Map<string, FinishedJob>();
   const finishing: Omit<FinishingJob, "accounting">[] = [];
@@ -105,7 +109,7 @@ export async function finish(
     refuseAdjustedBranch(dataset);
     if (dataset.hasAnnex) requireAnnex(dataset.root);
     await requireIdentity(dataset.root, dataset.configuration);
-    const accounts = await accountJobs(finishing.map(({ job }) => queryOf(job)));
+    const accounts = await (early ?? accountJobs(finishing.map(({ job }) => queryOf(job))));
     const committed = await commitResults(dataset, {
       jobs: finishing.map((item) => ({
         ...item,

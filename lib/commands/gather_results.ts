@@ -1,6 +1,6 @@
 import { collectOutputs, type FilesByRepository } from "../dataset/collect.ts";
 import { cloneId, type Dataset } from "../dataset/dataset.ts";
-import { covers, expandPath, fixedPrefix } from "../dataset/globs.ts";
+import { covers, expandPathOrKeep, fixedPrefix } from "../dataset/globs.ts";
 import { jobKeyOf, type RecordedJob } from "../dataset/history.ts";
 import { pathsInCommit } from "../git/staged.ts";
 import { isWithin, joinPath } from "../paths.ts";
@@ -71,11 +71,8 @@ export async function gatherResults(
   const newer = altDir === undefined
     ? []
     : await copyResults(dataset, altDir, [...inside, ...logs], finishing.verifyCopies);
-  writeEnvironment(root, environment, job, report, accounting);
-  const expanded = inside.flatMap((output) => {
-    const found = expandPath(root, output);
-    return found.length === 0 ? [output] : found;
-  });
+  writeEnvironment(root, environment, dataset.store.base, job, report, accounting);
+  const expanded = inside.flatMap((output) => expandPathOrKeep(root, output));
   const collected = await collectOutputs(
     root,
     [...new Set([...expanded, ...logs.filter(isInside), environment])],

@@ -15,7 +15,7 @@ export async function prepareOutputs(dataset: Dataset, outputs: readonly string[
   );
   for (const [repository, paths] of files) {
     const base = repository === "." ? root : `${root}/${repository}`;
-    const locked = findLocked(base, paths);
+    const locked = findLocked(base, [...new Set(paths)]);
     if (locked.present.length > 0) await unlock(base, locked.present);
     for (const file of locked.absent) Deno.removeSync(`${base}/${file}`);
   }

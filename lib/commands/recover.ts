@@ -1,5 +1,6 @@
 import { type Dataset, openDataset } from "../dataset/dataset.ts";
 import { jobKeyOf, openAfter, readHistory } from "../dataset/history.ts";
+import { settleDraft } from "../git/index_draft.ts";
 import { removeRefs } from "../git/refs.ts";
 import { findSubmission } from "../slurm/recover.ts";
 import { parseSubmission } from "../slurm/submission.ts";
@@ -17,6 +18,7 @@ import { endingOf, ownIdentity } from "../store/lock_identity.ts";
 import { clearOpenJobsLeftovers } from "../store/open_jobs.ts";
 import { listReservations, release } from "../store/reservations.ts";
 import { storeDirectories } from "../store/directories.ts";
+import { clearEnvironments } from "./environment_file.ts";
 import { locked, type LockPatience } from "./locked.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
 import { readPrinted, recordSubmission, traceOf } from "./submission.ts";
@@ -103,7 +105,11 @@ async function dropFinish(
       release(reservations, key, paths);
     }
     await removeRefs(dataset.repository, [entry.temporaryRef]);
-    for (const file of [entry.temporaryIndex, `${entry.temporaryIndex}.lock`]) removeFile(file);
+    settleDraft(
+      dataset.repository,
+      entry.temporaryIndex,
+      entry.jobs.some(({ key }) => finished.has(key)),
+    );
     removeEntry(dataset.store.journal, entry.token);
   });
   return {
@@ -111,14 +117,6 @@ async function dropFinish(
     outcome: "dropped",
     details: ["A finish was cut short; run it again"],
   };
-}
-
-function removeFile(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }
 
 async function takeUpSubmission(
@@ -259,6 +257,7 @@ export async function recover(
     if (!report) {
       for (const { token, path } of idle) release(tree, token, [path]);
       clearOpenJobsLeftovers(dataset.store.openJobs);
+      clearEnvironments(dataset.store.base);
     }
     return idle.map(({ path }) => path);
   });

@@ -8,7 +8,7 @@ import { recordedCommits } from "../git/log.ts";
 import { throwIfInterrupted } from "../process/interruption.ts";
 import { joinCommand, quoteWord } from "../record/command.ts";
 import type { LockPatience } from "./locked.ts";
-import { takeUpJournal } from "./recover.ts";
+import { openTakingUp } from "./recover.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import { expandCommand, namedFiles } from "./schedule.ts";
 import { finishOf, requireCommit } from "./select_jobs.ts";
@@ -102,10 +102,9 @@ export async function planReschedule(
   options: RescheduleOptions,
   patience: LockPatience,
 ): Promise<{ dataset: Dataset; planned: PlannedReschedule[] }> {
-  const dataset = await openDataset(options.dataset);
+  const dataset = await openTakingUp(options.dataset, patience);
   refuseAdjustedBranch(dataset);
   await requireIdentity(dataset.root, dataset.configuration);
-  await takeUpJournal(dataset, patience);
   const jobs = await findJobs(dataset, options);
   const planned: PlannedReschedule[] = [];
   for (const job of jobs) {

@@ -1,13 +1,13 @@
-import { type Dataset, openDataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
-import { expandPath } from "../dataset/globs.ts";
-import { datasetPath, outermostPaths, relativePath } from "../dataset/paths.ts";
+import { type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
+import { expandPathOrKeep } from "../dataset/globs.ts";
+import { datasetPath, relativePath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { fillPlaceholders, joinCommand, quoteWord } from "../record/command.ts";
 import { absolutePath, joinPath, pathBelow } from "../paths.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import type { LockPatience } from "./locked.ts";
-import { takeUpJournal } from "./recover.ts";
+import { openTakingUp } from "./recover.ts";
 import {
   type Preparation,
   type RecordTemplate,
@@ -54,10 +54,9 @@ export async function planSchedule(
   options: ScheduleOptions,
   patience: LockPatience,
 ): Promise<SchedulePlan> {
-  const dataset = await openDataset(options.dataset);
+  const dataset = await openTakingUp(options.dataset, patience);
   refuseAdjustedBranch(dataset);
   await requireIdentity(dataset.root, dataset.configuration);
-  await takeUpJournal(dataset, patience);
   const toPaths = (paths: readonly string[], role: string) =>
     paths.map((path) => datasetPath(dataset.root, dataset.pwd, path, role));
   if (options.outputs.length === 0) {
@@ -67,9 +66,10 @@ export async function planSchedule(
   }
   const expands = (what: "inputs" | "outputs", paths: readonly string[]) =>
     options.expand === what || options.expand === "both"
-      ? paths.flatMap((path) => expandPath(dataset.root, path))
+      ? paths.flatMap((path) => expandPathOrKeep(dataset.root, path))
       : [...paths];
-  const outputs = outermostPaths(expands("outputs", toPaths(options.outputs, "The output")));
+  // In the order given, which {outputs} and {outputs[0]} show.
+  const outputs = expands("outputs", toPaths(options.outputs, "The output"));
   const inputs = expands("inputs", toPaths(options.inputs, "The input"));
   const cmd = joinCommand(options.command);
   if (cmd.trim() === "") {
@@ -117,7 +117,7 @@ export function namedFiles(root: string, pwd: string, words: readonly string[]):
 /** Returns a record's command line with its placeholders filled in for this dataset. */
 export function expandCommand(dataset: Dataset, record: RecordTemplate): string {
   const fromPwd = (paths: readonly string[]) =>
-    paths.flatMap((path) => expandPath(dataset.root, path)).filter((path) => path !== ".")
+    paths.flatMap((path) => expandPathOrKeep(dataset.root, path)).filter((path) => path !== ".")
       .map((path) => quoteWord(relativePath(record.pwd, path)));
   const prefix = "datalad.run.substitutions.";
   const command = typeof record.cmd === "string" ? record.cmd : joinCommand(record.cmd);

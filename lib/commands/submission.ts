@@ -13,6 +13,7 @@ import { findInQueue } from "../slurm/find_in_queue.ts";
 import type { SubmissionTrace } from "../slurm/recover.ts";
 import { parseSubmissions, saysTestOnly, type Submission } from "../slurm/submission.ts";
 import {
+  hasEntry,
   listEntries,
   readEntry,
   removeEntry,
@@ -246,7 +247,7 @@ async function conflictError(dataset: Dataset, conflict: Conflict): Promise<Tool
   const who = holder === undefined
     ? conflict.token.startsWith("^")
       ? "an open job of the dataset above"
-      : readEntry(dataset.store.journal, conflict.token) !== undefined
+      : hasEntry(dataset.store.journal, conflict.token)
       ? "a job that is being submitted"
       : "an open job that is not in the history of this branch"
     : `the open job ${holder.jobId} (commit ${holder.commit.slice(0, 10)})`;
@@ -428,20 +429,21 @@ export async function recordSubmission(
   const onBranch = { ...dataset, repository: { ...repository, branch: entry.branch } };
   return await locked(onBranch, patience, async ({ lock, readTip, publish }) => {
     lock.phase("refs only");
-    for (;;) {
+    // git refuses a parent that is not the branch's tip any more: only then is it looked up.
+    let parent = entry.branch === repository.branch ? dataset.head : (await readTip()).commit;
+    for (;; parent = (await readTip()).commit) {
       const recorded = await recordedMeanwhile(onBranch, entry);
       if (recorded !== undefined) return recorded;
-      const tip = await readTip();
       const commit = await createCommit(root, {
-        tree: `${tip.commit}^{tree}`,
-        parents: [tip.commit],
+        tree: `${parent}^{tree}`,
+        parents: [parent],
         message,
         sign: dataset.configuration.getBoolean("commit.gpgsign", false),
       });
       const moved = await publish({
         ref: entry.branch,
         newId: commit,
-        oldId: tip.commit,
+        oldId: parent,
         reason: message.slice(0, message.indexOf("\n")),
       });
       if (!moved) continue;

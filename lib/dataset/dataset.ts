@@ -107,7 +107,8 @@ export function refuseAdjustedBranch({ repository: { branch } }: Dataset): void 
  * the annex's uuid, or the one that {@link makeCloneId} has made; undefined when there is neither.
  */
 export function cloneId({ configuration }: Dataset): string | undefined {
-  return configuration.get("annex.uuid") ?? configuration.get(CLONE_ID);
+  // The one that records name already stays, should the repository get an annex later.
+  return configuration.get(CLONE_ID) ?? configuration.get("annex.uuid");
 }
 
 /**

@@ -29,6 +29,12 @@ export function expandPath(root: string, path: string): string[] {
   return [...new Set(found)].sort();
 }
 
+/** Returns the same, but a glob that matches nothing as it stands, as a shell does. */
+export function expandPathOrKeep(root: string, path: string): string[] {
+  const found = expandPath(root, path);
+  return found.length === 0 ? [path] : found;
+}
+
 /** Whether a declared path, glob or not, covers a path: is it, matches it, or is above it. */
 export function covers(declared: string, path: string): boolean {
   if (isWithin(path, declared)) return true;

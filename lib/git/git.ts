@@ -76,12 +76,6 @@ export function gitError(result: RunResult, message: string): ToolError {
   return externalError(result, message);
 }
 
-/** Whether a git process failed because another git command holds the lock of the index or a ref. */
-export function isLockedByGit(stderr: string): boolean {
-  // "fatal: Unable to create '/ds/.git/index.lock': File exists." (git 2.39)
-  return /Unable to create '.*\.lock': File exists/.test(stderr);
-}
-
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [
     /detected dubious ownership/,

@@ -37,6 +37,8 @@ export async function recordedCommits(
       "--fixed-strings",
       "--grep=[DATALAD ",
       "--format=%H%n%B",
+      // With `--all`: commits on their way to a branch are in no history yet.
+      "--exclude=refs/datalad-slurm/*",
       tip,
       ...(since === undefined ? [] : [`^${since}`]),
       "--",

@@ -1,17 +1,15 @@
 import { ToolError } from "../errors.ts";
 import { converse, externalError, text } from "../process/run.ts";
-import { annexEnvironment, git, isLockedByGit } from "./git.ts";
+import { annexEnvironment, git } from "./git.ts";
+import type { IndexDraft } from "./index_draft.ts";
 
-/** Files whose content git or the annex has taken in, but for the index. */
+/** Files whose content git or the annex has taken in, but for the draft of the index. */
 export interface TakenIn {
   /** Files that git ignores. */
   readonly ignored: string[];
   /** Files that could not be added, with what git-annex says. */
   readonly failed: { readonly path: string; readonly reason: string }[];
-  /**
-   * Writes the files into the index, waiting for other git commands. Called under the repository
-   * lock, since the index is one.
-   */
+  /** Writes the files into the draft. */
   stage(): Promise<void>;
 }
 
@@ -20,18 +18,19 @@ export type Progress = (done: number, all: number) => void;
 
 /**
  * Takes files in through git-annex, so that `annex.largefiles` decides which of them go to the
- * annex. The content is hashed and moved here; the index is written when `stage` ends git-annex.
+ * annex. The content is hashed and moved here; the draft is written when `stage` ends git-annex.
  */
 export async function takeInWithAnnex(
   root: string,
   files: readonly string[],
+  draft: IndexDraft,
   progress: Progress = () => {},
 ): Promise<TakenIn> {
-  if (files.length === 0) return { ignored: [], failed: [], stage: () => Promise.resolve() };
   // Where the index has an unlocked annexed file, git-annex takes a link to another file for it,
   // and puts the old content in the link's place (10.20230126). Git itself takes in links.
   const links = files.filter((file) => Deno.lstatSync(`${root}/${file}`).isSymlink);
   const contents = links.length === 0 ? files : without(files, links);
+  if (contents.length === 0) return await takeIn(root, links, draft);
   const annex = converse([
     "git",
     // One write of the index at the end, however many files there are.
@@ -43,7 +42,7 @@ export async function takeInWithAnnex(
     "-z",
     "--json",
     "--json-error-messages",
-  ], { cwd: root, env: annexEnvironment() });
+  ], { cwd: root, env: { ...annexEnvironment(), ...draft.environment } });
   const sending = (async () => {
     for (const file of contents) await annex.send(`${file}\0`);
   })();
@@ -63,19 +62,21 @@ export async function takeInWithAnnex(
   }
   await sending;
   const ignored = await ignoredFiles(root, [...silent, ...links]);
+  const endOfList = async () => {
+    // After NUL git-annex expects one more name, and takes an empty one for an error
+    // (10.20230126): a name that cannot be a file of the work tree ends the list.
+    await annex.send(".git/end-of-list");
+    const ended = await annex.end();
+    // Exit code 1 says that some file failed, which the answers have told already.
+    if (ended.code > 1) throw externalError(ended, "git-annex add failed");
+    await updateIndex(root, ["--add", "--replace"], without(links, ignored), draft);
+  };
+  let ending: Promise<void> | undefined;
   return {
     ignored,
     failed,
-    async stage() {
-      // After NUL git-annex expects one more name, and takes an empty one for an error
-      // (10.20230126): a name that cannot be a file of the work tree ends the list.
-      await annex.send(".git/end-of-list");
-      const ended = await annex.end();
-      if (isLockedByGit(ended.stderr)) await restage(root, contents);
-      // Exit code 1 says that some file failed, which the answers have told already.
-      else if (ended.code > 1) throw externalError(ended, "git-annex add failed");
-      await updateIndex(root, ["--add", "--replace"], without(links, ignored));
-    },
+    // Once only, also where the work under the lock has to begin again.
+    stage: () => ending ??= endOfList(),
   };
 }
 
@@ -101,59 +102,37 @@ export function parseAnnexAnswer(line: string): string | undefined {
   return reasons === "" ? "git-annex does not say why" : reasons;
 }
 
-/** git-annex does not try again when the index is locked (10.20230126), and says so only in words. */
-async function restage(root: string, files: readonly string[]): Promise<void> {
-  await whileLocked(() =>
-    git(root, ["-c", "annex.queuesize=10000000", "annex", "add", "--batch", "-z", "--json"], {
-      stdin: [...files, ".git/end-of-list"].join("\0"),
-      tolerate: [1],
-      env: { GIT_LITERAL_PATHSPECS: undefined },
-    })
-  );
-}
-
-/**
- * Takes files in where there is no annex. Content goes to the object store by way of an index of
- * its own, so that the repository's index is locked only for finding it there again.
- */
+/** Takes files in where there is no annex. */
 export async function takeIn(
   root: string,
   files: readonly string[],
-  temporaryIndex: string,
+  draft: IndexDraft,
 ): Promise<TakenIn> {
   const ignored = await ignoredFiles(root, files);
-  const wanted = ignored.length === 0 ? files : without(files, ignored);
-  try {
-    await updateIndex(root, ["--add"], wanted, { GIT_INDEX_FILE: temporaryIndex });
-  } finally {
-    await Deno.remove(temporaryIndex).catch(() => {});
-  }
-  return {
-    ignored,
-    failed: [],
-    stage: () => updateIndex(root, ["--add", "--replace"], wanted),
-  };
+  await updateIndex(root, ["--add", "--replace"], without(files, ignored), draft);
+  return { ignored, failed: [], stage: () => Promise.resolve() };
 }
 
-/** Removes paths from the index; files stay where they are. */
-export async function unstage(root: string, paths: readonly string[]): Promise<void> {
-  await updateIndex(root, ["--force-remove"], paths);
+/** Removes paths from the draft; files stay where they are. */
+export async function unstage(
+  root: string,
+  paths: readonly string[],
+  draft: IndexDraft,
+): Promise<void> {
+  await updateIndex(root, ["--force-remove"], paths, draft);
 }
 
 async function updateIndex(
   root: string,
   options: readonly string[],
   paths: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  draft: IndexDraft,
 ): Promise<void> {
   if (paths.length === 0) return;
-  await whileLocked(() =>
-    git(root, ["update-index", ...options, "-z", "--stdin"], {
-      stdin: paths.map((path) => `${path}\0`).join(""),
-      tolerate: [128],
-      env,
-    })
-  );
+  await git(root, ["update-index", ...options, "-z", "--stdin"], {
+    stdin: paths.map((path) => `${path}\0`).join(""),
+    env: draft.environment,
+  });
 }
 
 /** Returns those of the files that git's ignore rules leave out and git does not track already. */
@@ -169,31 +148,8 @@ export async function ignoredFiles(root: string, files: readonly string[]): Prom
     .map((path) => path.slice("./".length));
 }
 
-function without(files: readonly string[], left: readonly string[]): string[] {
+function without(files: readonly string[], left: readonly string[]): readonly string[] {
+  if (left.length === 0) return files;
   const leave = new Set(left);
   return files.filter((file) => !leave.has(file));
-}
-
-/** Longest wait for an index that another git command holds, in milliseconds. */
-const INDEX_PATIENCE = 60_000;
-
-/** Repeats a git command while another one holds the index, waiting 20 ms to 1 s in between. */
-async function whileLocked(
-  attempt: () => ReturnType<typeof git>,
-): Promise<void> {
-  const start = performance.now();
-  for (let pause = 20;; pause = Math.min(pause * 2, 1000)) {
-    const result = await attempt();
-    if (result.code !== 128 && !isLockedByGit(result.stderr)) return;
-    if (!isLockedByGit(result.stderr) || performance.now() - start > INDEX_PATIENCE) {
-      throw externalError(
-        result,
-        "The index could not be written",
-        isLockedByGit(result.stderr)
-          ? "Another git command holds it; if none is at work, remove the index.lock that is named"
-          : undefined,
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
-  }
 }

@@ -1,6 +1,7 @@
 import { parentPath } from "../paths.ts";
 import { text } from "../process/run.ts";
 import { git } from "./git.ts";
+import type { IndexDraft } from "./index_draft.ts";
 
 /** One path in which the index differs from a commit. */
 export interface StagedChange {
@@ -18,10 +19,14 @@ export interface IndexChange extends StagedChange {
 }
 
 /**
- * Returns all paths in which the index differs from a commit. The answer is as long as the
+ * Returns all paths in which the draft of the index differs from a commit. The answer is as long as the
  * difference and not as the index, which is why git is not asked path by path.
  */
-export async function stagedChanges(root: string, commit: string): Promise<IndexChange[]> {
+export async function stagedChanges(
+  root: string,
+  commit: string,
+  draft: IndexDraft,
+): Promise<IndexChange[]> {
   const result = await git(root, [
     "diff-index",
     "--cached",
@@ -31,7 +36,7 @@ export async function stagedChanges(root: string, commit: string): Promise<Index
     "--no-abbrev",
     "--ignore-submodules=none",
     commit,
-  ]);
+  ], { env: draft.environment });
   return parseRawDiff(text(result.stdout));
 }
 
@@ -93,21 +98,18 @@ export async function entriesInCommit(
   return entries;
 }
 
-/**
- * Takes changes that a commit holds now off the index and the work tree, which then have what was
- * there before the changes.
- */
+/** Takes changes that a commit holds now off the work tree, which then has what the index has. */
 export async function takeOff(root: string, changes: readonly IndexChange[]): Promise<void> {
-  if (changes.length === 0) return;
-  await git(root, ["update-index", "--add", "--replace", "-z", "--index-info"], {
-    stdin: changes.map(({ path, before }) => `${before.mode} ${before.object}\t${path}\0`).join(""),
-  });
-  const known = changes.filter(({ before }) => before.mode !== "000000");
-  for (const { path, before } of changes) if (before.mode === "000000") removeFile(root, path);
+  const known = changes.filter(({ before }) => !isAbsent(before.mode));
+  for (const { path, before } of changes) if (isAbsent(before.mode)) removeFile(root, path);
   if (known.length === 0) return;
   await git(root, ["checkout-index", "--force", "-u", "-z", "--stdin"], {
     stdin: known.map(({ path }) => `${path}\0`).join(""),
   });
+}
+
+function isAbsent(mode: string): boolean {
+  return mode === "000000";
 }
 
 /** Removes a file, and the directories above it that are empty then. */

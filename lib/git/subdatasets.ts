@@ -1,5 +1,6 @@
 import { text } from "../process/run.ts";
 import { git } from "./git.ts";
+import type { IndexDraft } from "./index_draft.ts";
 import type { StagedChange } from "./staged.ts";
 
 /** Returns the paths of a repository's subdatasets, as `.gitmodules` in the work tree has them. */
@@ -24,14 +25,16 @@ export async function readSubdatasetPaths(root: string): Promise<Set<string>> {
   );
 }
 
-/** Writes subdatasets' commits into the index. */
+/** Writes subdatasets' commits into the draft of the index. */
 export async function stageSubdatasets(
   root: string,
   links: readonly StagedChange[],
+  draft: IndexDraft,
 ): Promise<void> {
   if (links.length === 0) return;
   await git(root, ["update-index", "--add", "--replace", "-z", "--index-info"], {
     stdin: links.map(({ mode, object, path }) => `${mode} ${object}\t${path}\0`).join(""),
+    env: draft.environment,
   });
 }
 

@@ -130,6 +130,16 @@ export function listEntries(journal: string): string[] {
   }
 }
 
+/** Whether an entry is there; it is not read. */
+export function hasEntry(journal: string, token: string): boolean {
+  try {
+    Deno.statSync(`${journal}/${token}/entry.json`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Returns an entry, or undefined when it is gone or was never written whole (then nothing outside
  * has happened either). Throws a {@link ToolError} when it cannot be understood.
