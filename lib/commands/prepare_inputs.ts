@@ -6,6 +6,7 @@ import { findAbsent } from "../git/annexed.ts";
 import { getContent, type GetProgress } from "../git/get.ts";
 import { installSubdataset, readSubdatasetPaths } from "../git/subdatasets.ts";
 import { isWithin, joinPath } from "../paths.ts";
+import type { SubmissionRequest } from "./submission.ts";
 
 /**
  * Makes a job's inputs ready: installs the subdatasets that hold them and fetches content that is
@@ -55,20 +56,38 @@ export async function prepareInputs(
   }
 }
 
+/**
+ * Installs the subdatasets that hold a job's inputs, and returns whether one was not installed
+ * before: then globs among the inputs match what they did not match until now.
+ */
+export async function installInputs(
+  { root }: Dataset,
+  { record, preparation: { assumeReady } }: SubmissionRequest,
+): Promise<boolean> {
+  const inputs = [...record.inputs, ...record.extra_inputs];
+  if (inputs.length === 0 || assumeReady === "inputs" || assumeReady === "both") return false;
+  return await installSubdatasets(root, ".", inputs.map(fixedPrefix));
+}
+
 /** Installs the subdatasets at and above the paths, from the top down. */
 async function installSubdatasets(
   root: string,
   repository: string,
   paths: readonly string[],
-): Promise<void> {
+): Promise<boolean> {
   const base = repository === "." ? root : `${root}/${repository}`;
+  let someNew = false;
   for (const name of await readSubdatasetPaths(base)) {
     const whole = joinPath(repository, name);
     const wanted = paths.some((path) => isWithin(path, whole) || isWithin(whole, path));
     if (!wanted) continue;
-    if (!isInstalled(`${root}/${whole}`)) await installSubdataset(base, name);
-    await installSubdatasets(root, whole, paths);
+    if (!isInstalled(`${root}/${whole}`)) {
+      await installSubdataset(base, name);
+      someNew = true;
+    }
+    if (await installSubdatasets(root, whole, paths)) someNew = true;
   }
+  return someNew;
 }
 
 function isInstalled(directory: string): boolean {

@@ -8,6 +8,7 @@ import { recordedCommits } from "../git/log.ts";
 import { throwIfInterrupted } from "../process/interruption.ts";
 import { joinCommand, quoteWord } from "../record/command.ts";
 import type { LockPatience } from "./locked.ts";
+import { installInputs } from "./prepare_inputs.ts";
 import { openTakingUp } from "./recover.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import { expandCommand, namedFiles } from "./schedule.ts";
@@ -64,8 +65,11 @@ export async function reschedule(
 ): Promise<RescheduledJob[]> {
   const { dataset, planned } = await planReschedule(await checkOut(options), patience);
   const submitted: RescheduledJob[] = [];
-  for (const plan of planned) {
+  for (const { job, request } of planned) {
     throwIfInterrupted();
+    const plan = await installInputs(dataset, request)
+      ? { job, request: await planJob(dataset, job, options) }
+      : { job, request };
     announce(plan);
     submitted.push({ ...plan, submitted: await submit(dataset, plan.request, patience) });
   }

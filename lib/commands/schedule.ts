@@ -7,6 +7,7 @@ import { fillPlaceholders, joinCommand, quoteWord } from "../record/command.ts";
 import { absolutePath, joinPath, pathBelow } from "../paths.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import type { LockPatience } from "./locked.ts";
+import { installInputs } from "./prepare_inputs.ts";
 import { openTakingUp } from "./recover.ts";
 import {
   type Preparation,
@@ -45,8 +46,9 @@ export async function schedule(
   options: ScheduleOptions,
   patience: LockPatience,
 ): Promise<SubmittedJob> {
-  const { dataset, request } = await planSchedule(options, patience);
-  return await submit(dataset, request, patience);
+  let plan = await planSchedule(options, patience);
+  if (await installInputs(plan.dataset, plan.request)) plan = await planSchedule(options, patience);
+  return await submit(plan.dataset, plan.request, patience);
 }
 
 /** Checks all that can be refused before anything is submitted, and changes nothing. */

@@ -3,6 +3,7 @@ import { jobKeyOf, readHistory, readOpenJobs } from "../dataset/history.ts";
 import { ToolError } from "../errors.ts";
 import { createCommit } from "../git/commit.ts";
 import type { GetProgress } from "../git/get.ts";
+import { readTip } from "../git/refs.ts";
 import { run, type RunResult } from "../process/run.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { ToolPart, WrittenRecord } from "../record/schema.ts";
@@ -242,12 +243,14 @@ export async function restoreReservations(dataset: Dataset): Promise<void> {
 }
 
 async function conflictError(dataset: Dataset, conflict: Conflict): Promise<ToolError> {
-  const { jobs } = await readOpenJobs(dataset);
+  // Looked at before history: a submission may be recorded meanwhile.
+  const isSubmitting = hasEntry(dataset.store.journal, conflict.token);
+  const { jobs } = await readOpenJobs(dataset, (await readTip(dataset.repository)).commit);
   const holder = jobs.find((job) => jobKeyOf(job) === conflict.token);
   const who = holder === undefined
     ? conflict.token.startsWith("^")
       ? "an open job of the dataset above"
-      : hasEntry(dataset.store.journal, conflict.token)
+      : isSubmitting
       ? "a job that is being submitted"
       : "an open job that is not in the history of this branch"
     : `the open job ${holder.jobId} (commit ${holder.commit.slice(0, 10)})`;

@@ -32,15 +32,21 @@ export interface Dataset {
  */
 export async function openDataset(directory: string | undefined): Promise<Dataset> {
   const current = currentDirectory();
-  const repository = directory === TOPMOST
-    ? await openTopmost(current)
-    : await openRepository(directory === undefined ? current : absolutePath(directory, current));
+  const start = directory === undefined ? current : absolutePath(directory, current);
+  // git tells for sure where the root is; meanwhile the configuration of the likely one is read.
+  const likely = likelyRoot(start);
+  const [repository, early] = await Promise.all([
+    directory === TOPMOST ? openTopmost(current) : openRepository(start),
+    likely === undefined ? undefined : readConfiguration(likely).catch(() => undefined),
+  ]);
   if (repository.head === undefined) {
     throw new ToolError("refused", `The dataset ${JSON.stringify(repository.root)} has no commit`, {
       hint: "Save what the jobs start from first: datalad save, or git commit",
     });
   }
-  const configuration = await readConfiguration(repository.root);
+  const configuration = early !== undefined && likely === repository.root
+    ? early
+    : await readConfiguration(repository.root);
   shareWithGroup(configuration.get("core.sharedrepository"));
   return {
     repository,
@@ -52,6 +58,18 @@ export async function openDataset(directory: string | undefined): Promise<Datase
     head: repository.head,
     pwd: pathBelow(repository.root, current) ?? ".",
   };
+}
+
+/** Returns the nearest directory at or above one that looks like the root of a repository. */
+function likelyRoot(directory: string): string | undefined {
+  for (let at = directory;; at = at.slice(0, at.lastIndexOf("/"))) {
+    try {
+      Deno.lstatSync(`${at}/.git`);
+      return at;
+    } catch {
+      if (at === "") return undefined;
+    }
+  }
 }
 
 /** Stands for the topmost dataset above the current directory, as in DataLad. */
