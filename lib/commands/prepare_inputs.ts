@@ -57,16 +57,21 @@ export async function prepareInputs(
 }
 
 /**
- * Installs the subdatasets that hold a job's inputs, and returns whether one was not installed
- * before: then globs among the inputs match what they did not match until now.
+ * Installs the subdatasets that hold a job's inputs and outputs, and returns whether one was not
+ * installed before: then globs match what they did not match until now.
  */
-export async function installInputs(
+export async function installNeeded(
   { root }: Dataset,
   { record, preparation: { assumeReady } }: SubmissionRequest,
 ): Promise<boolean> {
+  if (assumeReady === "both") return false;
   const inputs = [...record.inputs, ...record.extra_inputs];
-  if (inputs.length === 0 || assumeReady === "inputs" || assumeReady === "both") return false;
-  return await installSubdatasets(root, ".", inputs.map(fixedPrefix));
+  const paths = [
+    ...(assumeReady === "inputs" ? [] : inputs),
+    // Without its subdataset an output would lie in the dataset above.
+    ...(assumeReady === "outputs" ? [] : record.outputs.filter((path) => path !== ".")),
+  ];
+  return await installSubdatasets(root, ".", paths.map(fixedPrefix));
 }
 
 /** Installs the subdatasets at and above the paths, from the top down. */

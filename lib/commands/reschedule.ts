@@ -8,7 +8,7 @@ import { recordedCommits } from "../git/log.ts";
 import { throwIfInterrupted } from "../process/interruption.ts";
 import { joinCommand, quoteWord } from "../record/command.ts";
 import type { LockPatience } from "./locked.ts";
-import { installInputs } from "./prepare_inputs.ts";
+import { installNeeded } from "./prepare_inputs.ts";
 import { openTakingUp } from "./recover.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import { expandCommand, namedFiles } from "./schedule.ts";
@@ -67,7 +67,7 @@ export async function reschedule(
   const submitted: RescheduledJob[] = [];
   for (const { job, request } of planned) {
     throwIfInterrupted();
-    const plan = await installInputs(dataset, request)
+    const plan = await installNeeded(dataset, request)
       ? { job, request: await planJob(dataset, job, options) }
       : { job, request };
     announce(plan);

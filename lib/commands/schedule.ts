@@ -7,7 +7,7 @@ import { fillPlaceholders, joinCommand, quoteWord } from "../record/command.ts";
 import { absolutePath, joinPath, pathBelow } from "../paths.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import type { LockPatience } from "./locked.ts";
-import { installInputs } from "./prepare_inputs.ts";
+import { installNeeded } from "./prepare_inputs.ts";
 import { openTakingUp } from "./recover.ts";
 import {
   type Preparation,
@@ -47,7 +47,7 @@ export async function schedule(
   patience: LockPatience,
 ): Promise<SubmittedJob> {
   let plan = await planSchedule(options, patience);
-  if (await installInputs(plan.dataset, plan.request)) plan = await planSchedule(options, patience);
+  if (await installNeeded(plan.dataset, plan.request)) plan = await planSchedule(options, patience);
   return await submit(plan.dataset, plan.request, patience);
 }
 

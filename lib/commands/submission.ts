@@ -109,8 +109,9 @@ export async function submit(
     printed = readPrinted(files);
     submission = await identify(entry, result, files, printed);
   } catch (error) {
-    // In doubt the entry stays: a later command looks for the job again.
-    if (!(error instanceof InDoubt)) {
+    // Once the command has begun, only its own word that it submitted nothing ends the matter:
+    // otherwise the entry stays, and a later command looks for the job again.
+    if (error instanceof NotSubmitted || !hasBegun(files)) {
       await uninterrupted(() => discard(dataset, entry, endlessly(patience)));
     }
     throw error;
@@ -320,8 +321,18 @@ export function readPrinted(files: SubmissionFiles): Printed {
   return { stdout: read(files.stdout), stderr: read(files.stderr) };
 }
 
-/** Says that it is not known whether a job was submitted. */
-class InDoubt extends ToolError {}
+/** Says that no job was submitted, for sure. */
+class NotSubmitted extends ToolError {}
+
+/** Whether a submission's command has begun, or was about to. */
+function hasBegun(files: SubmissionFiles): boolean {
+  try {
+    Deno.lstatSync(files.session);
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}
 
 /** Finds out which job a command has submitted; throws when it is none, or not known. */
 async function identify(
@@ -363,7 +374,7 @@ export function traceOf(entry: SubmissionEntry, files: SubmissionFiles): Submiss
 }
 
 function inDoubt(entry: SubmissionEntry, asked: readonly string[], printed: Printed): ToolError {
-  return new InDoubt("external", "It is not known whether a job was submitted", {
+  return new ToolError("external", "It is not known whether a job was submitted", {
     hint: "Do not submit it again yet: any later datalad-slurm command looks for the job again, " +
       "and `datalad-slurm recover` says what is known",
     details: [`Command: ${entry.command}`, printed.stderr.trim(), ...asked].filter((line) =>
@@ -376,7 +387,7 @@ function notSubmitted(entry: SubmissionEntry, result: RunResult, printed: Printe
   const output = [printed.stdout.trim(), printed.stderr.trim(), result.stderr.trim()]
     .filter((part) => part !== "").join("\n");
   const testOnly = saysTestOnly(printed.stderr);
-  return new ToolError(
+  return new NotSubmitted(
     result.code === 0 ? "refused" : "external",
     testOnly ? "sbatch --test-only submits nothing" : "The command submitted no job",
     {

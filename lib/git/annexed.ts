@@ -17,6 +17,16 @@ export function requireAnnex(root: string): void {
   });
 }
 
+/** Initialises the annex of a clone. Throws a {@link ToolError} when git-annex fails. */
+export async function initAnnex(root: string): Promise<void> {
+  requireAnnex(root);
+  const result = await run(["git", "annex", "init", "--quiet"], {
+    cwd: root,
+    env: annexEnvironment(),
+  });
+  if (result.code !== 0) throw externalError(result, "git-annex could not be initialised");
+}
+
 /** Whether the text of a symbolic link points into an annex: `../.git/annex/objects/…`. */
 export function isAnnexLink(target: string): boolean {
   return /(^|\/)\.git\/annex\/objects\//.test(target) ||

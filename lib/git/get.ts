@@ -1,6 +1,6 @@
 import { ToolError } from "../errors.ts";
 import { converse } from "../process/run.ts";
-import { requireAnnex } from "./annexed.ts";
+import { findAbsent, requireAnnex } from "./annexed.ts";
 import { annexEnvironment } from "./git.ts";
 
 /** A file whose content could not be had. */
@@ -52,6 +52,10 @@ export async function getContent(
   const ended = await sending;
   if (ended.code > 1 || ended.code === 1 && failed.length === 0) {
     throw new ToolError("external", "git-annex get failed", { details: ended.stderr.trim() });
+  }
+  // git-annex passes over what it does not know with an empty line, and ends with 0 (10.20230126).
+  for (const path of findAbsent(root, [...waiting])) {
+    failed.push({ path, reason: "git-annex passed over it" });
   }
   return failed;
 }

@@ -1,4 +1,5 @@
 import { text } from "../process/run.ts";
+import { initAnnex } from "./annexed.ts";
 import { git } from "./git.ts";
 import type { IndexDraft } from "./index_draft.ts";
 import type { StagedChange } from "./staged.ts";
@@ -38,7 +39,10 @@ export async function stageSubdatasets(
   });
 }
 
-/** Fetches a subdataset that is not installed. Throws a {@link ToolError} when it cannot be had. */
+/**
+ * Installs a subdataset as DataLad does: cloned, on its branch where that is at the commit wanted,
+ * its annex initialised. Throws a {@link ToolError} when it cannot be had.
+ */
 export async function installSubdataset(root: string, path: string): Promise<void> {
   await git(root, [
     // The clone of a dataset beside this one is a local path, which git 2.38 began to refuse.
@@ -50,4 +54,18 @@ export async function installSubdataset(root: string, path: string): Promise<voi
     "--",
     path,
   ], { env: { GIT_LITERAL_PATHSPECS: undefined } });
+  const installed = `${root}/${path}`;
+  const [branch, ...others] = await listRefs(installed, ["--points-at=HEAD", "refs/heads/"]);
+  if (branch !== undefined && others.length === 0) {
+    await git(installed, ["symbolic-ref", "HEAD", branch]);
+  }
+  const annexes = await listRefs(installed, ["refs/remotes/*/git-annex"]);
+  // The first `git annex get --batch` in a submodule would initialise it by itself, pass over all
+  // files and report success (10.20230126).
+  if (annexes.length > 0) await initAnnex(installed);
+}
+
+async function listRefs(root: string, args: readonly string[]): Promise<string[]> {
+  const result = await git(root, ["for-each-ref", "--format=%(refname)", ...args]);
+  return text(result.stdout).split("\n").filter((ref) => ref !== "");
 }

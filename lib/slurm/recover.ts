@@ -132,7 +132,7 @@ export function fromSubmitLines(stdout: string, token: string, since: number): S
 }
 
 /** slurmctld names the host by its address: one that it shares with us is `localhost` (22.05). */
-function isSameHost(node: string, host: string): boolean {
+export function isSameHost(node: string, host: string): boolean {
   const shortName = (name: string) => name.split(".", 1)[0]?.toLowerCase();
   return node === "localhost" || shortName(node) === shortName(host);
 }
