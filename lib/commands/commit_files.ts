@@ -66,7 +66,7 @@ export interface CommitOptions {
  */
 export async function takeFilesIn(
   dataset: Dataset,
-  jobs: FinishEntry["jobs"],
+  keys: readonly string[],
   files: readonly string[],
   patience: LockPatience,
 ): Promise<FilesInRepository> {
@@ -81,7 +81,8 @@ export async function takeFilesIn(
     ...(repository.worktree === undefined ? {} : { worktree: repository.worktree }),
     temporaryRef: `refs/datalad-slurm/finishing/${token}`,
     temporaryIndex: `${store.base}/index-${token}`,
-    jobs,
+    // What is reserved is released by whoever has claimed the jobs.
+    jobs: keys.map((key) => ({ key, paths: [] })),
   };
   await locked(dataset, patience, () => Promise.resolve(writeEntry(store.journal, entry)));
   const draft = IndexDraft.of(repository, entry.temporaryIndex);

@@ -6,6 +6,7 @@ import { throwIfInterrupted } from "../process/interruption.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { WrittenRecord } from "../record/schema.ts";
 import { release } from "../store/reservations.ts";
+import { type Claim, claimJobs } from "./claim_jobs.ts";
 import {
   commitFiles,
   type CommitLayout,
@@ -61,6 +62,27 @@ export async function commitResults(
   results: ResultsToCommit,
   patience: LockPatience,
 ): Promise<Map<string, CommittedResults>> {
+  const wanted = results.jobs.map(({ job }) => ({
+    key: jobKeyOf(job),
+    paths: reservedPaths(job.record.outputs),
+  }));
+  const claim = await claimJobs(dataset, wanted, patience);
+  const jobs = results.jobs.filter(({ job }) => claim.keys.has(jobKeyOf(job)));
+  try {
+    return jobs.length === 0
+      ? new Map()
+      : await commitClaimed(dataset, { ...results, jobs }, claim, patience);
+  } finally {
+    claim.giveBack();
+  }
+}
+
+async function commitClaimed(
+  dataset: Dataset,
+  results: ResultsToCommit,
+  claim: Claim,
+  patience: LockPatience,
+): Promise<Map<string, CommittedResults>> {
   const foreign = new Set(results.otherOpenJobs.flatMap((job) => {
     const { logs, environment } = jobFiles(dataset.root, job);
     return [...logs, environment];
@@ -68,7 +90,7 @@ export async function commitResults(
   const gathered: GatheredResults[] = [];
   for (const job of results.jobs) gathered.push(await gatherResults(dataset, job, foreign));
   const deleted = await deletedPaths(dataset, gathered);
-  const repositories = await takeAllIn(dataset, gathered, patience);
+  const repositories = await takeAllIn(dataset, gathered, claim, patience);
   const pieces = gathered.map((job) =>
     complete(job, deleted.get(job.key) ?? new Map(), repositories, results.message)
   );
@@ -124,6 +146,7 @@ export async function commitResults(
 async function takeAllIn(
   dataset: Dataset,
   gathered: readonly GatheredResults[],
+  claim: Claim,
   patience: LockPatience,
 ): Promise<Map<string, FilesInRepository>> {
   const repositories = new Map<string, FilesInRepository>();
@@ -132,14 +155,12 @@ async function takeAllIn(
   for (const path of [...paths]) {
     for (const between of repositoriesBetween(dataset.root, path)) paths.add(between);
   }
+  if (paths.size > 1) claim.cover([...paths].filter((path) => path !== "."));
+  const keys = gathered.map(({ key }) => key);
   for (const path of paths) {
     const files = new Set(gathered.flatMap((job) => job.files.get(path) ?? []));
     const holder = path === "." ? dataset : await openDataset(`${dataset.root}/${path}`);
-    // Below, what is reserved is released from above.
-    const jobs = path === "."
-      ? gathered.map(({ key, job }) => ({ key, paths: reservedPaths(job.record.outputs) }))
-      : [];
-    repositories.set(path, await takeFilesIn(holder, jobs, [...files], patience));
+    repositories.set(path, await takeFilesIn(holder, keys, [...files], patience));
   }
   return repositories;
 }

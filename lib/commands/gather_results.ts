@@ -2,13 +2,15 @@ import { collectOutputs, type FilesByRepository } from "../dataset/collect.ts";
 import { cloneId, type Dataset } from "../dataset/dataset.ts";
 import { covers, expandPathOrKeep, fixedPrefix } from "../dataset/globs.ts";
 import { jobKeyOf, type RecordedJob } from "../dataset/history.ts";
-import { pathsInCommit } from "../git/staged.ts";
+import { absentLinks } from "../git/annexed.ts";
+import { entriesInCommit } from "../git/staged.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import type { JobReport } from "../slurm/report.ts";
 import { copyResults } from "./alt_dir.ts";
 import { writeEnvironment } from "./environment_file.ts";
 import { jobFiles } from "./job_files.ts";
+import { putLink } from "./prepare_outputs.ts";
 
 /** A job that is over and gets its finish commit. */
 export interface FinishingJob {
@@ -112,7 +114,8 @@ function isInside(path: string): boolean {
 
 /**
  * Returns, by job key, what HEAD of each repository has of the jobs' outputs and the work tree has
- * not. HEAD is asked once for all jobs.
+ * not. HEAD is asked once for all jobs. A link into the annex without its content is put back: no
+ * job has seen that file, since it was removed for the jobs to be able to write there.
  */
 export async function deletedPaths(
   { root }: Dataset,
@@ -132,11 +135,15 @@ export async function deletedPaths(
       isWithin(repository, prefix) ? "." : relative(prefix, repository)
     );
     const wanted = prefixes.includes(".") ? [] : [...new Set(prefixes)];
-    for (const path of await pathsInCommit(base, "HEAD", wanted)) {
-      if (isThere(`${base}/${path}`)) continue;
+    const entries = await entriesInCommit(base, "HEAD", wanted);
+    const gone = entries.filter(({ path }) => !isThere(`${base}/${path}`));
+    const absent = await absentLinks(base, gone);
+    for (const { path } of gone) {
       const whole = joinPath(repository, path);
       const owner = here.find(({ output }) => covers(output, whole));
       if (owner === undefined) continue;
+      const target = absent.get(path);
+      if (target !== undefined && putLink(base, path, target)) continue;
       const ofJob = deleted.get(owner.key) ?? new Map<string, string[]>();
       deleted.set(owner.key, ofJob.set(repository, [...ofJob.get(repository) ?? [], path]));
     }

@@ -95,6 +95,9 @@ async function dropFinish(
     dataset.repository.commonDirectory,
     entry.worktree,
   );
+  for (const path of entry.subdatasets ?? []) {
+    await takeUpJournal(await openDataset(`${dataset.root}/${path}`), patience);
+  }
   await locked(dataset, patience, async () => {
     // Whatever branch is checked out by now: what no commit answers stays reserved.
     const { jobs } = await readHistory(dataset, "--all");

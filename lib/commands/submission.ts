@@ -36,7 +36,7 @@ import {
 import { throwIfInterrupted, uninterrupted } from "../process/interruption.ts";
 import { endlessly, locked, type LockPatience } from "./locked.ts";
 import { prepareInputs } from "./prepare_inputs.ts";
-import { prepareOutputs } from "./prepare_outputs.ts";
+import { type PreparedOutput, prepareOutputs, takeBackOutputs } from "./prepare_outputs.ts";
 import { releaseInSubdatasets, reserveInSubdatasets } from "./reserve_outputs.ts";
 import { reservedPaths } from "./reserved_paths.ts";
 import { newToken } from "./token.ts";
@@ -102,8 +102,9 @@ export async function submit(
   const files = submissionFiles(dataset.store.journal, entry.token);
   let submission: Submission;
   let printed: Printed;
+  const prepared: PreparedOutput[] = [];
   try {
-    await prepare(dataset, request);
+    await prepare(dataset, request, prepared);
     throwIfInterrupted();
     const result = await runCommand(entry, files);
     printed = readPrinted(files);
@@ -112,7 +113,10 @@ export async function submit(
     // Once the command has begun, only its own word that it submitted nothing ends the matter:
     // otherwise the entry stays, and a later command looks for the job again.
     if (error instanceof NotSubmitted || !hasBegun(files)) {
-      await uninterrupted(() => discard(dataset, entry, endlessly(patience)));
+      await uninterrupted(async () => {
+        await takeBackOutputs(prepared);
+        await discard(dataset, entry, endlessly(patience));
+      });
     }
     throw error;
   }
@@ -203,14 +207,18 @@ export async function refuseConflicts(
 }
 
 /** Makes inputs and outputs ready for the job. */
-async function prepare(dataset: Dataset, request: SubmissionRequest): Promise<void> {
+async function prepare(
+  dataset: Dataset,
+  request: SubmissionRequest,
+  prepared: PreparedOutput[],
+): Promise<void> {
   const { record, preparation: { assumeReady, transfers, progress } } = request;
   if (assumeReady !== "inputs" && assumeReady !== "both") {
     const inputs = [...record.inputs, ...record.extra_inputs];
     await prepareInputs(dataset, inputs, transfers, progress);
   }
   if (assumeReady !== "outputs" && assumeReady !== "both") {
-    await prepareOutputs(dataset, record.outputs);
+    await prepareOutputs(dataset, record.outputs, prepared);
   }
   if (record.alt_dir !== undefined) {
     await copyInputs(dataset, record.alt_dir, [

@@ -1,7 +1,8 @@
 import { ToolError } from "../errors.ts";
-import { externalError, run } from "../process/run.ts";
-import { annexEnvironment } from "./git.ts";
-import { argumentChunks } from "./staged.ts";
+import { absolutePath, parentPath } from "../paths.ts";
+import { externalError, run, text } from "../process/run.ts";
+import { annexEnvironment, git } from "./git.ts";
+import { argumentChunks, type StagedChange } from "./staged.ts";
 
 /**
  * Throws a {@link ToolError} when there is no git-annex on PATH. Looks at the file system only,
@@ -76,6 +77,44 @@ function isPointer(path: string): boolean {
     return Deno.readTextFileSync(path).startsWith("/annex/objects/");
   } catch {
     return false;
+  }
+}
+
+/**
+ * Returns those of some entries of a commit that are links into the annex whose content is not
+ * here, with the texts of the links; paths are relative to the root.
+ */
+export async function absentLinks(
+  root: string,
+  entries: readonly StagedChange[],
+): Promise<Map<string, string>> {
+  const links = entries.filter(({ mode }) => mode === "120000");
+  const absent = new Map<string, string>();
+  if (links.length === 0) return absent;
+  const { stdout } = await git(root, ["cat-file", "--batch"], {
+    stdin: links.map(({ object }) => `${object}\n`).join(""),
+  });
+  let at = 0;
+  for (const { path } of links) {
+    // "3f2e… blob 120" LF, that many bytes, LF (git 2.39)
+    const end = stdout.indexOf(0x0a, at);
+    const size = Number(text(stdout.subarray(at, end)).split(" ")[2]);
+    const target = text(stdout.subarray(end + 1, end + 1 + size));
+    at = end + 1 + size + 1;
+    // Without the help of the file system: the directory of the link may be gone.
+    const content = absolutePath(target, `${root}/${parentPath(path)}`);
+    if (isAnnexLink(target) && !exists(content)) absent.set(path, target);
+  }
+  return absent;
+}
+
+/** Locks files that {@link unlock} has unlocked and nobody has changed; quietly, others stay. */
+export async function lockAgain(root: string, files: readonly string[]): Promise<void> {
+  for (const chunk of argumentChunks(files)) {
+    await run(["git", "annex", "lock", "--quiet", "--", ...chunk], {
+      cwd: root,
+      env: annexEnvironment(),
+    });
   }
 }
 

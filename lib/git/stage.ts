@@ -64,8 +64,9 @@ export async function takeInWithAnnex(
   const ignored = await ignoredFiles(root, [...silent, ...links]);
   const endOfList = async () => {
     // After NUL git-annex expects one more name, and takes an empty one for an error
-    // (10.20230126): a name that cannot be a file of the work tree ends the list.
-    await annex.send(".git/end-of-list");
+    // (10.20230126): a name that no file has ends the list. Not one below `.git`, which is a link
+    // in work trees and subdatasets: git-annex fails on it, and leaves the index as it was.
+    await annex.send(`.end-of-list-${crypto.randomUUID()}`);
     const ended = await annex.end();
     // Exit code 1 says that some file failed, which the answers have told already.
     if (ended.code > 1) throw externalError(ended, "git-annex add failed");

@@ -54,6 +54,8 @@ function buildSchemas() {
     temporaryIndex: z.string(),
     /** The jobs' keys, with the paths that are released once they are finished. */
     jobs: z.array(z.object({ key: z.string(), paths: z.array(z.string()) })),
+    /** Subdatasets with files of the jobs, where there may be entries as well. */
+    subdatasets: z.optional(z.array(z.string())),
   });
 
   return { submission, finish, entry: z.discriminatedUnion("kind", [submission, finish]) };

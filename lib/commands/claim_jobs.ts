@@ -1,0 +1,114 @@
+import type { Dataset } from "../dataset/dataset.ts";
+import { jobKeyOf, readOpenJobs } from "../dataset/history.ts";
+import { ToolError } from "../errors.ts";
+import { throwIfInterrupted } from "../process/interruption.ts";
+import {
+  type FinishEntry,
+  listEntries,
+  readEntry,
+  removeEntry,
+  writeEntry,
+} from "../store/journal.ts";
+import { endingOf, ownIdentity } from "../store/lock_identity.ts";
+import { type Locked, locked, type LockPatience } from "./locked.ts";
+import { newToken } from "./token.ts";
+
+/** Jobs that nobody else finishes until they are given back. */
+export interface Claim {
+  /** The keys of those that are still open. */
+  readonly keys: ReadonlySet<string>;
+  /** Notes in which subdatasets the jobs' files are, before anything changes there. */
+  cover(subdatasets: readonly string[]): void;
+  giveBack(): void;
+}
+
+/** Longest pause between two looks at another process's claim, in milliseconds. */
+const LONGEST_PAUSE = 500;
+
+/**
+ * Claims jobs for this process, waiting for other processes that are finishing any of them: two
+ * `git annex add` of one file at the same time can undo each other's work (10.20230126), and then
+ * the file is missing from the commit. Throws a {@link ToolError} of kind `locked` when the patience
+ * is over.
+ */
+export async function claimJobs(
+  dataset: Dataset,
+  jobs: FinishEntry["jobs"],
+  patience: LockPatience,
+): Promise<Claim> {
+  const { journal, base } = dataset.store;
+  const token = newToken();
+  const { worktree } = dataset.repository;
+  const started = performance.now();
+  for (let pause = 20;; pause = Math.min(pause * 1.5, LONGEST_PAUSE)) {
+    const result = await locked(dataset, patience, async (held) => {
+      const open = await stillOpen(dataset, jobs, held);
+      const rival = open.length === 0 ? undefined : findRival(journal, open);
+      if (rival !== undefined) return rival;
+      const entry: FinishEntry = {
+        version: 1,
+        kind: "finish",
+        token,
+        owner: ownIdentity(),
+        since: Date.now(),
+        ...(worktree === undefined ? {} : { worktree }),
+        temporaryRef: `refs/datalad-slurm/finishing/${token}`,
+        temporaryIndex: `${base}/index-${token}`,
+        jobs: open,
+      };
+      writeEntry(journal, entry);
+      return claimOf(journal, entry);
+    });
+    if ("keys" in result) return result;
+    while (isAtWork(journal, result)) {
+      throwIfInterrupted();
+      if (performance.now() - started > (patience.timeoutMs ?? Infinity)) throw timedOut(result);
+      await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
+      pause = Math.min(pause * 1.5, LONGEST_PAUSE);
+    }
+  }
+}
+
+function claimOf(journal: string, entry: FinishEntry): Claim {
+  return {
+    keys: new Set(entry.jobs.map(({ key }) => key)),
+    cover: (subdatasets) => writeEntry(journal, { ...entry, subdatasets: [...subdatasets] }),
+    giveBack: () => removeEntry(journal, entry.token),
+  };
+}
+
+async function stillOpen(
+  dataset: Dataset,
+  jobs: FinishEntry["jobs"],
+  held: Locked,
+): Promise<FinishEntry["jobs"]> {
+  const { commit } = await held.readTip();
+  if (commit === dataset.head) return jobs;
+  const open = new Set((await readOpenJobs(dataset, commit)).jobs.map(jobKeyOf));
+  return jobs.filter(({ key }) => open.has(key));
+}
+
+/** Returns the entry of another process that is finishing one of the jobs. */
+function findRival(journal: string, jobs: FinishEntry["jobs"]): FinishEntry | undefined {
+  const wanted = new Set(jobs.map(({ key }) => key));
+  for (const token of listEntries(journal)) {
+    const entry = readEntry(journal, token);
+    if (
+      entry?.kind === "finish" && entry.jobs.some(({ key }) => wanted.has(key)) &&
+      endingOf(entry.owner, ownIdentity()) === "unknown"
+    ) return entry;
+  }
+  return undefined;
+}
+
+function isAtWork(journal: string, { token, owner }: FinishEntry): boolean {
+  return readEntry(journal, token) !== undefined && endingOf(owner, ownIdentity()) === "unknown";
+}
+
+function timedOut({ owner }: FinishEntry): ToolError {
+  return new ToolError(
+    "locked",
+    `${owner.user}@${owner.host}, pid ${owner.pid}, is finishing the same jobs`,
+    { hint: "Wait for it to end, or look at `datalad-slurm recover --report` if it is dead" },
+  );
+}

@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import { checkDataset, type Content, environmentOf } from "../support/checker.ts";
+import { concurrently } from "../support/concurrently.ts";
+import {
+  checkWithDatalad,
+  dataladClone,
+  noDatalad,
+  type UserWork,
+  userWork,
+} from "../support/datalad.ts";
+import { TestDataset } from "../support/dataset.ts";
+import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+
+useCluster();
+
+/** Commits a batch script that does what the lines say. */
+async function script(dataset: TestDataset, lines: string): Promise<string> {
+  await dataset.write("job.sh", `#!/bin/sh\nset -e\n${lines}\n`);
+  return await dataset.commit("Job");
+}
+
+/** Runs `job.sh` with these outputs, finishes it, and returns its id. */
+async function runJob(dataset: TestDataset, ...args: string[]): Promise<string> {
+  const id = await dataset.schedule([...args, "sbatch", "job.sh"]);
+  await jobsAreOver([id]);
+  await dataset.succeed(["finish"]);
+  return id;
+}
+
+/** Returns what a job's finish commit holds besides its outputs. */
+function logs(id: string, said = ""): Record<string, Content> {
+  return { [`slurm-${id}.out`]: said, [`slurm-job-${id}.env.json`]: environmentOf(id) };
+}
+
+/** Makes a dataset with annexed, committed results in `out/`. */
+async function makeResults(
+  kind: "annex" | "text2git" = "annex",
+  ...files: string[]
+): Promise<TestDataset> {
+  const dataset = await TestDataset.make({ kind });
+  for (const file of files) await dataset.write(`out/${file}`, `old ${file}\n`);
+  await dataset.git("annex", "add", "-q", "--force-large", "out");
+  await dataset.commit("Old results");
+  return dataset;
+}
+
+concurrently(noSlurm || noDatalad, {
+  "a job overwrites locked and unlocked files, and the user's work stays as it is": async () => {
+    await using dataset = await makeResults("annex", "locked", "unlocked", "kept");
+    await dataset.git("annex", "unlock", "-q", "out/unlocked");
+    await dataset.commit("Unlock one");
+    const base = await script(
+      dataset,
+      "for f in locked unlocked; do echo new $f >out/$f; done; echo more >out/more",
+    );
+    const work: UserWork = await userWork(dataset);
+    const id = await runJob(dataset, "-o", "out");
+    await work.check();
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: {
+          "out/locked": "new locked\n",
+          "out/unlocked": "new unlocked\n",
+          "out/more": "more\n",
+          ...logs(id),
+        },
+      },
+      status: work.status,
+      // The former content is in history only.
+      skipAnnex: false,
+    });
+    await dataset.git("reset", "-q", "--hard");
+    await Deno.remove(`${dataset.root}/mine-new`);
+    await checkWithDatalad(dataset, {
+      "out/locked": "new locked\n",
+      "out/unlocked": "new unlocked\n",
+      "out/kept": "old kept\n",
+    });
+  },
+  "absent content of an output is no obstacle, and what the job leaves alone comes back":
+    async () => {
+      await using source = await makeResults("annex", "replaced", "left");
+      await script(source, "echo new >out/replaced");
+      const clone = await dataladClone(source);
+      const base = await clone.git("rev-parse", "HEAD");
+      const id = await runJob(clone, "-o", "out/replaced", "-o", "out/never");
+      await checkDataset(clone, {
+        base,
+        finished: { [id]: { "out/replaced": "new\n", ...logs(id) } },
+      });
+      await checkWithDatalad(clone, { "out/replaced": "new\n" });
+    },
+  "absent outputs that a job does not write stay in the dataset": async () => {
+    await using source = await makeResults("annex", "replaced", "left");
+    await script(source, "echo new >out/replaced");
+    const clone = await dataladClone(source);
+    const base = await clone.git("rev-parse", "HEAD");
+    const id = await runJob(clone, "-o", "out");
+    await checkDataset(clone, {
+      base,
+      finished: { [id]: { "out/replaced": "new\n", ...logs(id) } },
+    });
+    await checkWithDatalad(clone, { "out/replaced": "new\n", "out/left": "old left\n" });
+  },
+  "a submission that fails leaves outputs locked and links as they were": async () => {
+    await using source = await makeResults("annex", "absent", "here");
+    await script(source, "true");
+    const clone = await dataladClone(source);
+    await clone.git("annex", "get", "-q", "out/here");
+    const base = await clone.git("rev-parse", "HEAD");
+    const { code } = await clone.tool(["schedule", "-o", "out", "sbatch", "-p", "none", "job.sh"]);
+    assert.equal(code, 3);
+    await checkDataset(clone, { base });
+    assert.match(await Deno.readLink(`${clone.root}/out/here`), /annex/);
+    await checkWithDatalad(clone, { "out/here": "old here\n" });
+  },
+  "annex.thin, and rules for what is annexed: everything goes where it belongs": async () => {
+    await using dataset = await makeResults("text2git", "thin");
+    await dataset.git("config", "annex.thin", "true");
+    await dataset.git("annex", "unlock", "-q", "out/thin");
+    await dataset.commit("Unlock");
+    const base = await script(
+      dataset,
+      "echo new >out/thin; echo text >out/text; printf '\\0\\1' >out/binary; : >out/empty; " +
+        "echo out/x >out/.hidden; chmod +x out/text",
+    );
+    const id = await runJob(dataset, "-o", "out");
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: {
+          "out/thin": "new\n",
+          "out/text": { executable: "text\n" },
+          "out/binary": "\0\x01",
+          "out/empty": "",
+          "out/.hidden": "out/x\n",
+          ...logs(id),
+        },
+      },
+    });
+    assert.equal(await dataset.git("annex", "find", "out"), "out/binary");
+    await checkWithDatalad(dataset, { "out/thin": "new\n", "out/binary": "\0\x01" });
+  },
+  "links, deleted files, and files in place of directories and the other way round": async () => {
+    await using dataset = await makeResults(
+      "annex",
+      "f2d",
+      "d2f/a",
+      "d2f/b/c",
+      "f2l",
+      "gone",
+      "same",
+    );
+    const base = await script(
+      dataset,
+      "cd out; rm -rf f2d d2f f2l gone; mkdir f2d; echo i >f2d/inner; echo flat >d2f; " +
+        "ln -s same f2l; ln -s ../nowhere dangling; ln -s f2d to-directory",
+    );
+    const id = await runJob(dataset, "-o", "out");
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: {
+          "out/f2d": null,
+          "out/f2d/inner": "i\n",
+          "out/d2f/a": null,
+          "out/d2f/b/c": null,
+          "out/d2f": "flat\n",
+          "out/f2l": { link: "same" },
+          "out/gone": null,
+          "out/dangling": { link: "../nowhere" },
+          "out/to-directory": { link: "f2d" },
+          ...logs(id),
+        },
+      },
+    });
+    await checkWithDatalad(dataset, { "out/f2d/inner": "i\n", "out/d2f": "flat\n" });
+  },
+  "an output that is an input too is read before it is written": async () => {
+    await using source = await makeResults("annex", "count");
+    await script(source, "cat out/count out/count >new; cat new >out/count; rm new");
+    const clone = await dataladClone(source);
+    const base = await clone.git("rev-parse", "HEAD");
+    const id = await runJob(clone, "-i", "out/count", "-o", "out/count");
+    const twice = "old count\nold count\n";
+    await checkDataset(clone, { base, finished: { [id]: { "out/count": twice, ...logs(id) } } });
+    await checkWithDatalad(clone, { "out/count": twice });
+  },
+  "globs are resolved at finish, and take along what they matched and is deleted": async () => {
+    await using dataset = await makeResults("annex", "old.csv", "deep/old.csv", "old.txt");
+    const base = await script(
+      dataset,
+      "rm out/*.csv out/*.txt; for f in a.csv b.txt deep/c.csv deep/er/d.csv; do " +
+        "mkdir -p $(dirname out/$f); echo $f >out/$f; done",
+    );
+    const id = await runJob(dataset, "-o", "out/*.csv", "-o", "out/deep/**/*.csv");
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: {
+          "out/old.csv": null,
+          "out/a.csv": "a.csv\n",
+          "out/deep/c.csv": "deep/c.csv\n",
+          "out/deep/er/d.csv": "deep/er/d.csv\n",
+          ...logs(id),
+        },
+      },
+      status: [" D out/old.txt", "?? out/b.txt"],
+    });
+  },
+  "finish -o adds outputs to one job": async () => {
+    await using dataset = await makeResults("annex", "old");
+    const base = await script(dataset, "echo a >a; echo b >b.csv; echo c >c.csv");
+    const id = await dataset.schedule(["-o", "a", "sbatch", "job.sh"]);
+    await jobsAreOver([id]);
+    const refused = await dataset.tool(["finish", "-o", "b.csv"]);
+    assert.deepEqual([refused.code, refused.stdout], [2, ""]);
+    assert.match(refused.stderr, /Outputs can be added to one job only/);
+    await dataset.succeed(["finish", id, "-o", "*.csv"]);
+    await checkDataset(dataset, {
+      base,
+      finished: { [id]: { a: "a\n", "b.csv": "b\n", "c.csv": "c\n", ...logs(id) } },
+    });
+    await checkWithDatalad(dataset, { a: "a\n", "c.csv": "c\n" });
+  },
+});

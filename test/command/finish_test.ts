@@ -1,0 +1,522 @@
+import assert from "node:assert/strict";
+import { checkDataset, type Content, environmentOf, written } from "../support/checker.ts";
+import { concurrently } from "../support/concurrently.ts";
+import { type DatasetKind, letGo, TestDataset } from "../support/dataset.ts";
+import { jobIs, jobsAreOver, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
+
+useCluster();
+
+/** Returns what the finish commit of a job that ran `fail.sh` in the root holds. */
+function failed(id: string, file: string): Record<string, Content> {
+  return {
+    [file]: `half of ${file}\n`,
+    [`slurm-${id}.out`]: "going to fail\n",
+    [`slurm-job-${id}.env.json`]: environmentOf(id, "FAILED"),
+  };
+}
+
+concurrently(noSlurm, {
+  "a pending job is left open, with exit code 8": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "-H", "write.sh", "out"]);
+    const { code, stdout } = await dataset.tool(["finish"]);
+    assert.equal(stdout, `Job ${id}: Pending (JobHeldUser), left open\n`);
+    assert.equal(code, 8);
+    await checkDataset(dataset, { base, open: [id] });
+  },
+  "a running job is left open with exit code 8, and finished when it is over": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const pipe = await dataset.pipe("pipe");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "wait.sh", pipe, "out"]);
+    await jobIs(id, "RUNNING");
+    await until("sacct says so too", async () => {
+      return (await slurm("sacct", "-nXPj", id, "-o", "State")).trim() === "RUNNING";
+    });
+    const { code, stdout } = await dataset.tool(["finish"]);
+    assert.equal(stdout, `Job ${id}: Running, left open\n`);
+    assert.equal(code, 8);
+    await letGo(pipe, "told");
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: {
+          out: "told\n",
+          [`slurm-${id}.out`]: "",
+          [`slurm-job-${id}.env.json`]: environmentOf(id),
+        },
+      },
+    });
+  },
+  "a failed job is left open with exit code 1 and a hint": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "fail.sh", "out"]);
+    await jobsAreOver([id]);
+    const { code, stdout, stderr } = await dataset.tool(["finish"]);
+    assert.equal(stdout, `Job ${id}: Failed (exit code 3), left open\n`);
+    assert.match(stderr, /--commit-failed-jobs .*--close-failed-jobs/);
+    assert.equal(code, 1);
+    await checkDataset(dataset, { base, open: [id], status: ["?? out", `?? slurm-${id}.out`] });
+  },
+  "--close-failed-jobs records a failed job without its files": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "fail.sh", "out"]);
+    await jobsAreOver([id]);
+    const stdout = await dataset.succeed(["finish", "--close-failed-jobs"]);
+    assert.match(stdout, new RegExp(`^Job ${id}: Failed, closed without outputs as `));
+    assert.equal(
+      await dataset.git("log", "-1", "--format=%s"),
+      `[DATALAD FINISH] Processed batch job ${id}: Failed`,
+    );
+    await checkDataset(dataset, {
+      base,
+      finished: { [id]: {} },
+      status: ["?? out", `?? slurm-${id}.out`],
+    });
+  },
+  "--commit-failed-jobs commits what a failed job left": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "fail.sh", "out"]);
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish", "--commit-failed-jobs"]);
+    await checkDataset(dataset, { base, finished: { [id]: failed(id, "out") } });
+  },
+  "--close-failed-jobs leaves pending jobs alone and finishes complete ones": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const bad = await dataset.schedule(["-o", "bad", "sbatch", "fail.sh", "bad"]);
+    const good = await dataset.schedule(["-o", "good", "sbatch", "write.sh", "good"]);
+    const held = await dataset.schedule(["-o", "held", "sbatch", "-H", "write.sh", "held"]);
+    await jobsAreOver([bad, good]);
+    assert.equal((await dataset.tool(["finish", "--close-failed-jobs"])).code, 8);
+    await checkDataset(dataset, {
+      base,
+      open: [held],
+      finished: { [bad]: {}, [good]: written(good, ["good"]) },
+      status: ["?? bad", `?? slurm-${bad}.out`],
+    });
+  },
+  "a cancelled job counts as failed and is named by its state": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const held = await dataset.schedule(["-o", "a", "sbatch", "-H", "write.sh", "a"]);
+    const pipe = await dataset.pipe("pipe");
+    const running = await dataset.schedule(["-o", "b", "sbatch", "wait.sh", pipe, "b"]);
+    await jobIs(running, "RUNNING");
+    await slurm("scancel", held, running);
+    await jobsAreOver([held, running]);
+    const { code, stdout } = await dataset.tool(["finish"]);
+    assert.match(stdout, new RegExp(`^Job ${held}: Cancelled`, "m"));
+    assert.match(stdout, new RegExp(`^Job ${running}: Cancelled`, "m"));
+    assert.equal(code, 1);
+    const { stderr } = await dataset.tool(["finish", "--commit-failed-jobs", held, running]);
+    assert.match(stderr, /not there: "a"/);
+    assert.equal(
+      await dataset.git("log", "-1", "--format=%s"),
+      `[DATALAD FINISH] Processed batch job ${running}: Cancelled`,
+    );
+    const log = await Deno.readTextFile(`${dataset.root}/slurm-${running}.out`);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [held]: { [`slurm-job-${held}.env.json`]: environmentOf(held, "CANCELLED") },
+        [running]: {
+          [`slurm-${running}.out`]: log,
+          [`slurm-job-${running}.env.json`]: environmentOf(running, "CANCELLED"),
+        },
+      },
+    });
+  },
+  "a complete array is one commit with all tasks' outputs and logs": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule([
+      "-o",
+      "out",
+      "sbatch",
+      "--array=0,2-4:2",
+      "array.sh",
+      "out",
+    ]);
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, { base, finished: { [id]: arrayFiles(id, [0, 2, 4]) } });
+  },
+  "an array with a failed task is a failed job": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule([
+      "-o",
+      "out",
+      "sbatch",
+      "--array=1-3",
+      "array.sh",
+      "out",
+      "2",
+    ]);
+    await jobsAreOver([id]);
+    const { code, stdout } = await dataset.tool(["finish"]);
+    assert.match(stdout, new RegExp(`^Job ${id}: Failed.*left open`));
+    assert.equal(code, 1);
+    await dataset.succeed(["finish", "--commit-failed-jobs"]);
+    await checkDataset(dataset, { base, finished: { [id]: arrayFiles(id, [1, 2, 3], "FAILED") } });
+  },
+  "an array with a pending task is left open, though the others are complete": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule([
+      "-o",
+      "out",
+      "sbatch",
+      "-H",
+      "--array=1-3",
+      "array.sh",
+      "out",
+    ]);
+    await slurm("scontrol", "release", `${id}_1`, `${id}_3`);
+    await jobIs(`${id}_1`, "COMPLETED");
+    await jobIs(`${id}_3`, "COMPLETED");
+    const { code, stdout } = await dataset.tool(["finish"]);
+    assert.match(stdout, new RegExp(`^Job ${id}: Pending .*left open`));
+    assert.equal(code, 8);
+    const status = await dataset.succeed(["status"]);
+    assert.match(status, /Pending \(.*2 of 3 Complete.*\)|Pending \(.*1 of 3 Pending.*\)/);
+    await slurm("scontrol", "release", `${id}_2`);
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, { base, finished: { [id]: arrayFiles(id, [1, 2, 3]) } });
+  },
+  "jobs are chosen by id, commit, --since, and several of them": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const ids: string[] = [];
+    const commits: string[] = [];
+    for (const name of ["a", "b", "c", "d"]) {
+      ids.push(await dataset.schedule(["-o", name, "sbatch", "write.sh", name]));
+      commits.push(await dataset.git("rev-parse", "HEAD"));
+    }
+    const [a = "", b = "", c = "", d = ""] = ids;
+    await jobsAreOver(ids);
+    await dataset.succeed(["finish", b]);
+    assert.match(await dataset.git("log", "-1", "--format=%s"), new RegExp(` ${b}: Complete`));
+    await dataset.succeed(["finish", `--since=${commits[2]}`]);
+    assert.match(await dataset.git("log", "-1", "--format=%s"), new RegExp(` ${d}: Complete`));
+    await dataset.succeed(["finish", (commits[0] ?? "").slice(0, 9), c, "-m", "Both of them"]);
+    assert.match(await dataset.git("log", "-1", "--format=%B"), /\n\nBoth of them\n\n=== Do not/);
+    assert.equal((await dataset.tool(["finish"])).stderr, "No open jobs\n");
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [a]: written(a, ["a"]),
+        [b]: written(b, ["b"]),
+        [c]: written(c, ["c"]),
+        [d]: written(d, ["d"]),
+      },
+    });
+  },
+  "a target that is not open is told why, and the others are finished": async () => {
+    await using dataset = await TestDataset.make();
+    const first = await dataset.git("rev-parse", "HEAD");
+    const done = await dataset.schedule(["-o", "a", "sbatch", "write.sh", "a"]);
+    await jobsAreOver([done]);
+    await dataset.succeed(["finish"]);
+    const finish = await dataset.git("rev-parse", "--short=10", "HEAD");
+    await dataset.git("checkout", "-q", "-b", "side");
+    const aside = await dataset.schedule(["-o", "b", "sbatch", "-H", "write.sh", "b"]);
+    const asideCommit = await dataset.git("rev-parse", "HEAD");
+    await dataset.git("checkout", "-q", "main");
+    const open = await dataset.schedule(["-o", "c", "sbatch", "write.sh", "c"]);
+    await jobsAreOver([open]);
+    const targets: [string, RegExp][] = [
+      [done, new RegExp(`Job ${done} is finished already, in commit ${finish}`)],
+      ["HEAD~1", new RegExp(`Job ${done} is finished already, in commit ${finish}`)],
+      [aside, new RegExp(`Job ${aside} belongs to another branch: .*${asideCommit.slice(0, 10)}`)],
+      [asideCommit, new RegExp(`Job ${aside} belongs to another branch`)],
+      ["99999999", /Job 99999999 was never scheduled in this dataset/],
+      [first, new RegExp(`Commit ${first.slice(0, 10)} records no job`)],
+      ["nonsense", /"nonsense" is neither a commit nor the id of a job/],
+      ["--help-me", /There is no option "--help-me"/],
+    ];
+    for (const [target, reason] of targets) {
+      const { code, stderr } = await dataset.tool(["finish", target]);
+      assert.match(stderr, reason);
+      assert.equal(code, target.startsWith("--") ? 2 : 1);
+    }
+    const since = await dataset.tool(["finish", "--since", "HEAD", open]);
+    assert.match(since.stderr, /but not after the commit given with --since/);
+    const { code, stdout } = await dataset.tool(["finish", "99999999", open]);
+    assert.match(stdout, new RegExp(`^Job ${open}: Complete, committed as `));
+    assert.equal(code, 1);
+    const status = await dataset.tool(["status", "99999999"]);
+    assert.equal(status.code, 1);
+  },
+  "a job of another clone is left open there, unless the user says otherwise": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+    await jobsAreOver([id]);
+    await dataset.git("clone", "-q", dataset.root, `${dataset.scratch.directory}/clone`);
+    const inClone = { cwd: `${dataset.scratch.directory}/clone` };
+    const { code, stdout } = await dataset.tool(["finish"], inClone);
+    assert.equal(stdout, `Job ${id}: submitted from another clone, left open\n`);
+    assert.equal(code, 0);
+    assert.match(await dataset.succeed(["status"], inClone), /in another clone/);
+    const other = await dataset.tool(["finish", "--other-clones"], inClone);
+    assert.match(other.stderr, /not there: "out"/);
+    assert.equal(other.code, 0);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+  },
+  "outputs that are missing, ignored or deleted are reported, and the rest is committed":
+    async () => {
+      await using dataset = await TestDataset.make();
+      await dataset.write("out/gone", "here today\n");
+      await dataset.write(".gitignore", "*.tmp\n");
+      const base = await dataset.commit("Base");
+      const command = "rm out/gone; echo x >out/x; echo y >out/y.tmp";
+      const id = await dataset.schedule(["-o", "out", "-o", "never", "sbatch", "--wrap", command]);
+      await jobsAreOver([id]);
+      const { code, stderr } = await dataset.tool(["finish"]);
+      assert.match(stderr, /Warning: not there: "never"/);
+      assert.match(stderr, /Warning: ignored by git and not committed: "out\/y\.tmp"/);
+      assert.match(stderr, /Warning: deleted by the job: "out\/gone"/);
+      assert.equal(code, 0);
+      await checkDataset(dataset, {
+        base,
+        finished: {
+          [id]: {
+            "out/x": "x\n",
+            "out/gone": null,
+            [`slurm-${id}.out`]: "",
+            [`slurm-job-${id}.env.json`]: environmentOf(id),
+          },
+        },
+      });
+    },
+  "what the user has staged, changed or put there stays as it is, and out of the commit":
+    async () => {
+      await using dataset = await TestDataset.make({ kind: "text2git" });
+      await dataset.write("out/kept", "kept\n");
+      const base = await dataset.commit("Base");
+      const id = await dataset.schedule(["-o", "out/new", "sbatch", "write.sh", "out/new"]);
+      await jobsAreOver([id]);
+      await dataset.write("staged", "staged\n");
+      await dataset.git("add", "staged");
+      await dataset.write("staged", "changed since\n");
+      await dataset.write("out/kept", "changed\n");
+      await dataset.write("untracked", "untracked\n");
+      await dataset.git("rm", "-q", "--cached", "fail.sh");
+      await dataset.succeed(["finish"]);
+      assert.equal(await dataset.git("show", ":staged"), "staged");
+      await checkDataset(dataset, {
+        base,
+        finished: { [id]: written(id, ["out/new"]) },
+        status: ["AM staged", " M out/kept", "?? untracked", "D  fail.sh", "?? fail.sh"],
+      });
+    },
+  "logs are found where sbatch was told to put them": async () => {
+    await using dataset = await TestDataset.make();
+    await Deno.mkdir(`${dataset.root}/logs`);
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule([
+      "-o",
+      "out",
+      "sbatch",
+      "--output=logs/%x-%j.out",
+      "--error=logs/%5j.err",
+      "--job-name=my job",
+      "write.sh",
+      "out",
+    ]);
+    await jobsAreOver([id]);
+    const { stderr } = await dataset.tool(["finish"]);
+    assert.equal(stderr, "");
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: {
+          out: "result of out\n",
+          [`logs/my job-${id}.out`]: "wrote out\n",
+          [`logs/${id.padStart(5, "0")}.err`]: "",
+          [`logs/slurm-job-${id}.env.json`]: environmentOf(id),
+        },
+      },
+    });
+  },
+  "a job's log in another job's output directory is the former's": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("dir/base", "base\n");
+    const base = await dataset.commit("Base");
+    const outer = await dataset.schedule(["-o", "dir", "sbatch", "write.sh", "dir/a"]);
+    const pipe = await dataset.pipe("pipe");
+    const inner = await dataset.schedule([
+      "-o",
+      "b",
+      "sbatch",
+      "-o",
+      "dir/%j.log",
+      "wait.sh",
+      pipe,
+      "b",
+    ]);
+    await jobsAreOver([outer]);
+    await jobIs(inner, "RUNNING");
+    assert.equal((await dataset.tool(["finish"])).code, 8);
+    await letGo(pipe);
+    await jobsAreOver([inner]);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [outer]: written(outer, ["dir/a"]),
+        [inner]: {
+          b: "go\n",
+          [`dir/${inner}.log`]: "",
+          [`dir/slurm-job-${inner}.env.json`]: environmentOf(inner),
+        },
+      },
+    });
+  },
+  "the whole dataset may be the output": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", ".", "sbatch", "write.sh", "a/b", "c"]);
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["a/b", "c"]) } });
+  },
+  "a finish makes no commit while HEAD is elsewhere than the job's branch": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+    await dataset.git("checkout", "-q", "-b", "side", base);
+    await jobsAreOver([id]);
+    assert.equal((await dataset.tool(["finish"])).stderr, "No open jobs\n");
+    assert.equal(await dataset.git("rev-parse", "side"), base);
+  },
+  "finish --json prints one line for each job and target": async () => {
+    await using dataset = await TestDataset.make();
+    const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+    const held = await dataset.schedule(["-o", "held", "sbatch", "-H", "write.sh", "held"]);
+    await jobsAreOver([id]);
+    const { code, stdout } = await dataset.tool(["finish", "--json", id, held, "none"]);
+    assert.equal(code, 1);
+    const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual(
+      lines.map((
+        { action, status, slurm_job_id, target },
+      ) => [action, status, slurm_job_id ?? target]),
+      [["finish", "ok", id], ["finish", "notneeded", held], ["finish", "impossible", "none"]],
+    );
+    assert.equal(lines[0].commit, await dataset.git("rev-parse", "HEAD"));
+  },
+});
+
+function arrayFiles(id: string, tasks: number[], state = "COMPLETED"): Record<string, Content> {
+  return {
+    ...Object.fromEntries(tasks.map((task) => [`out/${task}`, `task ${task}\n`])),
+    ...Object.fromEntries(tasks.map((task) => [`slurm-${id}_${task}.out`, ""])),
+    [`slurm-job-${id}.env.json`]: environmentOf(id, state),
+  };
+}
+
+const kinds: readonly DatasetKind[] = ["git", "annex", "text2git"];
+
+concurrently(
+  noSlurm,
+  Object.fromEntries(kinds.flatMap((kind) => [
+    [`files and directories of all kinds are taken as they are: ${kind}`, async () => {
+      await using dataset = await TestDataset.make({ kind });
+      const names = [
+        "file-to-directory",
+        "directory-to-file/x",
+        "file-to-link",
+        "becomes-executable",
+      ];
+      for (const name of [...names, "keep", "gone"]) {
+        await dataset.write(`out/${name}`, `${name}\n`);
+      }
+      await Deno.symlink("keep", `${dataset.root}/out/link-to-file`);
+      await dataset.write(".gitignore", "*.tmp\n");
+      if (kind !== "git") await dataset.git("annex", "add", "-q", ".");
+      const base = await dataset.commit("Base");
+      const id = await dataset.schedule(["-o", "out", "sbatch", "shapes.sh", "out"]);
+      await jobsAreOver([id]);
+      const { code, stderr } = await dataset.tool(["finish"]);
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, /not committed: "out\/pipe"/);
+      assert.match(stderr, /not committed: "out\/socket"/);
+      await checkDataset(dataset, {
+        base,
+        finished: {
+          [id]: {
+            "out/file-to-directory": null,
+            "out/file-to-directory/inner": "inner\n",
+            "out/directory-to-file/x": null,
+            "out/directory-to-file": "flat\n",
+            "out/file-to-link": { link: "keep" },
+            "out/link-to-file": "plain\n",
+            // A locked annexed file is a link, which knows no such bit.
+            ...(kind === "annex"
+              ? {}
+              : { "out/becomes-executable": { executable: "becomes-executable\n" } }),
+            "out/tool": { executable: "#!/bin/sh\n" },
+            "out/dangling": { link: "../nowhere" },
+            "out/empty": "",
+            "out/deep/er/est/file": "deep\n",
+            "out/gone": null,
+            [`slurm-${id}.out`]: "",
+            [`slurm-job-${id}.env.json`]: environmentOf(id),
+          },
+        },
+      });
+    }],
+    [`an output is changed again by the next job: ${kind}`, async () => {
+      await using dataset = await TestDataset.make({ kind });
+      const base = await dataset.git("rev-parse", "HEAD");
+      const ids: string[] = [];
+      for (const word of ["one", "two"]) {
+        const id = await dataset.schedule(["-o", "out", "sbatch", "--wrap", `echo ${word} >>out`]);
+        await jobsAreOver([id]);
+        await dataset.succeed(["finish"]);
+        ids.push(id);
+      }
+      const [one = "", two = ""] = ids;
+      const files = (id: string, content: string) => ({
+        out: content,
+        [`slurm-${id}.out`]: "",
+        [`slurm-job-${id}.env.json`]: environmentOf(id),
+      });
+      await checkDataset(dataset, {
+        base,
+        finished: { [one]: files(one, "one\n"), [two]: files(two, "one\ntwo\n") },
+      });
+    }],
+  ])),
+);
+
+concurrently(noSlurm, {
+  "annex.largefiles decides what goes to the annex": async () => {
+    await using dataset = await TestDataset.make({ kind: "text2git" });
+    const command = "echo text >out.txt; head -c 1000 /dev/zero >out.bin";
+    const id = await dataset.schedule([
+      "-o",
+      "out.txt",
+      "-o",
+      "out.bin",
+      "sbatch",
+      "--wrap",
+      command,
+    ]);
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"]);
+    assert.equal(await dataset.git("annex", "find", "--include=*"), "out.bin");
+    assert.equal(await dataset.git("show", "HEAD:out.txt"), "text");
+  },
+});

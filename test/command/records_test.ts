@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { checkDataset, environmentOf } from "../support/checker.ts";
+import { concurrently } from "../support/concurrently.ts";
+import { TestDataset } from "../support/dataset.ts";
+import { jobsAreOver, noSlurm, slurm, useCluster } from "../support/real_slurm.ts";
+
+useCluster();
+
+const fixtures = new URL("../../fixtures/records/", import.meta.url);
+
+/** Commits a message as somebody else has written it; no file changes. */
+async function commitMessage(dataset: TestDataset, message: string): Promise<string> {
+  const { stdout } = await dataset.run(["git", "commit", "-q", "--allow-empty", "-F", "-"], {
+    stdin: message,
+  });
+  assert.equal(stdout, "");
+  return await dataset.git("rev-parse", "HEAD");
+}
+
+concurrently(noSlurm, {
+  "a record that cannot be read is named, and the other jobs go on": async () => {
+    await using dataset = await TestDataset.make();
+    const schedule = await Deno.readTextFile(new URL("schedule-2025-01.txt", fixtures));
+    const commits: string[] = [];
+    for (
+      const message of [
+        schedule.replace('"chain": [],', '"chain": [},'),
+        schedule.replace('"45"', '"46"'),
+        schedule.replace("=== Do not change lines below ===", ""),
+        "[DATALAD SCHEDULE] nothing at all",
+      ]
+    ) commits.push(await commitMessage(dataset, message));
+    await commitMessage(
+      dataset,
+      "[DATALAD RUNCMD] something\n\n=== Do not change lines below ===\n{}\n",
+    );
+    const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+    for (const command of ["status", "finish"]) {
+      const { stdout, stderr } = await dataset.tool([command]);
+      for (const commit of commits) {
+        assert.match(stderr, new RegExp(`Warning: .*${commit.slice(0, 7)}`));
+      }
+      assert.equal(stderr.match(/Warning:/g)?.length, commits.length, stderr);
+      assert.match(stdout, new RegExp(`\\b${id}\\b`));
+    }
+    const target = await dataset.tool(["finish", commits[0] ?? ""]);
+    assert.match(target.stderr, /It is not JSON/);
+    assert.equal(target.code, 1);
+  },
+  "open jobs of the DataLad extension of 2024 are listed and finished": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("jobs/20/slurm.sh", "#!/bin/sh\necho done >result\n");
+    const base = await dataset.commit("Job");
+    const submitted = await slurm(
+      "sbatch",
+      "--parsable",
+      `--chdir=${dataset.root}/jobs/20`,
+      "--output=log.slurm-%j.out",
+      `${dataset.root}/jobs/20/slurm.sh`,
+    );
+    const id = submitted.trim();
+    const message = (await Deno.readTextFile(new URL("schedule-2025-01.txt", fixtures)))
+      .replaceAll("45", id).replaceAll("/data/ds", dataset.root);
+    await commitMessage(dataset, message);
+    await jobsAreOver([id]);
+    assert.match(await dataset.succeed(["status"]), new RegExp(` ${id} +Complete `));
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: {
+          "jobs/20/result": "done\n",
+          [`jobs/20/log.slurm-${id}.out`]: "",
+          [`jobs/20/slurm-job-${id}.env.json`]: environmentOf(id),
+        },
+      },
+    });
+  },
+  "finished jobs of the extension, both versions, are not open": async () => {
+    await using dataset = await TestDataset.make();
+    for (const { name } of Deno.readDirSync(fixtures)) {
+      if (!name.endsWith(".txt")) continue;
+      if (name.startsWith("schedule")) continue;
+      await commitMessage(dataset, await Deno.readTextFile(new URL(name, fixtures)));
+    }
+    assert.deepEqual(await dataset.tool(["status"]), {
+      code: 0,
+      stdout: "No open jobs\n",
+      stderr: "",
+    });
+    const { code, stderr } = await dataset.tool(["finish", "23"]);
+    assert.match(stderr, /Job 23 is finished already/);
+    assert.equal(code, 1);
+  },
+  "a schedule and a finish of the extension answer each other": async () => {
+    await using dataset = await TestDataset.make();
+    for (const name of ["schedule", "finish"]) {
+      const message = await Deno.readTextFile(new URL(`${name}-2025-01.txt`, fixtures));
+      await commitMessage(dataset, message);
+    }
+    assert.equal(await dataset.succeed(["status"]), "No open jobs\n");
+  },
+});

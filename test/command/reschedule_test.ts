@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { checkDataset, type Content, environmentOf, written } from "../support/checker.ts";
+import { concurrently } from "../support/concurrently.ts";
+import { jobIdIn, TestDataset } from "../support/dataset.ts";
+import { jobsAreOver, jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
+
+useCluster();
+
+/** Schedules a job, waits for its end and finishes it; returns the job and the two commits. */
+async function runJob(dataset: TestDataset, args: readonly string[]) {
+  const id = await dataset.schedule(args);
+  const scheduled = await dataset.git("rev-parse", "HEAD");
+  await jobsAreOver([id]);
+  await dataset.succeed(["finish"]);
+  return { id, scheduled, finished: await dataset.git("rev-parse", "HEAD") };
+}
+
+async function rescheduleJob(dataset: TestDataset, args: readonly string[]): Promise<string> {
+  return jobIdIn(await dataset.succeed(["reschedule", ...args]));
+}
+
+async function recordOf(dataset: TestDataset, commit = "HEAD") {
+  const message = await dataset.git("log", "-1", "--format=%B", commit);
+  return JSON.parse(/^=== Do not change lines below ===\n([^]*)\n\^\^\^/m.exec(message)?.[1] ?? "");
+}
+
+/** What a job that runs `write.sh` again changes: its output is the same. */
+function writtenAgain(id: string, files: readonly string[]): Record<string, Content> {
+  return Object.fromEntries(
+    Object.entries(written(id, files)).filter(([path]) => !files.includes(path)),
+  );
+}
+
+concurrently(noSlurm, {
+  "the history looks as the documentation shows it": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    const base = await dataset.git("rev-parse", "HEAD");
+    const { id, scheduled } = await runJob(dataset, [
+      "-o",
+      "models/gold",
+      "sbatch",
+      "write.sh",
+      "models/gold",
+    ]);
+    const again = await rescheduleJob(dataset, [scheduled]);
+    await jobsAreOver([again]);
+    await dataset.succeed(["finish"]);
+    assert.deepEqual((await dataset.git("log", "--format=%s", `${base}..`)).split("\n"), [
+      `[DATALAD FINISH] Processed batch job ${again}: Complete`,
+      `[DATALAD RESCHEDULE] Submitted batch job ${again}: Pending`,
+      `[DATALAD FINISH] Processed batch job ${id}: Complete`,
+      `[DATALAD SCHEDULE] Submitted batch job ${id}: Pending`,
+    ]);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: written(id, ["models/gold"]),
+        [again]: writtenAgain(again, ["models/gold"]),
+      },
+    });
+  },
+  "schedule, finish and reschedule commits can be named, and the chain grows": async () => {
+    await using dataset = await TestDataset.make();
+    const { id, scheduled, finished } = await runJob(dataset, [
+      "-o",
+      "out",
+      "sbatch",
+      "write.sh",
+      "out",
+    ]);
+    assert.deepEqual((await recordOf(dataset, scheduled)).chain, []);
+    const second = await rescheduleJob(dataset, [finished]);
+    const secondCommit = await dataset.git("rev-parse", "HEAD");
+    assert.deepEqual((await recordOf(dataset)).chain, [scheduled]);
+    await jobsAreOver([second]);
+    await dataset.succeed(["finish", second]);
+    const third = await rescheduleJob(dataset, [secondCommit]);
+    const { chain, cmd, outputs } = await recordOf(dataset);
+    assert.deepEqual({ chain, cmd, outputs }, {
+      chain: [scheduled, secondCommit],
+      cmd: "sbatch write.sh out",
+      outputs: ["out"],
+    });
+    assert.deepEqual(await jobsSubmittedBelow(dataset.root), [id, second, third]);
+  },
+  "locked annexed outputs become writable, also those in a directory": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    const base = await dataset.git("rev-parse", "HEAD");
+    const command = "mkdir -p dir; echo x >>out; echo x >>dir/a";
+    const { id } = await runJob(dataset, ["-o", "out", "-o", "dir", "sbatch", "--wrap", command]);
+    assert((await Deno.lstat(`${dataset.root}/out`)).isSymlink);
+    const again = await rescheduleJob(dataset, ["HEAD"]);
+    await jobsAreOver([again]);
+    await dataset.succeed(["finish"]);
+    const files = (job: string, content: string) => ({
+      out: content,
+      "dir/a": content,
+      [`slurm-${job}.out`]: "",
+      [`slurm-job-${job}.env.json`]: environmentOf(job),
+    });
+    await checkDataset(dataset, {
+      base,
+      finished: { [id]: files(id, "x\n"), [again]: files(again, "x\nx\n") },
+    });
+  },
+  "a job that is not finished cannot be rescheduled": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "-H", "write.sh", "out"]);
+    const { code, stderr } = await dataset.tool(["reschedule", "HEAD"]);
+    assert.match(stderr, new RegExp(`Job ${id} \\(\\w+\\) is not finished`));
+    assert.match(stderr, new RegExp(`Hint: .*datalad-slurm finish ${id}`));
+    assert.equal(code, 1);
+    const other = await dataset.tool(["reschedule", base]);
+    assert.match(other.stderr, /records no job/);
+    assert.equal(other.code, 1);
+    const none = await dataset.tool(["reschedule", "nonsense"]);
+    assert.match(none.stderr, /"nonsense" names no commit/);
+    await checkDataset(dataset, { base, open: [id] });
+  },
+  "--since reschedules all later jobs, --report submits nothing": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const first = await runJob(dataset, ["-o", "a", "sbatch", "write.sh", "a"]);
+    const second = await runJob(dataset, ["-o", "b", "sbatch", "write.sh", "b"]);
+    const third = await runJob(dataset, ["-o", "c", "sbatch", "write.sh", "c"]);
+    const before = await dataset.git("rev-parse", "HEAD");
+    const report = await dataset.succeed(["reschedule", "--report", "--since", first.finished]);
+    assert.match(report, /sbatch write\.sh b[^]*sbatch write\.sh c/);
+    assert.doesNotMatch(report, /write\.sh a/);
+    assert.equal(await dataset.git("rev-parse", "HEAD"), before);
+    assert.equal((await jobsSubmittedBelow(dataset.root)).length, 3);
+    const stdout = await dataset.succeed(["reschedule", "--since", first.finished]);
+    const ids = [...stdout.matchAll(/Submitted batch job (\d+)/g)].map((match) => match[1] ?? "");
+    assert.equal(ids.length, 2);
+    const [b = "", c = ""] = ids;
+    await jobsAreOver(ids);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [first.id]: written(first.id, ["a"]),
+        [second.id]: written(second.id, ["b"]),
+        [third.id]: written(third.id, ["c"]),
+        [b]: writtenAgain(b, ["b"]),
+        [c]: writtenAgain(c, ["c"]),
+      },
+    });
+  },
+  "the command runs again in its directory, and is shown before": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("sub/keep", "");
+    await dataset.commit("Sub");
+    const id = await dataset.schedule(["-o", "out", "-m", "Why", "sbatch", "../write.sh", "out"], {
+      in: "sub",
+    });
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"]);
+    await Deno.remove(`${dataset.root}/sub/out`);
+    const { code, stderr } = await dataset.tool(["reschedule", "HEAD"]);
+    assert.equal(code, 0);
+    assert.match(stderr, /in "sub":\n {2}sbatch \.\.\/write\.sh out\n/);
+    const again = (await jobsSubmittedBelow(dataset.root)).at(-1) ?? "";
+    await jobsAreOver([again]);
+    assert.equal(await Deno.readTextFile(`${dataset.root}/sub/out`), "result of out\n");
+    assert.equal((await recordOf(dataset)).pwd, "sub");
+  },
+});

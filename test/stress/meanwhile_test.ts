@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { checkDataset, written } from "../support/checker.ts";
+import { concurrently } from "../support/concurrently.ts";
+import { type DatasetKind, TestDataset } from "../support/dataset.ts";
+import { jobsAreOver, noSlurm, until, useCluster } from "../support/real_slurm.ts";
+import { goOn } from "./crashes.ts";
+import { runInterposed } from "./interpose.ts";
+import { survey } from "./survival.ts";
+
+useCluster();
+
+/** The moments of a finish at which somebody else does something. */
+const MOMENTS: Readonly<Record<string, string>> = {
+  "after Slurm was asked": "*var*GIT_AUTHOR*",
+  "while the commits are made": "*fast-import*",
+  "just before the branch is moved": "*update-ref*finish*",
+};
+
+/** A dataset with a commit of the user's and one job that is over. */
+async function withJob(kind: DatasetKind = "git"): Promise<{
+  dataset: TestDataset;
+  base: string;
+  id: string;
+}> {
+  const dataset = await TestDataset.make({ kind });
+  const base = await dataset.git("rev-parse", "HEAD");
+  await dataset.write("mine", "one\n");
+  await dataset.commit("Mine");
+  const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+  await jobsAreOver([id]);
+  return { dataset, base, id };
+}
+
+const tests: Record<string, () => Promise<void>> = {};
+
+for (const [name, when] of Object.entries(MOMENTS)) {
+  tests[`the user commits everything that is staged ${name}: both commits hold just their own`] =
+    async () => {
+      const { dataset, base, id } = await withJob();
+      await using _ = dataset;
+      await dataset.write("staged", "staged\n");
+      await dataset.git("add", "staged");
+      const ran = await runInterposed(dataset, ["finish"], {
+        program: "git",
+        when,
+        before: "git commit -q -m Theirs",
+      });
+      assert.equal(ran.code, 0, ran.stderr);
+      assert.equal(await dataset.git("show", "--format=", "--name-only", ":/Theirs"), "staged");
+      await checkDataset(dataset, {
+        base,
+        finished: { [id]: written(id, ["out"]) },
+        others: ["Mine", "Theirs"],
+      });
+      await survey(dataset);
+    };
+  tests[`what the user stages ${name} stays staged and stays out`] = async () => {
+    const { dataset, base, id } = await withJob();
+    await using _ = dataset;
+    await dataset.write("staged", "staged\n");
+    const ran = await runInterposed(dataset, ["finish"], {
+      program: "git",
+      when,
+      before: "git add staged",
+    });
+    assert.equal(ran.code, 0, ran.stderr);
+    await checkDataset(dataset, {
+      base,
+      finished: { [id]: written(id, ["out"]) },
+      others: ["Mine"],
+      status: ["A  staged"],
+    });
+  };
+  tests[`the user amends the last commit ${name}: nothing is lost`] = async () => {
+    const { dataset, base, id } = await withJob();
+    await using _ = dataset;
+    await dataset.write("later", "later\n");
+    await dataset.commit("Later");
+    const ran = await runInterposed(dataset, ["finish"], {
+      program: "git",
+      when,
+      before: "git commit -q --amend -m Amended",
+    });
+    assert.equal(ran.code, 0, ran.stderr);
+    await checkDataset(dataset, {
+      base,
+      finished: { [id]: written(id, ["out"]) },
+      others: ["Mine", "Amended"],
+    });
+  };
+  tests[`the user rebases the schedule commit ${name}: nothing is lost`] = async () => {
+    const { dataset, base, id } = await withJob();
+    await using _ = dataset;
+    // Another date, so that the commits are others.
+    const ran = await runInterposed(dataset, ["finish"], {
+      program: "git",
+      when,
+      before: `GIT_COMMITTER_DATE=2026-01-05T00:00:00Z git -c rebase.autoStash=false rebase -q ` +
+        `--force-rebase --keep-empty ${base}`,
+    });
+    assert.equal(ran.code, 0, ran.stderr);
+    await checkDataset(dataset, {
+      base,
+      finished: { [id]: written(id, ["out"]) },
+      others: ["Mine"],
+    });
+    await survey(dataset);
+  };
+  tests[`the user switches to another branch ${name}: refused, and finished later`] = async () => {
+    const { dataset, base, id } = await withJob();
+    await using _ = dataset;
+    await dataset.git("branch", "other", base);
+    const ran = await runInterposed(dataset, ["finish"], {
+      program: "git",
+      when,
+      before: "git switch -q other",
+    });
+    if (ran.code === 0) {
+      // git has moved the branch, whatever is checked out: the commit is where it belongs.
+      assert.match(await dataset.git("log", "-1", "--format=%s", "main"), /^\[DATALAD FINISH\]/);
+    } else {
+      assert.equal(ran.code, 1, ran.stderr);
+      assert.match(ran.stderr, /switched to refs\/heads\/other|on branch/);
+      assert.equal(await dataset.git("rev-parse", "other"), base);
+    }
+    await dataset.run(["git", "switch", "--force", "main"]);
+    await goOn(dataset);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, {
+      base,
+      finished: { [id]: written(id, ["out"]) },
+      others: ["Mine"],
+    });
+  };
+  tests[`the user resets the branch ${name}: no commit of theirs is undone`] = async () => {
+    const { dataset, base, id } = await withJob();
+    await using _ = dataset;
+    const ran = await runInterposed(dataset, ["finish"], {
+      program: "git",
+      when,
+      before: `git reset -q --hard ${base}`,
+    });
+    assert.ok([0, 1].includes(ran.code), ran.stderr);
+    // Whatever has become of it: the user's reset stands, and the job's files are not gone.
+    assert.doesNotMatch(await dataset.git("log", "--format=%s"), /^Mine$/m);
+    assert.equal(await dataset.git("merge-base", "HEAD", base), base);
+    assert.equal(await Deno.readTextFile(`${dataset.root}/out`), "result of out\n");
+    assert.ok(id !== "");
+    await goOn(dataset);
+    await dataset.git("fsck", "--strict", "--no-dangling");
+  };
+}
+
+tests["an index.lock of somebody else is waited for"] = async () => {
+  const { dataset, base, id } = await withJob();
+  await using _ = dataset;
+  const lock = `${dataset.root}/.git/index.lock`;
+  await Deno.writeTextFile(lock, "");
+  const finishing = dataset.tool(["finish"]);
+  await until(
+    "the commits are made and wait for the index",
+    async () => await dataset.git("for-each-ref", "refs/datalad-slurm/finishing") !== "",
+  );
+  await Deno.remove(lock);
+  const { code, stderr } = await finishing;
+  assert.equal(code, 0, stderr);
+  await checkDataset(dataset, {
+    base,
+    finished: { [id]: written(id, ["out"]) },
+    others: ["Mine"],
+  });
+};
+
+concurrently(noSlurm, tests);

@@ -1,0 +1,44 @@
+import { type Ran, type RanWith, runProgram } from "./scratch.ts";
+
+const main = new URL("../../main.ts", import.meta.url).pathname;
+
+/** The built executable that is to be tested, or undefined for the program as it stands here. */
+const executable = Deno.env.get("DATALAD_SLURM_EXECUTABLE") || undefined;
+
+/** Returns how the tool is called; from source by the deno that runs the tests. */
+export function toolArgv(): string[] {
+  return executable === undefined
+    ? [Deno.execPath(), "run", "--quiet", "--no-prompt", "-A", main]
+    : [executable];
+}
+
+/** The cache that holds the npm packages: a test's home is empty. */
+const denoDir = Deno.env.get("DENO_DIR") ??
+  `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/deno`;
+
+/** Returns what the tool needs in its environment besides a user's. */
+export function toolEnvironment(): Record<string, string> {
+  return { DENO_DIR: denoDir };
+}
+
+/** Runs the tool as a user does and returns how it ended. */
+export async function runTool(args: readonly string[], options: RanWith): Promise<Ran> {
+  return await runProgram([...toolArgv(), ...args], {
+    ...options,
+    env: { ...options.env, ...toolEnvironment() },
+  });
+}
+
+/**
+ * Puts the tool into a directory under another name, as a link to the executable would; from source
+ * a script stands for the link and tells its name the way the launcher does.
+ */
+export async function linkTool(path: string): Promise<void> {
+  if (executable !== undefined) return await Deno.symlink(executable, path);
+  const words = toolArgv().map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+  await Deno.writeTextFile(
+    path,
+    `#!/bin/sh\nDENO_DIR='${denoDir}' DATALAD_SLURM_LAUNCHER_PATH=$0 exec ${words} "$@"\n`,
+    { mode: 0o755 },
+  );
+}
