@@ -3,6 +3,7 @@
  * purpose, in a dataset in a temporary directory that is left for the reader.
  */
 
+import { ToolError } from "../lib/errors.ts";
 import { run as runProgram, text } from "../lib/process/run.ts";
 import { acquireCluster, clusterObstacle } from "./cluster/cluster.ts";
 
@@ -29,22 +30,29 @@ head -c 100000 /dev/urandom > sample.bin
 
 async function main(): Promise<void> {
   const slurm = await findSlurm();
+  let dataset: string;
   try {
-    const dataset = await makeDataset();
+    dataset = await makeDataset();
     await showJobs(dataset);
-    console.log(`
-The dataset is ${dataset}
-Try next: cd ${dataset}
-          ${executable} schedule -o more sbatch --wrap 'mkdir -p more; date > more/now.txt'
-          ${executable} status; ${executable} finish; git log --stat`);
   } finally {
     await slurm.release();
   }
+  console.log(`
+The dataset is ${dataset}`);
+  if (slurm.isOurs) {
+    console.log(`The Slurm cluster was stopped again. To have one to try things with:
+          make cluster-up       (it says what to put into the environment)`);
+  }
+  console.log(`Try next: cd ${dataset}
+          ${executable} schedule -o more sbatch --wrap 'mkdir -p more; date > more/now.txt'
+          ${executable} status
+          ${executable} finish
+          git log --stat`);
 }
 
 /** Returns the cluster on PATH, or starts one. */
-async function findSlurm(): Promise<{ release(): Promise<void> }> {
-  if (await works(["sinfo"])) return { release: () => Promise.resolve() };
+async function findSlurm(): Promise<{ isOurs: boolean; release(): Promise<void> }> {
+  if (await works(["sinfo"])) return { isOurs: false, release: () => Promise.resolve() };
   const obstacle = clusterObstacle();
   if (obstacle !== undefined) {
     console.error(`Error: There is no Slurm to show: ${obstacle}`);
@@ -53,7 +61,7 @@ async function findSlurm(): Promise<{ release(): Promise<void> }> {
   console.log("No Slurm answers here, so one is started on this machine for the demonstration");
   const cluster = await acquireCluster();
   Deno.env.set("SLURM_CONF", cluster.env.SLURM_CONF);
-  return cluster;
+  return { isOurs: true, release: () => cluster.release() };
 }
 
 async function makeDataset(): Promise<string> {
@@ -154,4 +162,11 @@ async function works(argv: readonly string[]): Promise<boolean> {
   }
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof ToolError)) throw error;
+  console.error(`Error: ${error.message}`);
+  for (const line of [error.details, error.hint]) if (line !== undefined) console.error(line);
+  Deno.exit(1);
+}
