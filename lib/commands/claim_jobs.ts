@@ -11,6 +11,7 @@ import {
 } from "../store/journal.ts";
 import { endingOf, ownIdentity } from "../store/lock_identity.ts";
 import { type Locked, locked, type LockPatience } from "./locked.ts";
+import { hasEnded } from "./owner.ts";
 import { newToken } from "./token.ts";
 
 /** Jobs that nobody else finishes until they are given back. */
@@ -24,6 +25,9 @@ export interface Claim {
 
 /** Longest pause between two looks at another process's claim, in milliseconds. */
 const LONGEST_PAUSE = 500;
+
+/** How often it is found out whether that process is dead, on whatever machine; milliseconds. */
+const ASK_EVERY = 15_000;
 
 /**
  * Claims jobs for this process, waiting for other processes that are finishing any of them: two
@@ -40,10 +44,12 @@ export async function claimJobs(
   const token = newToken();
   const { worktree } = dataset.repository;
   const started = performance.now();
+  /** Entries of processes that have died in the meantime. */
+  const dead = new Set<string>();
   for (let pause = 20;; pause = Math.min(pause * 1.5, LONGEST_PAUSE)) {
     const result = await locked(dataset, patience, async (held) => {
       const open = await stillOpen(dataset, jobs, held);
-      const rival = open.length === 0 ? undefined : findRival(journal, open);
+      const rival = open.length === 0 ? undefined : findRival(journal, open, dead);
       if (rival !== undefined) return rival;
       const entry: FinishEntry = {
         version: 1,
@@ -60,7 +66,13 @@ export async function claimJobs(
       return claimOf(journal, entry);
     });
     if ("keys" in result) return result;
-    while (isAtWork(journal, result)) {
+    let lastAsked = performance.now();
+    while (readEntry(journal, result.token) !== undefined) {
+      if (performance.now() - lastAsked > ASK_EVERY) {
+        if (await hasEnded(result.owner)) dead.add(result.token);
+        lastAsked = performance.now();
+      }
+      if (dead.has(result.token) || isGone(result)) break;
       throwIfInterrupted();
       if (performance.now() - started > (patience.timeoutMs ?? Infinity)) throw timedOut(result);
       await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
@@ -89,20 +101,24 @@ async function stillOpen(
 }
 
 /** Returns the entry of another process that is finishing one of the jobs. */
-function findRival(journal: string, jobs: FinishEntry["jobs"]): FinishEntry | undefined {
+function findRival(
+  journal: string,
+  jobs: FinishEntry["jobs"],
+  dead: ReadonlySet<string>,
+): FinishEntry | undefined {
   const wanted = new Set(jobs.map(({ key }) => key));
   for (const token of listEntries(journal)) {
     const entry = readEntry(journal, token);
     if (
       entry?.kind === "finish" && entry.jobs.some(({ key }) => wanted.has(key)) &&
-      endingOf(entry.owner, ownIdentity()) === "unknown"
+      !dead.has(token) && !isGone(entry)
     ) return entry;
   }
   return undefined;
 }
 
-function isAtWork(journal: string, { token, owner }: FinishEntry): boolean {
-  return readEntry(journal, token) !== undefined && endingOf(owner, ownIdentity()) === "unknown";
+function isGone({ owner }: FinishEntry): boolean {
+  return endingOf(owner, ownIdentity()) !== "unknown";
 }
 
 function timedOut({ owner }: FinishEntry): ToolError {

@@ -96,7 +96,7 @@ export async function locked<T>(
 }
 
 /** Asks Slurm whether a holder's job is over; undefined when there is no answer. */
-async function isJobOver(jobId: string): Promise<boolean | undefined> {
+export async function isJobOver(jobId: string): Promise<boolean | undefined> {
   const report = (await queryJobs([{ jobId }], { timeoutMs: 10_000 })).get(jobId);
   return report === undefined || report.phase === "unknown" ? undefined : isOver(report.phase);
 }

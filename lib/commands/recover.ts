@@ -20,6 +20,7 @@ import { listReservations, release } from "../store/reservations.ts";
 import { storeDirectories } from "../store/directories.ts";
 import { clearEnvironments } from "./environment_file.ts";
 import { locked, type LockPatience } from "./locked.ts";
+import { hasEnded } from "./owner.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
 import { readPrinted, recordSubmission, traceOf } from "./submission.ts";
 
@@ -53,7 +54,7 @@ export async function takeUpJournal(
       await clearUnwritten(dataset, token, patience);
       continue;
     }
-    if (endingOf(entry.owner, ownIdentity()) === "unknown") {
+    if (!await hasEnded(entry.owner)) {
       taken.push({ token, outcome: "at work", details: [ownerLine(entry)] });
     } else if (entry.kind === "finish") {
       taken.push(await dropFinish(dataset, entry, patience));
@@ -96,7 +97,10 @@ async function dropFinish(
     entry.worktree,
   );
   for (const path of entry.subdatasets ?? []) {
-    await takeUpJournal(await openDataset(`${dataset.root}/${path}`), patience);
+    const below = await openDataset(`${dataset.root}/${path}`);
+    await takeUpJournal(below, patience);
+    // Whoever takes a lock clears away a dead one.
+    await locked(below, patience, () => Promise.resolve());
   }
   await locked(dataset, patience, async () => {
     // Whatever branch is checked out by now: what no commit answers stays reserved.
@@ -261,10 +265,28 @@ export async function recover(
       for (const { token, path } of idle) release(tree, token, [path]);
       clearOpenJobsLeftovers(dataset.store.openJobs);
       clearEnvironments(dataset.store.base);
+      clearDrafts(dataset);
     }
     return idle.map(({ path }) => path);
   });
   return { journal, released };
+}
+
+/** What a killed finish has started may go on for a while, and write its draft once more. */
+function clearDrafts({ store }: Dataset): void {
+  const known = new Set(listEntries(store.journal));
+  for (const { name } of Deno.readDirSync(store.base)) {
+    const token = /^index-(\w+)(?:\.lock)?$/.exec(name)?.[1];
+    if (token !== undefined && !known.has(token)) removeFile(`${store.base}/${name}`);
+  }
+}
+
+function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 function reportJournal(dataset: Dataset): TakenUp[] {

@@ -71,6 +71,7 @@ export async function reschedule(
       ? { job, request: await planJob(dataset, job, options) }
       : { job, request };
     announce(plan);
+    Deno.mkdirSync(`${dataset.root}/${plan.request.record.pwd}`, { recursive: true });
     submitted.push({ ...plan, submitted: await submit(dataset, plan.request, patience) });
   }
   return submitted;
@@ -196,7 +197,6 @@ async function planJob(
     ...(altDir === undefined ? {} : { alt_dir: resolveAltDir(dataset.root, altDir) }),
   };
   await refuseConflicts(dataset, template.outputs);
-  Deno.mkdirSync(`${dataset.root}/${pwd}`, { recursive: true });
   return {
     kind: "reschedule",
     record: template,

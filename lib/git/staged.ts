@@ -98,11 +98,15 @@ export async function entriesInCommit(
   return entries;
 }
 
-/** Takes changes that a commit holds now off the work tree, which then has what the index has. */
+/** Takes changes that a commit holds now off index and work tree, which have then what was before. */
 export async function takeOff(root: string, changes: readonly IndexChange[]): Promise<void> {
   const known = changes.filter(({ before }) => !isAbsent(before.mode));
   for (const { path, before } of changes) if (isAbsent(before.mode)) removeFile(root, path);
   if (known.length === 0) return;
+  // The index may still have what git-annex staged when it unlocked the file for the job.
+  await git(root, ["update-index", "--add", "--replace", "-z", "--index-info"], {
+    stdin: known.map(({ path, before }) => `${before.mode} ${before.object}\t${path}\0`).join(""),
+  });
   await git(root, ["checkout-index", "--force", "-u", "-z", "--stdin"], {
     stdin: known.map(({ path }) => `${path}\0`).join(""),
   });

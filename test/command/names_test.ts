@@ -62,11 +62,11 @@ concurrently(
 concurrently(noSlurm, {
   "a name that is too long for git-annex is reported": async () => {
     await using dataset = await TestDataset.make({ kind: "annex" });
-    const name = "x".repeat(255);
+    const name = "ä".repeat(127) + "x";
     const id = await dataset.schedule(["-o", name, "sbatch", "write.sh", name]);
     await jobsAreOver([id]);
     const { code, stderr } = await dataset.tool(["finish"]);
-    assert.match(stderr, new RegExp(`Warning: not committed: "${name}": .*too long`));
+    assert.match(stderr, new RegExp(`Warning: not committed: "${name}": `));
     assert.equal(code, 0);
   },
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkDataset, written } from "../support/checker.ts";
+import { checkDataset, type ExpectedHistory, written } from "../support/checker.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
 import { jobsAreOver } from "../support/real_slurm.ts";
 import { runProgram } from "../support/scratch.ts";
@@ -56,9 +56,15 @@ export async function goOn(dataset: TestDataset): Promise<void> {
 /** How many jobs are scheduled at a time for the crashes of `finish`. */
 const BATCH = 8;
 
+/** The steps that change nothing, or only the lock's directory. */
+export const NO_CHANGE = "/lock/|sacct|(before|during|after) git " +
+  "(rev-parse|config|log|var|check-ignore|ls-tree|merge-base|for-each-ref)";
+
 /** Which steps are tried, and in which datasets. */
 export interface CrashOptions {
   readonly kind: DatasetKind;
+  /** Whether the outputs are in a subdataset. */
+  readonly nested?: boolean;
   /** Of all steps every so-manieth, which makes the short form short. */
   readonly every?: number;
   /** Steps that are left out: a regular expression. */
@@ -81,6 +87,11 @@ export interface CrashCounts {
 export async function crashEverywhere(options: CrashOptions): Promise<CrashCounts> {
   const { every = 1, leaveOut, say = () => {} } = options;
   await using dataset = await TestDataset.make({ kind: options.kind });
+  const nested = options.nested === true;
+  const repositories = nested ? ["", "sub"] : [""];
+  const below = nested ? "sub/" : "";
+  if (nested) await addSubdataset(dataset);
+  const name = `${options.kind}${nested ? " with a subdataset" : ""}`;
   const base = await dataset.git("rev-parse", "HEAD");
   const counts: CrashCounts = { schedule: 0, finish: 0, reschedule: 0 };
   /** What each job writes. */
@@ -97,7 +108,7 @@ export async function crashEverywhere(options: CrashOptions): Promise<CrashCount
       const { step } = await crash(dataset, [command, ...await words(at)], plan);
       try {
         if (step !== undefined) await goOn(dataset);
-        await after(at, await survey(dataset));
+        await after(at, await survey(dataset, repositories));
       } catch (error) {
         throw new Error(`After a crash of ${command} at ${step}: ${(error as Error).message}`, {
           cause: error,
@@ -106,7 +117,7 @@ export async function crashEverywhere(options: CrashOptions): Promise<CrashCount
       if (step === undefined) break;
       counts[command]++;
     }
-    say(`${options.kind}: ${counts[command]} crashes of ${command} survived`);
+    say(`${name}: ${counts[command]} crashes of ${command} survived`);
   }
 
   /** Notes the output of the job that is new, if there is one. */
@@ -116,9 +127,9 @@ export async function crashEverywhere(options: CrashOptions): Promise<CrashCount
 
   await atEachStep(
     "schedule",
-    (at) => ["-o", `out/${at}`, "sbatch", "write.sh", `out/${at}`],
+    (at) => ["-o", `${below}out/${at}`, "sbatch", "write.sh", `${below}out/${at}`],
     async (at, { accepted }) => {
-      note(accepted, `out/${at}`);
+      note(accepted, `${below}out/${at}`);
       await Promise.resolve();
     },
   );
@@ -128,7 +139,7 @@ export async function crashEverywhere(options: CrashOptions): Promise<CrashCount
   let job = "";
   await atEachStep("finish", async (at) => {
     for (let more = 0; ready.length === 0 || more > 0 && more < BATCH; more++) {
-      const output = `more/${at}-${more}`;
+      const output = `${below}more/${at}-${more}`;
       const id = await dataset.schedule(["-o", output, "sbatch", "write.sh", output]);
       outputs.set(id, output);
       ready.push(id);
@@ -138,7 +149,7 @@ export async function crashEverywhere(options: CrashOptions): Promise<CrashCount
     return [job];
   }, async (_at, { finished }) => {
     if (!finished.includes(job)) await dataset.succeed(["finish", job]);
-    assert.ok((await survey(dataset)).finished.includes(job));
+    assert.ok((await survey(dataset, repositories)).finished.includes(job));
   });
   await dataset.succeed(["finish"]);
 
@@ -155,18 +166,53 @@ export async function crashEverywhere(options: CrashOptions): Promise<CrashCount
     await Promise.resolve();
   });
 
-  const { open } = await survey(dataset);
+  const { open } = await survey(dataset, repositories);
   await jobsAreOver(open);
   await dataset.succeed(["finish"]);
-  await checkDataset(dataset, {
-    base,
-    finished: Object.fromEntries(
-      [...outputs].map(([id, output]) => {
-        const { [output]: result, ...logs } = written(id, [output]);
-        // A job that was submitted once more writes the same once more.
-        return [id, result !== undefined && first.has(id) ? { [output]: result, ...logs } : logs];
-      }),
-    ),
-  });
+  if (nested) await checkNested(dataset, [...first.values()]);
+  else await checkDataset(dataset, { base, finished: finishCommits(outputs, first) });
   return counts;
+}
+
+/** Returns what the finish commits hold; a job that was submitted once more writes the same. */
+function finishCommits(
+  outputs: ReadonlyMap<string, string>,
+  first: ReadonlyMap<string, string>,
+): NonNullable<ExpectedHistory["finished"]> {
+  return Object.fromEntries(
+    [...outputs].map(([id, output]) => {
+      const { [output]: result, ...logs } = written(id, [output]);
+      return [id, result !== undefined && first.has(id) ? { [output]: result, ...logs } : logs];
+    }),
+  );
+}
+
+/** Makes a subdataset `sub` and commits it. */
+export async function addSubdataset(dataset: TestDataset): Promise<void> {
+  await dataset.git("init", "-q", "sub");
+  if (await dataset.git("config", "--default", "", "annex.uuid") !== "") {
+    await dataset.git("-C", "sub", "annex", "init", "-q", "sub");
+  }
+  await dataset.git("-C", "sub", "commit", "-q", "--allow-empty", "-m", "Begin");
+  await dataset.git("submodule", "--quiet", "add", "https://example.org/sub", "sub");
+  await dataset.git("commit", "-q", "-m", "A subdataset");
+}
+
+/** Asserts that the outputs are in the subdataset, that the dataset has its tip, and all is clean. */
+async function checkNested(dataset: TestDataset, outputs: readonly string[]): Promise<void> {
+  const inside = (...args: string[]) => dataset.git("-C", "sub", ...args);
+  assert.equal(await dataset.git("status", "--porcelain", "--ignore-submodules=none"), "");
+  assert.equal(await dataset.git("rev-parse", "HEAD:sub"), await inside("rev-parse", "HEAD"));
+  assert.deepEqual(
+    (await inside("ls-tree", "-r", "--name-only", "HEAD")).split("\n").toSorted(),
+    outputs.map((output) => output.slice("sub/".length)).toSorted(),
+  );
+  const changed = (await inside("log", "--no-renames", "--format=", "--name-only")).split("\n");
+  assert.equal(changed.filter((path) => path !== "").length, outputs.length, "Changed just once");
+  for (const output of outputs) {
+    assert.equal(await Deno.readTextFile(`${dataset.root}/${output}`), `result of ${output}\n`);
+  }
+  for (const repository of [".", "sub"]) {
+    await dataset.git("-C", repository, "fsck", "--strict", "--no-dangling");
+  }
 }

@@ -11,6 +11,8 @@ export interface Interposed {
   readonly before?: string;
   /** Lines of shell that run when it has ended, the first time only. */
   readonly after?: string;
+  /** Words before the tool's own, such as of unshare. */
+  readonly through?: readonly string[];
 }
 
 /**
@@ -39,7 +41,15 @@ export async function runInterposed(
     "exit $code",
   ];
   await Deno.writeTextFile(`${directory}/${program}`, lines.join("\n") + "\n", { mode: 0o755 });
-  const argv = ["sh", "-c", 'echo $$ >"$0"; exec "$@"', `${directory}/pid`, ...toolArgv(), ...args];
+  const argv = [
+    "sh",
+    "-c",
+    'echo $$ >"$0"; exec "$@"',
+    `${directory}/pid`,
+    ...interposed.through ?? [],
+    ...toolArgv(),
+    ...args,
+  ];
   const ran = await runProgram(argv, {
     cwd: dataset.root,
     env: { ...dataset.env, ...toolEnvironment(), PATH: `${directory}:${path}` },

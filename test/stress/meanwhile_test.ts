@@ -13,8 +13,10 @@ useCluster();
 const MOMENTS: Readonly<Record<string, string>> = {
   "after Slurm was asked": "*var*GIT_AUTHOR*",
   "while the commits are made": "*fast-import*",
-  "just before the branch is moved": "*update-ref*finish*",
 };
+
+/** The moment at which the finish holds git's own lock of the index, as `git commit` does. */
+const MOVING = "*update-ref*finish*";
 
 /** A dataset with a commit of the user's and one job that is over. */
 async function withJob(kind: DatasetKind = "git"): Promise<{
@@ -75,7 +77,8 @@ for (const [name, when] of Object.entries(MOMENTS)) {
     const { dataset, base, id } = await withJob();
     await using _ = dataset;
     await dataset.write("later", "later\n");
-    await dataset.commit("Later");
+    await dataset.git("add", "later");
+    await dataset.git("commit", "-q", "-m", "Later");
     const ran = await runInterposed(dataset, ["finish"], {
       program: "git",
       when,
@@ -150,6 +153,48 @@ for (const [name, when] of Object.entries(MOMENTS)) {
     await dataset.git("fsck", "--strict", "--no-dangling");
   };
 }
+
+for (const command of ["git commit -q -m Theirs", "git add staged", "git switch -q other"]) {
+  tests[`\`${command}\` just when the branch is moved is shut out by git's own lock`] =
+    async () => {
+      const { dataset, base, id } = await withJob();
+      await using _ = dataset;
+      await dataset.git("branch", "other", base);
+      await dataset.write("staged", "staged\n");
+      if (/commit/.test(command)) await dataset.git("add", "staged");
+      const ran = await runInterposed(dataset, ["finish"], {
+        program: "git",
+        when: MOVING,
+        before: `${command}; echo "ended with $?" >>"$HOME/said"`,
+      });
+      assert.equal(ran.code, 0, ran.stderr);
+      const said = await Deno.readTextFile(`${dataset.scratch.directory}/home/said`);
+      assert.match(said, /^ended with (?!0)\d+$/m);
+      await checkDataset(dataset, {
+        base,
+        finished: { [id]: written(id, ["out"]) },
+        others: ["Mine"],
+        status: [/commit/.test(command) ? "A  staged" : "?? staged"],
+      });
+    };
+}
+
+tests["a commit that comes without the index just when the branch is moved is kept"] = async () => {
+  const { dataset, base, id } = await withJob();
+  await using _ = dataset;
+  const ran = await runInterposed(dataset, ["finish"], {
+    program: "git",
+    when: MOVING,
+    before: "git update-ref HEAD $(git commit-tree -p HEAD -m Theirs HEAD^{tree})",
+  });
+  assert.equal(ran.code, 0, ran.stderr);
+  await checkDataset(dataset, {
+    base,
+    finished: { [id]: written(id, ["out"]) },
+    others: ["Mine", "Theirs"],
+  });
+  await survey(dataset);
+};
 
 tests["an index.lock of somebody else is waited for"] = async () => {
   const { dataset, base, id } = await withJob();

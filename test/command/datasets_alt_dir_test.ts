@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { checkDataset, environmentOf } from "../support/checker.ts";
+import { concurrently } from "../support/concurrently.ts";
+import { checkWithDatalad, dataladClone, noDatalad } from "../support/datalad.ts";
+import { jobIdIn, TestDataset } from "../support/dataset.ts";
+import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+
+useCluster();
+
+/** Makes a dataset with an annexed input and a script, and a clone without the content. */
+async function makeClone(source: TestDataset): Promise<TestDataset> {
+  await source.write("data/in.csv", "input\n");
+  await source.write(
+    "code/job.sh",
+    "#!/bin/sh\nset -e\nmkdir -p out/a\ncat data/in.csv >out/a/b\n",
+  );
+  await source.git("annex", "add", "-q", "data");
+  await source.commit("Data and code");
+  return await dataladClone(source);
+}
+
+concurrently(noSlurm || noDatalad, {
+  "inputs and script are copied, the job runs there, and its results come back": async () => {
+    await using source = await TestDataset.make({ kind: "annex" });
+    const clone = await makeClone(source);
+    const base = await clone.git("rev-parse", "HEAD");
+    const alt = `${source.scratch.directory}/parallel`;
+    const id = await clone.schedule([
+      ...["--alt-dir", alt, "-i", "data/in.csv", "-o", "out", "sbatch", "code/job.sh"],
+    ]);
+    assert.equal(await Deno.readTextFile(`${alt}/data/in.csv`), "input\n");
+    assert.ok((await Deno.lstat(`${alt}/data/in.csv`)).isFile, "Content and not a link");
+    await jobsAreOver([id]);
+    assert.equal(await clone.git("status", "--porcelain"), "");
+    await clone.succeed(["finish", "--verify"]);
+    await checkDataset(clone, {
+      base,
+      finished: {
+        [id]: {
+          "out/a/b": "input\n",
+          [`slurm-${id}.out`]: "",
+          [`slurm-job-${id}.env.json`]: environmentOf(id),
+        },
+      },
+    });
+    assert.equal(await Deno.readTextFile(`${alt}/out/a/b`), "input\n");
+    await checkWithDatalad(clone, { "out/a/b": "input\n" });
+
+    // Once more, elsewhere; the recorded directory is not taken.
+    const other = `${source.scratch.directory}/other`;
+    const again = jobIdIn(
+      await clone.succeed(["reschedule", "--alt-dir", other]
+        .concat("HEAD")),
+    );
+    await jobsAreOver([again]);
+    assert.equal(await Deno.readTextFile(`${other}/out/a/b`), "input\n");
+    await clone.succeed(["finish"]);
+    assert.equal(await clone.git("status", "--porcelain"), "");
+  },
+  "a newer file of the user's is kept and reported": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const alt = `${dataset.scratch.directory}/parallel`;
+    const id = await dataset.schedule([
+      ...["--alt-dir", alt, "-o", "out", "sbatch", "write.sh", "out/kept", "out/copied"],
+    ]);
+    await jobsAreOver([id]);
+    await dataset.write("out/kept", "the user's own\n");
+    await Deno.utime(`${dataset.root}/out/kept`, new Date("2100-01-01"), new Date("2100-01-01"));
+    const { code, stderr } = await dataset.tool(["finish"]);
+    assert.equal(code, 0);
+    assert.match(stderr, /"out\/kept": the dataset has a newer file/);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: {
+          "out/kept": "the user's own\n",
+          "out/copied": "result of out/copied\n",
+          [`slurm-${id}.out`]: "wrote out/kept\nwrote out/copied\n",
+          [`slurm-job-${id}.env.json`]: environmentOf(id),
+        },
+      },
+    });
+  },
+  "a directory that holds the dataset, or lies in it, is refused": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    for (const path of [".", "below", "..", "/"]) {
+      const { code, stderr } = await dataset.tool([
+        ...["schedule", "--alt-dir", path, "-o", "out", "sbatch", "write.sh", "out"],
+      ]);
+      assert.equal(code, 1, path);
+      assert.match(stderr, /lie inside one another/);
+    }
+    await checkDataset(dataset, { base });
+  },
+  "the record of a foreign clone has nothing copied": async () => {
+    await using source = await TestDataset.make({ kind: "annex" });
+    const clone = await makeClone(source);
+    const alt = `${source.scratch.directory}/parallel`;
+    const id = await clone.schedule([
+      ...["--alt-dir", alt, "-i", "data/in.csv", "-o", "out", "sbatch", "code/job.sh"],
+    ]);
+    await jobsAreOver([id]);
+    await source.run(["git", "pull", "-q", clone.root, "HEAD"]);
+    const base = await source.git("rev-parse", "HEAD");
+    const { stdout } = await source.tool(["finish"]);
+    assert.match(stdout, /another clone/);
+    await source.tool(["finish", "--other-clones"]);
+    assert.deepEqual([...Deno.readDirSync(source.root)].filter(({ name }) => name === "out"), []);
+    assert.equal(await source.git("diff", "--name-only", base, "HEAD", "--", "out"), "");
+  },
+});

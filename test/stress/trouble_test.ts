@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { checkDataset, written } from "../support/checker.ts";
+import { concurrently } from "../support/concurrently.ts";
+import { TestDataset } from "../support/dataset.ts";
+import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { output, type Ran, runProgram } from "../support/scratch.ts";
+import { toolArgv, toolEnvironment } from "../support/tool.ts";
+import { goOn } from "./crashes.ts";
+import { runInterposed } from "./interpose.ts";
+import { survey } from "./survival.ts";
+
+useCluster();
+
+const OUT = ["schedule", "-o", "out", "sbatch", "write.sh", "out"];
+
+/** Asserts that a command has failed with words for people and not with a stack. */
+function assertRefused({ code, stderr }: Ran, words: RegExp, codes = [1, 3]): void {
+  assert.match(stderr, words);
+  assert.ok(codes.includes(code), `Exit code ${code}: ${stderr}`);
+  assert.doesNotMatch(stderr, /This is a bug|\n {4}at /);
+}
+
+/** A small file system of its own that holds a dataset. */
+class SmallDisk implements AsyncDisposable {
+  private constructor(readonly dataset: TestDataset, readonly base: string) {}
+
+  static async make(): Promise<SmallDisk> {
+    const dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const disk = new SmallDisk(dataset, base);
+    await dataset.run(["mv", dataset.root, `${dataset.root}.copy`], { cwd: "/" });
+    await Deno.mkdir(dataset.root);
+    await disk.#mount("-t", "tmpfs", "-o", "size=3m", "tmpfs");
+    await disk.#root("cp", "-a", `${dataset.root}.copy/.`, dataset.root);
+    return disk;
+  }
+
+  async #root(...argv: string[]): Promise<void> {
+    await output(argv, { cwd: "/", env: this.dataset.env });
+  }
+
+  async #mount(...options: string[]): Promise<void> {
+    await this.#root("mount", ...options, this.dataset.root);
+  }
+
+  async readOnly(): Promise<void> {
+    await this.#mount("-o", "remount,ro");
+  }
+
+  async writable(): Promise<void> {
+    await this.#mount("-o", "remount,rw");
+  }
+
+  /** Fills the disk to the last byte. */
+  async fill(): Promise<void> {
+    await this.dataset.run(["sh", "-c", fillScript(this.dataset)]);
+  }
+
+  async free(): Promise<void> {
+    await Deno.remove(`${this.dataset.root}/.git/ballast`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#root("umount", "--lazy", this.dataset.root);
+    await this.dataset[Symbol.asyncDispose]();
+  }
+}
+
+function fillScript({ root }: TestDataset): string {
+  return `cat /dev/zero >'${root}/.git/ballast' || true`;
+}
+
+concurrently(noSlurm, {
+  "on a full disk nothing is submitted, and it works when there is space again": async () => {
+    await using disk = await SmallDisk.make();
+    const { dataset } = disk;
+    await disk.fill();
+    assertRefused(await dataset.tool(OUT), /No space left|space/i);
+    await disk.free();
+    await goOn(dataset);
+    assert.deepEqual((await survey(dataset)).accepted, []);
+    const id = await dataset.schedule(OUT.slice(1));
+    assert.deepEqual((await survey(dataset)).open, [id]);
+  },
+  "a disk that is full when sbatch has submitted loses no job": async () => {
+    await using disk = await SmallDisk.make();
+    const { dataset } = disk;
+    const ran = await runInterposed(dataset, OUT, {
+      program: "sbatch",
+      after: fillScript(dataset),
+    });
+    assertRefused(ran, /space/i);
+    await disk.free();
+    await goOn(dataset);
+    assert.equal((await survey(dataset)).open.length, 1);
+  },
+  "a disk that is full at the finish leaves the job open": async () => {
+    await using disk = await SmallDisk.make();
+    const { dataset, base } = disk;
+    const id = await dataset.schedule(OUT.slice(1));
+    await jobsAreOver([id]);
+    await disk.fill();
+    assertRefused(await dataset.tool(["finish"]), /space/i);
+    await disk.free();
+    await goOn(dataset);
+    assert.deepEqual((await survey(dataset)).open, [id]);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+  },
+  "a disk that fills up while the commits are made leaves the job open": async () => {
+    await using disk = await SmallDisk.make();
+    const { dataset, base } = disk;
+    const id = await dataset.schedule(OUT.slice(1));
+    await jobsAreOver([id]);
+    const ran = await runInterposed(dataset, ["finish"], {
+      program: "git",
+      when: "*fast-import*",
+      before: fillScript(dataset),
+    });
+    assertRefused(ran, /space|fast-import/i);
+    await disk.free();
+    await goOn(dataset);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+  },
+  "in a read-only repository nothing is submitted, and status still answers": async () => {
+    await using disk = await SmallDisk.make();
+    const { dataset } = disk;
+    const id = await dataset.schedule(["-o", "first", "sbatch", "write.sh", "first"]);
+    await jobsAreOver([id]);
+    await disk.readOnly();
+    assertRefused(await dataset.tool(OUT), /Read-only file system/i);
+    assertRefused(await dataset.tool(["finish"]), /Read-only file system/i);
+    assert.match(await dataset.succeed(["status"]), new RegExp(id));
+    await disk.writable();
+    assert.deepEqual((await survey(dataset)).open, [id]);
+    await dataset.succeed(["finish"]);
+    assert.deepEqual((await survey(dataset)).finished, [id]);
+  },
+  "an output that may not be read leaves the job open and says which": async () => {
+    await using dataset = await TestDataset.make();
+    const id = await dataset.schedule(OUT.slice(1));
+    await jobsAreOver([id]);
+    await Deno.chmod(`${dataset.root}/out`, 0o000);
+    const ran = await bound(dataset, ["finish"]);
+    assertRefused(ran, /"?out"?.*Permission denied|Permission denied.*out/s);
+    await Deno.chmod(`${dataset.root}/out`, 0o644);
+    await goOn(dataset);
+    assert.deepEqual((await survey(dataset)).open, [id]);
+    await dataset.succeed(["finish"]);
+    assert.deepEqual((await survey(dataset)).finished, [id]);
+  },
+  "a working directory that has vanished is named": async () => {
+    await using dataset = await TestDataset.make();
+    for (const args of [["status"], OUT, ["finish"]]) {
+      const inVanished = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
+      const ran = await runProgram(["sh", "-c", inVanished, "sh", ...toolArgv(), ...args], {
+        cwd: dataset.root,
+        env: { ...dataset.env, ...toolEnvironment() },
+      });
+      assertRefused(ran, /directory/i);
+    }
+  },
+  "a missing git is named, with a hint": async () => {
+    await using dataset = await TestDataset.make();
+    const bin = `${dataset.scratch.directory}/bin`;
+    await Deno.mkdir(bin);
+    await Deno.symlink("/usr/bin/sbatch", `${bin}/sbatch`);
+    for (const args of [["status"], OUT, ["finish"]]) {
+      const ran = await dataset.tool(args, { env: { PATH: bin } });
+      assertRefused(ran, /"git" is not on PATH[^]*Hint: Install git/, [3]);
+    }
+    assert.deepEqual((await survey(dataset)).accepted, []);
+  },
+  "a git-annex that fails leaves the job open": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(OUT.slice(1));
+    await jobsAreOver([id]);
+    const bin = `${dataset.scratch.directory}/bin`;
+    await Deno.mkdir(bin);
+    await Deno.writeTextFile(
+      `${bin}/git-annex`,
+      '#!/bin/sh\ncase "$*" in *add*) echo "no luck today" >&2; exit 1;; esac\n' +
+        `PATH='${dataset.env["PATH"]}' exec git-annex "$@"\n`,
+      { mode: 0o755 },
+    );
+    const env = { PATH: `${bin}:${dataset.env["PATH"]}` };
+    assertRefused(await dataset.tool(["finish"], { env }), /no luck today/, [3]);
+    await goOn(dataset);
+    assert.deepEqual((await survey(dataset)).open, [id]);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+  },
+  "a git-annex that hangs is given up with Ctrl-C": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(OUT.slice(1));
+    await jobsAreOver([id]);
+    const ran = await runInterposed(dataset, ["finish"], {
+      program: "git-annex",
+      when: "*add*",
+      before: "kill -INT $TOOL; exec sleep 3",
+    });
+    assert.equal(ran.code, 130, ran.stderr);
+    await goOn(dataset);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+  },
+});
+
+/** Runs the tool as a user whom permissions bind, root or not. */
+async function bound(dataset: TestDataset, args: readonly string[]): Promise<Ran> {
+  const bounding = "--bounding-set=-dac_override,-dac_read_search";
+  return await runProgram(["setpriv", bounding, ...toolArgv(), ...args], {
+    cwd: dataset.root,
+    env: { ...dataset.env, ...toolEnvironment() },
+  });
+}
