@@ -120,7 +120,8 @@ export function finishOptions(words: ParsedArguments): FinishOptions {
 export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolean): number {
   const has = (...outcomes: FinishedJob["outcome"][]) =>
     jobs.some(({ outcome }) => outcomes.includes(outcome));
-  if (someNotOpen || has("failed", "unknown")) return EXIT.refused;
+  const isIncomplete = jobs.some(({ notes }) => (notes?.failed.length ?? 0) > 0);
+  if (someNotOpen || isIncomplete || has("failed", "unknown")) return EXIT.refused;
   return has("live") ? EXIT.pending : EXIT.done;
 }
 
@@ -181,7 +182,8 @@ function showNotes(terminal: Terminal, notes: FinishNotes): void {
   list("not there:", notes.missing);
   list("ignored by git and not committed:", notes.ignored);
   list("deleted by the job:", notes.deleted);
-  for (const { path, reason } of notes.impossible.slice(0, MOST_NOTES)) {
+  const leftOut = [...notes.failed, ...notes.impossible];
+  for (const { path, reason } of leftOut.slice(0, MOST_NOTES)) {
     terminal.say(
       `  Warning: not committed: ${harmless(JSON.stringify(path))}: ${harmless(reason)}`,
     );

@@ -12,6 +12,7 @@ import {
 } from "../git/staged.ts";
 import { takeIn, takeInWithAnnex, type TakenIn, unstage } from "../git/stage.ts";
 import { IndexDraft } from "../git/index_draft.ts";
+import type { Tip } from "../git/refs.ts";
 import { stageSubdatasets } from "../git/subdatasets.ts";
 import { type FinishEntry, removeEntry, writeEntry } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
@@ -150,6 +151,9 @@ interface Series {
   readonly committer: string;
 }
 
+/** After so many commits of somebody else's in our way the index is locked from the start. */
+const UNLOCKED_ATTEMPTS = 2;
+
 /** Builds the commits on the branch's tip and moves the branch; again, if it has moved meanwhile. */
 async function publishSeries(
   dataset: Dataset,
@@ -159,33 +163,36 @@ async function publishSeries(
   series: Series,
 ): Promise<Map<string, string>> {
   const { root, repository } = dataset;
-  for (;;) {
-    const tip = await held.readTip();
-    if (tip.checkedOut !== repository.branch) {
-      throw new ToolError("refused", `HEAD was switched to ${tip.checkedOut} meanwhile`, {
-        hint: "Run the command again on the branch that the jobs belong to",
-      });
-    }
-    const staged = await stagedChanges(root, tip.commit, draft);
-    await requireStaged(root, jobs, staged, series.passedOver, tip.commit);
-    const changes = changesByJob(jobs, staged);
-    const committing = series.evenWithoutChanges
-      ? jobs
-      : jobs.filter(({ key }) => (changes.get(key)?.length ?? 0) > 0);
-    if (committing.length === 0) return new Map();
-    const ids = await makeCommits(
-      dataset,
-      await planSeries(root, committing, changes, tip.commit, series.layout),
-      series,
-    );
-    const own = committing.flatMap(({ key }) => changes.get(key) ?? []);
-    // On branches of their own the jobs' files are not the index's business.
-    if (series.layout !== "branches") await draft.lock(own);
+  // On branches of their own the jobs' files are not the index's business.
+  const touchesIndex = series.layout !== "branches";
+  let own: StagedChange[] = [];
+  for (let attempt = 1;; attempt++) {
+    let holdsIndex = false;
     let moved = false;
     try {
+      if (touchesIndex && attempt > UNLOCKED_ATTEMPTS) {
+        await draft.lock(own);
+        holdsIndex = true;
+      }
+      const tip = await held.readTip();
+      requireBranch(dataset, tip);
+      const staged = await stagedChanges(root, tip.commit, draft);
+      await requireStaged(root, jobs, staged, series.passedOver, tip.commit);
+      const changes = changesByJob(jobs, staged);
+      const committing = series.evenWithoutChanges
+        ? jobs
+        : jobs.filter(({ key }) => (changes.get(key)?.length ?? 0) > 0);
+      if (committing.length === 0) return new Map();
+      const plan = await planSeries(root, committing, changes, tip.commit, series.layout);
+      const ids = await makeCommits(dataset, plan, series);
+      own = committing.flatMap(({ key }) => changes.get(key) ?? []);
+      if (touchesIndex && !holdsIndex) {
+        await draft.lock(own);
+        holdsIndex = true;
+      }
       moved = await held.publish({
         ref: repository.branch,
-        newId: series.layout === "branches" ? tip.commit : ids.at(-1) ?? tip.commit,
+        newId: touchesIndex ? ids.at(-1) ?? tip.commit : tip.commit,
         oldId: tip.commit,
         create: series.layout === "linear"
           ? []
@@ -193,20 +200,27 @@ async function publishSeries(
         remove: [series.temporaryRef],
         reason: `datalad-slurm finish: ${committing.length} jobs`,
       });
+      if (!moved) continue;
+      if (!touchesIndex) {
+        // A merge of the branches wants no untracked files in its way.
+        const paths = new Set(own.map(({ path }) => path));
+        await takeOff(root, staged.filter(({ path }) => paths.has(path)));
+      }
+      return new Map(committing.map(({ key }, index) => [key, ids[index] ?? ""]));
     } finally {
-      if (series.layout !== "branches") {
+      if (holdsIndex) {
         if (moved) draft.put();
         else draft.unlock();
       }
     }
-    if (!moved) continue;
-    if (series.layout === "branches") {
-      // A merge of the branches wants no untracked files in its way.
-      const paths = new Set(own.map(({ path }) => path));
-      await takeOff(root, staged.filter(({ path }) => paths.has(path)));
-    }
-    return new Map(committing.map(({ key }, index) => [key, ids[index] ?? ""]));
   }
+}
+
+function requireBranch({ repository: { branch } }: Dataset, { checkedOut }: Tip): void {
+  if (checkedOut === branch) return;
+  throw new ToolError("refused", `HEAD was switched to ${checkedOut} meanwhile`, {
+    hint: "Run the command again on the branch that the jobs belong to",
+  });
 }
 
 /** Returns the commits to make; with `octopus` the last one merges all others. */

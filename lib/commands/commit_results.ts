@@ -205,7 +205,7 @@ function complete(
   message: string | undefined,
 ): Piece {
   const ignored: string[] = [];
-  const impossible = [...gathered.impossible];
+  const failures: { path: string; reason: string }[] = [];
   for (const [repository, files] of gathered.files) {
     const takenIn = repositories.get(repository)?.takenIn;
     const left = new Set(takenIn?.ignored);
@@ -214,7 +214,7 @@ function complete(
       const path = joinPath(repository, file);
       const reason = failed.get(file);
       if (left.has(file)) ignored.push(path);
-      if (reason !== undefined) impossible.push({ path, reason });
+      if (reason !== undefined) failures.push({ path, reason });
     }
   }
   const gone = [...deleted].flatMap(([repository, paths]) =>
@@ -225,7 +225,8 @@ function complete(
     missing: gathered.missing.filter((path) => !gone.some((other) => isWithin(other, path))),
     ignored,
     deleted: gone,
-    impossible,
+    impossible: gathered.impossible,
+    failed: failures,
   };
   return { ...gathered, deleted, notes, commitMessage: finishMessage(gathered, notes, message) };
 }

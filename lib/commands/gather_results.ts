@@ -33,8 +33,10 @@ export interface FinishNotes {
   readonly ignored: readonly string[];
   /** Outputs of the job that the dataset had and that are gone. */
   readonly deleted: readonly string[];
-  /** What cannot be committed, with the reason. */
+  /** What git cannot hold or must not touch, with the reason. */
   readonly impossible: readonly { readonly path: string; readonly reason: string }[];
+  /** Files that git or git-annex refused to take in, with the reason. */
+  readonly failed: readonly { readonly path: string; readonly reason: string }[];
 }
 
 /** The results of one job as they are in the work tree. */

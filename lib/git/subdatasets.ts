@@ -1,4 +1,4 @@
-import { text } from "../process/run.ts";
+import { externalError, text } from "../process/run.ts";
 import { initAnnex } from "./annexed.ts";
 import { git } from "./git.ts";
 import type { IndexDraft } from "./index_draft.ts";
@@ -44,16 +44,25 @@ export async function stageSubdatasets(
  * its annex initialised. Throws a {@link ToolError} when it cannot be had.
  */
 export async function installSubdataset(root: string, path: string): Promise<void> {
-  await git(root, [
-    // The clone of a dataset beside this one is a local path, which git 2.38 began to refuse.
-    "-c",
-    "protocol.file.allow=always",
+  const origin = await git(root, ["config", "--get", "remote.origin.url"], { tolerate: [1] });
+  const isLocal = /^(\/|\.|file:)/.test(text(origin.stdout));
+  const result = await git(root, [
+    // git 2.38 and later do not clone from local paths on the word of `.gitmodules` alone; where
+    // the dataset itself came from one, its subdatasets are beside it.
+    ...(isLocal ? ["-c", "protocol.file.allow=always"] : []),
     "submodule",
     "update",
     "--init",
     "--",
     path,
-  ], { env: { GIT_LITERAL_PATHSPECS: undefined } });
+  ], { env: { GIT_LITERAL_PATHSPECS: undefined }, tolerate: [1, 128] });
+  if (result.code !== 0) {
+    throw externalError(
+      result,
+      `The subdataset ${JSON.stringify(path)} of ${JSON.stringify(root)} cannot be installed`,
+      "Nothing was submitted; install it yourself, or use --assume-ready inputs",
+    );
+  }
   const installed = `${root}/${path}`;
   const [branch, ...others] = await listRefs(installed, ["--points-at=HEAD", "refs/heads/"]);
   if (branch !== undefined && others.length === 0) {

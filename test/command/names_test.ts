@@ -67,6 +67,6 @@ concurrently(noSlurm, {
     await jobsAreOver([id]);
     const { code, stderr } = await dataset.tool(["finish"]);
     assert.match(stderr, new RegExp(`Warning: not committed: "${name}": `));
-    assert.equal(code, 0);
+    assert.equal(code, 1);
   },
 });

@@ -61,7 +61,7 @@ async function main(): Promise<Counts> {
   const paths = [`test/${layer ?? ""}`];
   const obstacle = clusterObstacle();
   if (obstacle !== undefined) console.error(`Tests with a real Slurm are skipped: ${obstacle}`);
-  const wantsCluster = layer === undefined || layer === "cluster";
+  const wantsCluster = layer === undefined || ["cluster", "command", "stress"].includes(layer);
   const cluster = wantsCluster && obstacle === undefined && !interrupted
     ? await acquireCluster()
     : undefined;
