@@ -105,6 +105,7 @@ export function patienceOf(
   return {
     command: `datalad-slurm ${command}`,
     timeoutMs: seconds === undefined ? undefined : seconds * 1000,
+    say: (line) => terminal.say(line),
     onWait: (holder, place, waitedMs) =>
       terminal.say(
         `Waiting for the repository lock, ${Math.round(waitedMs / 1000)} s so far, ` +

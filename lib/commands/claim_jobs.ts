@@ -26,6 +26,9 @@ export interface Claim {
 /** Longest pause between two looks at another process's claim, in milliseconds. */
 const LONGEST_PAUSE = 500;
 
+/** After so many milliseconds one who waits is told for whom. */
+const NOTICE_AFTER = 2_000;
+
 /** How often it is found out whether that process is dead, on whatever machine; milliseconds. */
 const ASK_EVERY = 15_000;
 
@@ -67,6 +70,7 @@ export async function claimJobs(
     });
     if ("keys" in result) return result;
     let lastAsked = performance.now();
+    let isTold = false;
     while (readEntry(journal, result.token) !== undefined) {
       if (performance.now() - lastAsked > ASK_EVERY) {
         if (await hasEnded(result.owner)) dead.add(result.token);
@@ -74,6 +78,10 @@ export async function claimJobs(
       }
       if (dead.has(result.token) || isGone(result)) break;
       throwIfInterrupted();
+      if (!isTold && performance.now() - started > NOTICE_AFTER) {
+        isTold = true;
+        patience.say?.(`Waiting for ${describeOwner(result)}, which is finishing the same jobs`);
+      }
       if (performance.now() - started > (patience.timeoutMs ?? Infinity)) throw timedOut(result);
       await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
       pause = Math.min(pause * 1.5, LONGEST_PAUSE);
@@ -121,10 +129,12 @@ function isGone({ owner }: FinishEntry): boolean {
   return endingOf(owner, ownIdentity()) !== "unknown";
 }
 
-function timedOut({ owner }: FinishEntry): ToolError {
-  return new ToolError(
-    "locked",
-    `${owner.user}@${owner.host}, pid ${owner.pid}, is finishing the same jobs`,
-    { hint: "Wait for it to end, or look at `datalad-slurm recover --report` if it is dead" },
-  );
+function timedOut(entry: FinishEntry): ToolError {
+  return new ToolError("locked", `${describeOwner(entry)} is finishing the same jobs`, {
+    hint: "Wait for it to end, or look at `datalad-slurm recover --report` if it is dead",
+  });
+}
+
+function describeOwner({ owner }: FinishEntry): string {
+  return `${owner.user}@${owner.host} (pid ${owner.pid})`;
 }

@@ -14,11 +14,13 @@ export interface LockPatience {
   readonly timeoutMs?: number | undefined;
   /** Told who holds the lock, after two seconds and then every ten. */
   readonly onWait?: ((holder: Holder, place: number, waitedMs: number) => void) | undefined;
+  /** Told, in a sentence, of other things that are waited for. */
+  readonly say?: ((line: string) => void) | undefined;
 }
 
 /** Returns patience without end, for what must not be left undone: a job is submitted already. */
-export function endlessly({ command, onWait }: LockPatience): LockPatience {
-  return { command, onWait };
+export function endlessly({ timeoutMs: _, ...patience }: LockPatience): LockPatience {
+  return patience;
 }
 
 /** What may be done while the lock is held. */
