@@ -1,7 +1,7 @@
 import type { ArgumentSpec, OptionSpec, ParsedArguments } from "./arguments.ts";
 import { ToolError } from "../errors.ts";
 import type { LockPatience } from "../commands/locked.ts";
-import type { Preparation } from "../commands/submission.ts";
+import type { Preparation } from "../commands/submission_request.ts";
 import { progressLine } from "./progress.ts";
 import { describeHolder } from "../store/lock.ts";
 import type { Terminal } from "./terminal.ts";

@@ -3,19 +3,15 @@ import { ToolError } from "../errors.ts";
 import { createCommit } from "../git/commit.ts";
 import { createCommitSeries, type SeriesCommit } from "../git/commit_series.ts";
 import { readIdentity } from "../git/identity.ts";
-import {
-  entriesInCommit,
-  pathsInCommit,
-  type StagedChange,
-  stagedChanges,
-  takeOff,
-} from "../git/staged.ts";
+import type { StagedChange } from "../git/changes.ts";
+import { entriesInCommit, pathsInCommit, stagedChanges, takeOff } from "../git/staged.ts";
 import { takeIn, takeInWithAnnex, type TakenIn, unstage } from "../git/stage.ts";
 import { IndexDraft } from "../git/index_draft.ts";
 import type { Tip } from "../git/refs.ts";
 import { stageSubdatasets } from "../git/subdatasets.ts";
 import { type FinishEntry, removeEntry, writeEntry } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
+import { settleDeadDrafts } from "./dead_drafts.ts";
 import { type Locked, locked, type LockPatience } from "./locked.ts";
 import { newToken } from "./token.ts";
 
@@ -114,6 +110,7 @@ export async function commitFiles(
     readIdentity(dataset.root, "COMMITTER"),
   ]);
   return await locked(dataset, patience, async (held) => {
+    await settleDeadDrafts(dataset);
     const wanted = await options.stillWanted(jobs, held);
     if (wanted.length === 0) {
       await takenIn.stage();

@@ -1,6 +1,7 @@
 import { type Dataset, openDataset } from "../dataset/dataset.ts";
 import { jobKeyOf, readOpenJobs, type RecordedJob } from "../dataset/history.ts";
-import type { StagedChange } from "../git/staged.ts";
+import type { StagedChange } from "../git/changes.ts";
+import { isRepository } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import { throwIfInterrupted } from "../process/interruption.ts";
 import { encodeMessage } from "../record/message.ts";
@@ -169,14 +170,7 @@ async function takeAllIn(
 function repositoriesBetween(root: string, path: string): string[] {
   const parts = path.split("/");
   return parts.slice(0, -1).map((_, index) => parts.slice(0, index + 1).join("/"))
-    .filter((above) => {
-      try {
-        Deno.lstatSync(`${root}/${above}/.git`);
-        return true;
-      } catch {
-        return false;
-      }
-    });
+    .filter((above) => isRepository(`${root}/${above}`));
 }
 
 /** Returns the subdatasets directly below a repository in which a job has a commit. */

@@ -4,6 +4,7 @@ import { covers, expandPathOrKeep, fixedPrefix } from "../dataset/globs.ts";
 import { jobKeyOf, type RecordedJob } from "../dataset/history.ts";
 import { absentLinks } from "../git/annexed.ts";
 import { entriesInCommit } from "../git/staged.ts";
+import { isThere } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import type { JobReport } from "../slurm/report.ts";
@@ -159,13 +160,4 @@ function relative(path: string, directory: string): string {
 
 function deduplicated(files: FilesByRepository): FilesByRepository {
   return new Map([...files].map(([repository, paths]) => [repository, [...new Set(paths)]]));
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

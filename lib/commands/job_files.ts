@@ -1,4 +1,5 @@
 import type { RecordedJob } from "../dataset/history.ts";
+import { isThere } from "../files.ts";
 import { joinPath, parentPath, pathBelow } from "../paths.ts";
 import { indices, parseArraySpec } from "../slurm/array.ts";
 import { expandPattern, patternGlob } from "../slurm/patterns.ts";
@@ -37,7 +38,7 @@ function submittedLogs(root: string, job: RecordedJob): string[] | undefined {
 /** Without an answer of Slurm's at submission: the default name, where such a file is. */
 function defaultLogs(root: string, job: RecordedJob): string[] {
   const path = joinPath(job.record.pwd, `slurm-${job.jobId}.out`);
-  return exists(`${root}/${path}`) ? [path] : [];
+  return isThere(`${root}/${path}`) ? [path] : [];
 }
 
 function expand(root: string, job: RecordedJob, pattern: string): string[] {
@@ -78,14 +79,5 @@ function matches(root: string, glob: string): string[] {
       .map(({ name }) => joinPath(directory, name)).sort();
   } catch {
     return [];
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

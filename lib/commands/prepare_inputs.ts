@@ -5,8 +5,9 @@ import { ToolError } from "../errors.ts";
 import { findAbsent } from "../git/annexed.ts";
 import { getContent, type GetProgress } from "../git/get.ts";
 import { installSubdataset, readSubdatasetPaths } from "../git/subdatasets.ts";
+import { isRepository } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
-import type { SubmissionRequest } from "./submission.ts";
+import type { SubmissionRequest } from "./submission_request.ts";
 
 /**
  * Makes a job's inputs ready: installs the subdatasets that hold them and fetches content that is
@@ -86,20 +87,11 @@ async function installSubdatasets(
     const whole = joinPath(repository, name);
     const wanted = paths.some((path) => isWithin(path, whole) || isWithin(whole, path));
     if (!wanted) continue;
-    if (!isInstalled(`${root}/${whole}`)) {
+    if (!isRepository(`${root}/${whole}`)) {
       await installSubdataset(base, name);
       someNew = true;
     }
     if (await installSubdatasets(root, whole, paths)) someNew = true;
   }
   return someNew;
-}
-
-function isInstalled(directory: string): boolean {
-  try {
-    Deno.lstatSync(`${directory}/.git`);
-    return true;
-  } catch {
-    return false;
-  }
 }

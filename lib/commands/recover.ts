@@ -22,7 +22,8 @@ import { clearEnvironments } from "./environment_file.ts";
 import { locked, type LockPatience } from "./locked.ts";
 import { hasEnded } from "./owner.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
-import { readPrinted, recordSubmission, traceOf } from "./submission.ts";
+import { recordSubmission } from "./record_submission.ts";
+import { readPrinted, traceOf } from "./submitting_command.ts";
 
 /** What became of an operation that another command left unfinished. */
 export interface TakenUp {
@@ -54,15 +55,28 @@ export async function takeUpJournal(
       await clearUnwritten(dataset, token, patience);
       continue;
     }
-    if (!await hasEnded(entry.owner)) {
-      taken.push({ token, outcome: "at work", details: [ownerLine(entry)] });
-    } else if (entry.kind === "finish") {
-      taken.push(await dropFinish(dataset, entry, patience));
-    } else {
-      taken.push(await takeUpSubmission(dataset, entry, patience));
+    try {
+      taken.push(await takeUp(dataset, entry, patience));
+    } catch (error) {
+      // Another process may have taken it up at the same time, and its files are gone.
+      const isGone = readEntry(dataset.store.journal, token) === undefined;
+      if (!(error instanceof Deno.errors.NotFound && isGone)) throw error;
     }
   }
   return taken;
+}
+
+async function takeUp(
+  dataset: Dataset,
+  entry: JournalEntry,
+  patience: LockPatience,
+): Promise<TakenUp> {
+  if (!await hasEnded(entry.owner)) {
+    return { token: entry.token, outcome: "at work", details: [ownerLine(entry)] };
+  }
+  return entry.kind === "finish"
+    ? await dropFinish(dataset, entry, patience)
+    : await takeUpSubmission(dataset, entry, patience);
 }
 
 function ownerLine({ owner, since }: JournalEntry): string {
@@ -211,6 +225,8 @@ function preventSession(path: string): boolean {
     Deno.writeTextFileSync(path, "prevented", { createNew: true });
     return true;
   } catch (error) {
+    // Somebody else has taken the entry up.
+    if (error instanceof Deno.errors.NotFound) return true;
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
   // An empty one may be of a command that died just there: a minute is enough to see.

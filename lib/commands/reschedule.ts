@@ -13,14 +13,9 @@ import { openTakingUp } from "./recover.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import { expandCommand, namedFiles } from "./schedule.ts";
 import { finishOf, requireCommit } from "./select_jobs.ts";
-import {
-  type Preparation,
-  type RecordTemplate,
-  refuseConflicts,
-  type SubmissionRequest,
-  submit,
-  type SubmittedJob,
-} from "./submission.ts";
+import { refuseConflicts } from "./conflicts.ts";
+import { submit, type SubmittedJob } from "./submission.ts";
+import type { Preparation, RecordTemplate, SubmissionRequest } from "./submission_request.ts";
 
 /** What `reschedule` is asked to do. */
 export interface RescheduleOptions {

@@ -1,5 +1,6 @@
 import type { Dataset } from "../dataset/dataset.ts";
 import { openDataset } from "../dataset/dataset.ts";
+import { isRepository } from "../files.ts";
 import { joinPath } from "../paths.ts";
 import { type Conflict, release, reserve } from "../store/reservations.ts";
 import { locked, type LockPatience } from "./locked.ts";
@@ -72,13 +73,4 @@ function subdatasetPlaces(
         : [];
     });
   });
-}
-
-function isRepository(directory: string): boolean {
-  try {
-    Deno.lstatSync(`${directory}/.git`);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -9,14 +9,9 @@ import { resolveAltDir } from "./alt_dir.ts";
 import type { LockPatience } from "./locked.ts";
 import { installNeeded } from "./prepare_inputs.ts";
 import { openTakingUp } from "./recover.ts";
-import {
-  type Preparation,
-  type RecordTemplate,
-  refuseConflicts,
-  type SubmissionRequest,
-  submit,
-  type SubmittedJob,
-} from "./submission.ts";
+import { refuseConflicts } from "./conflicts.ts";
+import { submit, type SubmittedJob } from "./submission.ts";
+import type { Preparation, RecordTemplate, SubmissionRequest } from "./submission_request.ts";
 
 /** What `schedule` is asked to do. */
 export interface ScheduleOptions {

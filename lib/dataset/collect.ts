@@ -1,3 +1,4 @@
+import { isRepository } from "../files.ts";
 import { joinPath } from "../paths.ts";
 import { readSubdatasetPaths } from "../git/subdatasets.ts";
 
@@ -116,12 +117,7 @@ class Collector {
   }
 
   #isRepository(path: string): boolean {
-    try {
-      Deno.lstatSync(`${this.#root}/${path}/.git`);
-      return true;
-    } catch {
-      return false;
-    }
+    return isRepository(`${this.#root}/${path}`);
   }
 
   /** Whether a repository below another one is its subdataset; notes it down when it is not. */

@@ -2,6 +2,7 @@ import { ToolError } from "../errors.ts";
 import { type Configuration, readConfiguration } from "../git/config.ts";
 import { git } from "../git/git.ts";
 import { openRepository, type Repository, superdatasetOf } from "../git/repository.ts";
+import { isRepository } from "../files.ts";
 import { absolutePath, pathBelow } from "../paths.ts";
 import { text } from "../process/run.ts";
 import { type StoreDirectories, storeDirectories } from "../store/directories.ts";
@@ -63,12 +64,8 @@ export async function openDataset(directory: string | undefined): Promise<Datase
 /** Returns the nearest directory at or above one that looks like the root of a repository. */
 function likelyRoot(directory: string): string | undefined {
   for (let at = directory;; at = at.slice(0, at.lastIndexOf("/"))) {
-    try {
-      Deno.lstatSync(`${at}/.git`);
-      return at;
-    } catch {
-      if (at === "") return undefined;
-    }
+    if (isRepository(at)) return at;
+    if (at === "") return undefined;
   }
 }
 

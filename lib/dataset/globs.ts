@@ -1,3 +1,4 @@
+import { isThere } from "../files.ts";
 import { isWithin, joinPath, parentPath } from "../paths.ts";
 
 /**
@@ -23,7 +24,7 @@ export function fixedPrefix(path: string): string {
  * exists or is no glob, else the files and directories that match.
  */
 export function expandPath(root: string, path: string): string[] {
-  if (!hasMagic(path) || exists(`${root}/${path}`)) return [path];
+  if (!hasMagic(path) || isThere(`${root}/${path}`)) return [path];
   const found: string[] = [];
   matchBelow(root, fixedPrefix(path), patternParts(path), found);
   return [...new Set(found)].sort();
@@ -73,7 +74,7 @@ function matchBelow(
   }
   if (!hasMagic(part)) {
     const path = joinPath(directory, part);
-    if (exists(`${root}/${path}`)) matchBelow(root, path, rest, found);
+    if (isThere(`${root}/${path}`)) matchBelow(root, path, rest, found);
     return;
   }
   const expression = new RegExp(`^${namePattern(part)}$`, "s");
@@ -118,14 +119,5 @@ function entries(root: string, directory: string): Deno.DirEntry[] {
       .filter(({ name }) => name !== ".git");
   } catch {
     return [];
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

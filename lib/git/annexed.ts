@@ -2,7 +2,8 @@ import { ToolError } from "../errors.ts";
 import { absolutePath, parentPath } from "../paths.ts";
 import { externalError, run, text } from "../process/run.ts";
 import { annexEnvironment, git } from "./git.ts";
-import { argumentChunks, type StagedChange } from "./staged.ts";
+import type { StagedChange } from "./changes.ts";
+import { argumentChunks } from "./staged.ts";
 
 /**
  * Throws a {@link ToolError} when there is no git-annex on PATH. Looks at the file system only,

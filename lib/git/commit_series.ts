@@ -1,6 +1,6 @@
 import { externalError, run, text } from "../process/run.ts";
 import { gitEnvironment } from "./git.ts";
-import type { StagedChange } from "./staged.ts";
+import type { StagedChange } from "./changes.ts";
 
 /** One commit of a series: the changes it makes to its first parent's tree, and its message. */
 export interface SeriesCommit {

@@ -1,7 +1,7 @@
 import { ToolError } from "../errors.ts";
 import { git } from "./git.ts";
 import type { Repository } from "./repository.ts";
-import type { StagedChange } from "./staged.ts";
+import type { StagedChange } from "./changes.ts";
 
 /** Longest wait for an index that another git command holds, in milliseconds. */
 const PATIENCE_MS = 60_000;

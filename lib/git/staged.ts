@@ -1,16 +1,8 @@
 import { parentPath } from "../paths.ts";
 import { text } from "../process/run.ts";
 import { git } from "./git.ts";
+import type { StagedChange } from "./changes.ts";
 import type { IndexDraft } from "./index_draft.ts";
-
-/** One path in which the index differs from a commit. */
-export interface StagedChange {
-  readonly path: string;
-  /** The mode in the index as git writes it, such as `100644`; undefined when it is deleted. */
-  readonly mode: string | undefined;
-  /** The object id in the index. */
-  readonly object: string;
-}
 
 /** A change of the index with what the commit has in its place. */
 export interface IndexChange extends StagedChange {

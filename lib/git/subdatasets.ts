@@ -2,7 +2,7 @@ import { externalError, text } from "../process/run.ts";
 import { initAnnex } from "./annexed.ts";
 import { git } from "./git.ts";
 import type { IndexDraft } from "./index_draft.ts";
-import type { StagedChange } from "./staged.ts";
+import type { StagedChange } from "./changes.ts";
 
 /** Returns the paths of a repository's subdatasets, as `.gitmodules` in the work tree has them. */
 export async function readSubdatasetPaths(root: string): Promise<Set<string>> {

@@ -1,3 +1,5 @@
+import { isThere } from "../files.ts";
+
 /**
  * Reserved outputs. Each open job holds the paths it declared: no other open job may declare the
  * same path, one above it or one below it. A reservation of `a/b` is a symbolic link `=a/=b` whose
@@ -70,7 +72,7 @@ export function listReservations(tree: string): { path: string; token: string }[
 
 /** Whether reservations exist at all; a missing tree has to be rebuilt from history. */
 export function hasReservations(tree: string): boolean {
-  return exists(tree);
+  return isThere(tree);
 }
 
 /** Replaces the whole tree by the reservations given; later conflicting ones are left out. */
@@ -192,15 +194,6 @@ function readToken(path: string): string | undefined {
 function removeQuietly(path: string): boolean {
   try {
     Deno.removeSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
     return true;
   } catch {
     return false;

@@ -46,7 +46,13 @@ async function runForMoment(
     stdout: "null",
     stderr: "null",
   }).spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), moment);
+  const timer = setTimeout(() => {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It was faster.
+    }
+  }, moment);
   const { code, signal } = await child.status;
   clearTimeout(timer);
   return { code, killed: signal === "SIGKILL", stdout: "", stderr: "" };
@@ -73,9 +79,13 @@ export async function crowd(options: CrowdOptions): Promise<CrowdCounts> {
       const dies = Math.random() < killed;
       return runForMoment(dataset, args, dies ? Math.random() * usual : undefined);
     }));
-    const meanwhile = options.user === true ? user.workUntil(work) : undefined;
+    const meanwhile = Promise.allSettled(options.user === true ? [user.workUntil(work)] : []);
     const ran = await work;
-    await meanwhile;
+    // The index may still be locked by one that was killed, which the next command sets right.
+    const order = await Promise.allSettled(killed > 0 ? [goOn(dataset)] : []);
+    for (const result of [...order, ...await meanwhile]) {
+      if (result.status === "rejected") throw result.reason;
+    }
     usual = performance.now() - started;
     counts.kills += ran.filter((one) => one.killed).length;
     return ran;
@@ -86,7 +96,6 @@ export async function crowd(options: CrowdOptions): Promise<CrowdCounts> {
     const scheduled = await all(
       wanted.map((output) => ["schedule", "-o", output, "sbatch", "write.sh", output]),
     );
-    if (killed > 0) await goOn(dataset);
     const { accepted, open } = await survey(dataset);
     for (const id of accepted) {
       if (!outputs.has(id)) outputs.set(id, await outputOf(dataset, id));
@@ -102,10 +111,7 @@ export async function crowd(options: CrowdOptions): Promise<CrowdCounts> {
     await jobsAreOver(open);
 
     const finished = await all(open.flatMap((id) => [["finish", id], ["finish", id]]));
-    if (killed > 0) {
-      await goOn(dataset);
-      await dataset.succeed(["finish"]);
-    }
+    if (killed > 0) await dataset.succeed(["finish"]);
     for (const { code, stderr, killed: died } of finished) {
       if (died || code === 0 || stderr === "") continue;
       assert.match(stderr, /is finished already/, `Exit code ${code}: ${stderr}`);

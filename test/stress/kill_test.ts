@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, noSlurm, until, useCluster } from "../support/real_slurm.ts";
+import { toolArgv, toolEnvironment } from "../support/tool.ts";
 import { goOn } from "./crashes.ts";
 import { type Interposed, runInterposed } from "./interpose.ts";
 import { survey } from "./survival.ts";
@@ -54,6 +55,60 @@ for (const [name, moment] of Object.entries(FINISH_MOMENTS)) {
     await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
     await survey(dataset);
   };
+}
+
+tests["a finish that dies with git's index.lock does not hold up one that has begun already"] =
+  async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const [first, second] = [
+      await dataset.schedule(["-o", "a", "sbatch", "write.sh", "a"]),
+      await dataset.schedule(["-o", "b", "sbatch", "write.sh", "b"]),
+    ];
+    await jobsAreOver([first, second]);
+    const words = [...toolArgv(), "finish", second].map((word) => `'${word}'`).join(" ");
+    const environment = Object.entries(toolEnvironment())
+      .map(([name, value]) => `${name}='${value}'`).join(" ");
+    const begun = `${dataset.scratch.directory}/tmp/begun`;
+    const bin = `${dataset.scratch.directory}/bin`;
+    // The other finish has begun when it asks sacct; it gets its answer when the first one is dead.
+    await Deno.mkdir(bin);
+    await Deno.writeTextFile(
+      `${bin}/sacct`,
+      `#!/bin/sh\n[ -e '${begun}' ] || { mkfifo '${begun}'; read -r word <'${begun}'; }\n` +
+        `PATH='${dataset.env["PATH"]}' exec sacct "$@"\n`,
+      { mode: 0o755 },
+    );
+    const ended = `${dataset.scratch.directory}/tmp/ended`;
+    // A script, so that no process has the first one's environment, by which its children are known.
+    const other = `${dataset.scratch.directory}/tmp/other.sh`;
+    await Deno.writeTextFile(
+      other,
+      `${environment} PATH='${bin}':"$PATH" ${words}\necho $? >'${ended}'\n`,
+    );
+    const ran = await runInterposed(dataset, ["finish", first], {
+      program: "git",
+      when: "*update-ref*finish*",
+      before: `env -u DATALAD_SLURM_LOCK_TOKEN -u GIT_INDEX_FILE sh '${other}' &\n` +
+        `while ! [ -p '${begun}' ]; do :; done\n${KILL}\necho go >'${begun}'`,
+    });
+    assert.equal(ran.code, 137, ran.stderr);
+    await until("the other finish has ended", () => exists(ended));
+    assert.equal(await Deno.readTextFile(ended), "0\n");
+    await goOn(dataset);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, {
+      base,
+      finished: { [first]: written(first, ["a"]), [second]: written(second, ["b"]) },
+    });
+  };
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).size > 0;
+  } catch {
+    return false;
+  }
 }
 
 tests["a finish that died in a job on a vanished node is made good once Slurm says so"] =

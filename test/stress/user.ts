@@ -1,7 +1,7 @@
 import type { DatasetKind, TestDataset } from "../support/dataset.ts";
 
-/** How often a user repeats a command that finds one of git's locks taken. */
-const ATTEMPTS = 200;
+/** How long a user repeats a command that finds one of git's locks taken, in milliseconds. */
+const PATIENCE = 60_000;
 
 /** A user who works in the dataset with git and DataLad while the tool is at work. */
 export class User {
@@ -89,16 +89,18 @@ export class User {
 
   /** Runs a command, again while git says that another git command holds a lock. */
   async #run(...argv: string[]): Promise<void> {
-    for (let attempt = 1;; attempt++) {
+    const started = performance.now();
+    for (;;) {
       const { code, stdout, stderr } = await this.dataset.run(argv);
       this.commands++;
       if (code === 0) return;
       // git-annex says that it has added a file which the locked index did not take (10.20230126).
       const isMomentary = /\.lock|cannot lock ref|is at \w+ but expected|did not match any file/
         .test(stderr + stdout);
-      if (!isMomentary || attempt === ATTEMPTS) {
+      if (!isMomentary || performance.now() - started > PATIENCE) {
         throw new Error(`${argv.join(" ")} of the user ended with ${code}: ${stderr}${stdout}`);
       }
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 }

@@ -1,0 +1,37 @@
+import type { GetProgress } from "../git/get.ts";
+
+/** A record but for what only the submission tells. */
+export interface RecordTemplate {
+  readonly chain: string[];
+  readonly cmd: string | string[];
+  readonly dsid?: string;
+  readonly extra_inputs: string[];
+  readonly inputs: string[];
+  readonly outputs: string[];
+  readonly pwd: string;
+  /** The absolute directory outside the dataset that the job runs in. */
+  readonly alt_dir?: string;
+}
+
+/** A job to be submitted, with everything checked that can be checked beforehand. */
+export interface SubmissionRequest {
+  readonly kind: "schedule" | "reschedule";
+  readonly record: RecordTemplate;
+  /** The command line for the shell, placeholders filled in. */
+  readonly command: string;
+  readonly message: string | undefined;
+  readonly preparation: Preparation;
+  /** Whether to wait for outputs that an open job holds, instead of refusing. */
+  readonly waitForOutputs: boolean;
+  /** Files of the dataset that the command itself names, such as the batch script. */
+  readonly scripts: readonly string[];
+}
+
+/** How inputs and outputs are made ready before the command runs. */
+export interface Preparation {
+  /** What is taken to be ready as it is. */
+  readonly assumeReady?: "inputs" | "outputs" | "both" | undefined;
+  /** How many files are fetched at a time. */
+  readonly transfers?: number | undefined;
+  readonly progress?: GetProgress | undefined;
+}

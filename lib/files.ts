@@ -1,0 +1,16 @@
+/** Small questions to the file system that many places ask. */
+
+/** Whether something of that path is there; a dangling symbolic link is. */
+export function isThere(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a directory is the root of a git repository: its own, or a submodule's. */
+export function isRepository(directory: string): boolean {
+  return isThere(`${directory}/.git`);
+}
