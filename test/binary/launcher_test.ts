@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { ownIdentity } from "../../lib/store/lock_identity.ts";
 import { build } from "../../lib/executable/build.ts";
 import { run, type RunOptions, type RunResult, text } from "../../lib/process/run.ts";
 
@@ -277,9 +278,15 @@ Deno.test("the program takes the launcher's place, so that signals reach it", as
   assert.equal((await child.status).code, 9);
 });
 
-Deno.test("the network is out of reach", async () => {
-  const result = await runAlone([executable, "fetch"], newHome());
-  assert.equal(text(result.stdout), "NotCapable\n");
+Deno.test("the end of a process can be told, for the locks of dead ones to be broken", async () => {
+  const child = new Deno.Command("true").spawn();
+  const { pid } = child;
+  const identity = { ...ownIdentity(), pid, startTime: "1" };
+  await child.status;
+  const dead = await runAlone([executable, "ending", JSON.stringify(identity)], newHome());
+  assert.equal(text(dead.stdout), "gone\n");
+  const alive = await runAlone([executable, "ending", JSON.stringify(ownIdentity())], newHome());
+  assert.equal(text(alive.stdout), "unknown\n");
 });
 
 Deno.test("DATALAD_SLURM_CACHE_DIR and XDG_CACHE_HOME say where to unpack", async () => {

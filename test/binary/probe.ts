@@ -1,6 +1,7 @@
 /** A small program for the tests of the launcher: tells what it was given, or does as it is told. */
 import { buildInfo } from "../../lib/executable/build_info.ts";
 import { cleanEnvironment } from "../../lib/executable/environment.ts";
+import { endingOf, ownIdentity } from "../../lib/store/lock_identity.ts";
 
 const invocation = cleanEnvironment();
 const [command, argument] = Deno.args;
@@ -29,12 +30,8 @@ switch (command) {
     Deno.exitCode = 9;
     break;
   }
-  case "fetch":
-    try {
-      await fetch("http://127.0.0.1:8000/");
-    } catch (error) {
-      console.log(error instanceof Error ? error.name : error);
-    }
+  case "ending":
+    console.log(endingOf(JSON.parse(argument ?? ""), ownIdentity()));
     break;
   default:
     console.log(JSON.stringify({
