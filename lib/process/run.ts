@@ -246,14 +246,29 @@ function childEnvironment(
   return environment;
 }
 
+/** Kills a program with what it has started: whoever is left would keep its pipes open. */
 function kill(child: Deno.ChildProcess, session: boolean): void {
-  try {
-    // A negative number reaches the whole session that `detached` made.
-    if (session) Deno.kill(-child.pid, "SIGKILL");
-    else child.kill("SIGKILL");
-  } catch {
-    // It ended by itself in the meantime.
+  const victims = session ? [-child.pid] : [child.pid, ...descendants(child.pid)];
+  for (const pid of victims) {
+    try {
+      // A negative number reaches the whole session that `detached` made.
+      Deno.kill(pid, "SIGKILL");
+    } catch {
+      // It ended by itself in the meantime.
+    }
   }
+}
+
+/** Returns the processes below one, as far as Linux tells. */
+function descendants(pid: number): number[] {
+  let children: string;
+  try {
+    children = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`);
+  } catch {
+    return [];
+  }
+  return children.split(" ").filter((word) => word.trim() !== "").map(Number)
+    .flatMap((child) => [child, ...descendants(child)]);
 }
 
 async function feed(
