@@ -49,7 +49,7 @@ export function isUninterrupted(): boolean {
   return critical > 0;
 }
 
-/** Has a program killed by the first signal; returns the function that ends this. */
+/** Has a program ended by the first signal; returns the function that stops this. */
 export function killedBySignal(kill: () => void): () => void {
   children.add(kill);
   return () => children.delete(kill);

@@ -67,12 +67,12 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     : AbortSignal.timeout(options.timeoutMs);
   const onLimit = () => {
     timedOut = true;
-    kill(child, options.detached === true);
+    kill(child, options.detached === true, "SIGKILL");
   };
   limit?.addEventListener("abort", onLimit);
   const forget = options.outlivesUs === true
     ? () => {}
-    : killedBySignal(() => kill(child, options.detached === true));
+    : killedBySignal(() => kill(child, options.detached === true, "SIGTERM"));
   try {
     // Both at the same time: a program that answers while it reads would block otherwise.
     const [output] = await Promise.all([
@@ -114,7 +114,7 @@ export interface Conversation {
 export function converse(argv: readonly string[], options: RunOptions = {}): Conversation {
   const started = performance.now();
   const child = spawn(argv, options, "piped");
-  const forget = killedBySignal(() => kill(child, false));
+  const forget = killedBySignal(() => kill(child, false, "SIGTERM"));
   const writer = child.stdin.getWriter();
   const stderr = options.stderr === "inherit"
     ? Promise.resolve("")
@@ -246,13 +246,13 @@ function childEnvironment(
   return environment;
 }
 
-/** Kills a program with what it has started: whoever is left would keep its pipes open. */
-function kill(child: Deno.ChildProcess, session: boolean): void {
+/** Ends a program with what it has started: whoever is left would keep its pipes open. */
+function kill(child: Deno.ChildProcess, session: boolean, signal: Deno.Signal): void {
   const victims = session ? [-child.pid] : [child.pid, ...descendants(child.pid)];
   for (const pid of victims) {
     try {
       // A negative number reaches the whole session that `detached` made.
-      Deno.kill(pid, "SIGKILL");
+      Deno.kill(pid, signal);
     } catch {
       // It ended by itself in the meantime.
     }
