@@ -80,7 +80,7 @@ export async function claimJobs(
       throwIfInterrupted();
       if (!isTold && performance.now() - started > NOTICE_AFTER) {
         isTold = true;
-        patience.say?.(`Waiting for ${describeOwner(result)}, which is finishing the same jobs`);
+        patience.say?.(`Waiting for ${describeOwner(result)} which is finishing the same jobs`);
       }
       if (performance.now() - started > (patience.timeoutMs ?? Infinity)) throw timedOut(result);
       await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
@@ -136,5 +136,5 @@ function timedOut(entry: FinishEntry): ToolError {
 }
 
 function describeOwner({ owner }: FinishEntry): string {
-  return `${owner.user}@${owner.host} (pid ${owner.pid})`;
+  return `${owner.user}@${owner.host}, pid ${owner.pid},`;
 }
