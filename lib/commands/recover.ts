@@ -19,6 +19,7 @@ import { clearOpenJobsLeftovers } from "../store/open_jobs.ts";
 import { listReservations, release } from "../store/reservations.ts";
 import { storeDirectories } from "../store/directories.ts";
 import { clearEnvironments } from "./environment_file.ts";
+import { sweepLitter } from "../store/lock.ts";
 import { locked, type LockPatience } from "./locked.ts";
 import { hasEnded } from "./owner.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
@@ -49,6 +50,7 @@ export async function takeUpJournal(
   patience: LockPatience,
 ): Promise<TakenUp[]> {
   const taken: TakenUp[] = [];
+  sweepLitter(dataset.store.lock);
   for (const token of listEntries(dataset.store.journal)) {
     const entry = readEntry(dataset.store.journal, token);
     if (entry === undefined) {

@@ -1,5 +1,5 @@
 import { ToolError } from "../errors.ts";
-import { text } from "../process/run.ts";
+import { type RunResult, text } from "../process/run.ts";
 import { git, gitError } from "./git.ts";
 import { EPOCH_REF, type Repository } from "./repository.ts";
 
@@ -52,8 +52,27 @@ export interface RefTransaction {
  * fails for another reason.
  */
 export async function publish(repository: Repository, change: RefTransaction): Promise<boolean> {
+  const started = performance.now();
+  for (let pause = 20;; pause = Math.min(pause * 2, 1000)) {
+    const result = await updateRefs(repository, change);
+    if (result.code === 0) return true;
+    const now = await readTip(repository);
+    if (now.commit !== change.oldId || now.epoch !== change.epoch) return false;
+    // git waits for the lock of a branch, but not for that of HEAD (2.39).
+    const isLocked = /Unable to create '.*\.lock': File exists/.test(result.stderr);
+    if (!isLocked || performance.now() - started > PATIENCE_MS) {
+      throw gitError(result, `Branch ${JSON.stringify(change.ref)} could not be moved`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
+  }
+}
+
+/** Longest wait for a ref that another git command holds, in milliseconds. */
+const PATIENCE_MS = 60_000;
+
+async function updateRefs(repository: Repository, change: RefTransaction): Promise<RunResult> {
   const detached = change.ref === "HEAD";
-  const result = await git(repository.root, [
+  return await git(repository.root, [
     "update-ref",
     "-m",
     change.reason,
@@ -74,10 +93,6 @@ export async function publish(repository: Repository, change: RefTransaction): P
     ].join("\n"),
     tolerate: [1, 128],
   });
-  if (result.code === 0) return true;
-  const now = await readTip(repository);
-  if (now.commit !== change.oldId || now.epoch !== change.epoch) return false;
-  throw gitError(result, `Branch ${JSON.stringify(change.ref)} could not be moved`);
 }
 
 /**

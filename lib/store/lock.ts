@@ -43,7 +43,7 @@ import { readHolder } from "./lock_inspect.ts";
 import { describeHolder, type Holder } from "./holder.ts";
 import { errorCode, listLock, parseEntry, QUEUE_NAME } from "./lock_layout.ts";
 
-export { breakLock, type Fence } from "./lock_break.ts";
+export { breakLock, type Fence, sweepLitter } from "./lock_break.ts";
 export { describeHolder, type Holder, type HolderInfo } from "./holder.ts";
 export { inspectLock, type LockState } from "./lock_inspect.ts";
 export { type Lock } from "./lock_held.ts";

@@ -1,6 +1,12 @@
 import { ToolError } from "../errors.ts";
 import { readHolderInfo } from "./holder.ts";
-import { endingOf, mayHaveChildren, ownIdentity, type ProcessIdentity } from "./lock_identity.ts";
+import {
+  endingOf,
+  isPidGone,
+  mayHaveChildren,
+  ownIdentity,
+  type ProcessIdentity,
+} from "./lock_identity.ts";
 import {
   candidatePath,
   heartbeatPath,
@@ -10,10 +16,12 @@ import {
   listLock,
   lockPath,
   parseEntry,
+  QUEUE_NAME,
   queuePath,
   removeEntry,
   removeNest,
   ticketToken,
+  tokenPid,
 } from "./lock_layout.ts";
 
 /**
@@ -85,17 +93,31 @@ const HOUR_MS = 3_600_000;
  * Removes the leftovers of tokens that are proven dead, of a random few: many who wait do this at
  * the same time.
  */
-export function sweep(directory: string, observer: ProcessIdentity = ownIdentity()): void {
+export function sweep(
+  directory: string,
+  observer: ProcessIdentity = ownIdentity(),
+  most = SWEEP_SAMPLE,
+): void {
   const tokens = (list(directory) ?? []).map(infoToken).filter((token) => token !== undefined);
   const first = Math.floor(Math.random() * tokens.length);
-  for (const token of [...tokens.slice(first), ...tokens].slice(0, SWEEP_SAMPLE)) {
+  for (const token of [...tokens.slice(first), ...tokens].slice(0, Math.min(most, tokens.length))) {
     if (isLeftover(directory, token, observer)) removeLeftovers(directory, token);
   }
 }
 
+/** Tidies up where a listing shows that there may be something: one call where there is not. */
+export function sweepLitter(directory: string): void {
+  const names = list(directory) ?? [];
+  if (names.some((name) => name !== QUEUE_NAME)) sweep(directory, ownIdentity(), names.length);
+}
+
 function isLeftover(directory: string, token: string, observer: ProcessIdentity): boolean {
   const info = readHolderInfo(directory, token);
-  if (info === undefined) return ageMs(infoPath(directory, token)) > 24 * HOUR_MS;
+  if (info === undefined) {
+    // Cut short while it was written, or of another version.
+    const pid = tokenPid(token, observer.host);
+    return pid !== undefined && isPidGone(pid) || ageMs(infoPath(directory, token)) > 24 * HOUR_MS;
+  }
   const ending = endingOf(info, observer);
   return ending === "gone" ||
     (ending === "rebooted" && ageMs(infoPath(directory, token)) > HOUR_MS);

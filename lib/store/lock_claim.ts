@@ -12,6 +12,7 @@ import {
   LOCK_NAME,
   lockPath,
   makeDirectory,
+  newToken,
   queuePath,
   removeEntry,
   removeNest,
@@ -156,10 +157,4 @@ function makeParents(directory: string, sharedMode: number | undefined): void {
     makeDirectory(directory.slice(0, directory.lastIndexOf("/")), sharedMode);
     makeDirectory(directory, sharedMode);
   }
-}
-
-function newToken(identity: ProcessIdentity): string {
-  const random = crypto.getRandomValues(new Uint8Array(8)).toHex();
-  const host = identity.host.replaceAll(/[^A-Za-z0-9.-]/g, "_").slice(0, 64);
-  return `${host}-${identity.pid}-${random}`;
 }

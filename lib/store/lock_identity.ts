@@ -70,17 +70,22 @@ export function endingOf(process: ProcessIdentity, observer: ProcessIdentity): E
  */
 function isGone(process: ProcessIdentity): boolean {
   if (process.startTime === "") return false;
-  try {
-    Deno.kill(process.pid, 0 as unknown as Deno.Signal);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return true;
-    if (!(error instanceof Deno.errors.PermissionDenied)) return false;
-  }
+  if (isPidGone(process.pid)) return true;
   const stat = parseStat(read(`/proc/${process.pid}/stat`));
   if (stat === undefined) return false;
   if (stat.startTime !== process.startTime) return true;
   // A killed process that its parent has not waited for; other threads of it may still be at work.
   return stat.state === "Z" && threads(process.pid) === 1;
+}
+
+/** Says whether no process has that pid, in our own namespace. */
+export function isPidGone(pid: number): boolean {
+  try {
+    Deno.kill(pid, 0 as unknown as Deno.Signal);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
+  }
 }
 
 /**

@@ -145,3 +145,20 @@ export function isOneOf(error: unknown, codes: readonly string[]): boolean {
   const code = errorCode(error);
   return code !== undefined && codes.includes(code);
 }
+
+/** Returns a new token: host and pid of its process, and 64 random bits. */
+export function newToken({ host, pid }: { readonly host: string; readonly pid: number }): string {
+  return `${hostPart(host)}-${pid}-${crypto.getRandomValues(new Uint8Array(8)).toHex()}`;
+}
+
+/** Returns the pid in a token of a host, or undefined for one of another host. */
+export function tokenPid(token: string, host: string): number | undefined {
+  const prefix = `${hostPart(host)}-`;
+  if (!token.startsWith(prefix)) return undefined;
+  const pid = /^(\d+)-[0-9a-f]{16}$/.exec(token.slice(prefix.length))?.[1];
+  return pid === undefined ? undefined : Number(pid);
+}
+
+function hostPart(host: string): string {
+  return host.replaceAll(/[^A-Za-z0-9.-]/g, "_").slice(0, 64);
+}

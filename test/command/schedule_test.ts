@@ -23,8 +23,9 @@ concurrently(noSlurm, {
       await dataset.write("staged.txt", "staged and changed again\n");
       await dataset.write("untracked.txt", "new\n");
       const base = await dataset.git("rev-parse", "HEAD");
-      const index = await Deno.readFile(`${dataset.root}/.git/index`);
+      // Before the index is read, because it refreshes the index.
       const before = await dataset.git("status", "--porcelain");
+      const index = await Deno.readFile(`${dataset.root}/.git/index`);
       const id = await dataset.schedule([
         "-o",
         "out/a",
