@@ -14,6 +14,7 @@ import {
   SINCE,
 } from "./command.ts";
 import { EXIT } from "./exit.ts";
+import { progressLine } from "./progress.ts";
 import { showStatus } from "./status.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -75,7 +76,10 @@ export const finishCommand: Command = {
   async run(words, terminal) {
     if (words.has("list-open-jobs")) return await showStatus("finish", words, terminal);
     const options = finishOptions(words);
-    const result = await finish(options, patienceOf("finish", words, terminal));
+    const result = await finish(options, {
+      ...patienceOf("finish", words, terminal),
+      progress: progressLine("Adding outputs"),
+    });
     for (const reason of result.unreadable) terminal.say(`Warning: ${harmless(reason)}`);
     for (const job of result.jobs) {
       if (words.has("json")) terminal.result(JSON.stringify(asJson(job)));

@@ -85,7 +85,7 @@ export async function takeFilesIn(
   const draft = IndexDraft.of(repository, entry.temporaryIndex);
   try {
     const takenIn = dataset.hasAnnex
-      ? await takeInWithAnnex(root, files, draft)
+      ? await takeInWithAnnex(root, files, draft, patience.progress)
       : await takeIn(root, files, draft);
     return { dataset, takenIn, draft, entry };
   } catch (error) {

@@ -14,6 +14,8 @@ export interface LockPatience {
   readonly timeoutMs?: number | undefined;
   /** Told who holds the lock, after two seconds and then every ten. */
   readonly onWait?: ((holder: Holder, place: number, waitedMs: number) => void) | undefined;
+  /** Told how many of all files were taken into the annex so far. */
+  readonly progress?: ((done: number, all: number) => void) | undefined;
   /** Told, in a sentence, of other things that are waited for. */
   readonly say?: ((line: string) => void) | undefined;
 }

@@ -28,7 +28,9 @@ export function recordPaths(record: JobRecord, root: string): RecordPaths {
   const normalised = (paths: readonly string[]) => [
     ...new Set(paths.map((path) => {
       const absolute = absolutePath(path, logs.has(path) ? logsFrom : othersFrom);
-      return pathBelow(base, absolute) ?? absolute;
+      return pathBelow(base, absolute) ??
+        (isOurs ? undefined : fromElsewhere(absolute, record.pwd)) ??
+        absolute;
     })),
   ];
   return {
@@ -39,4 +41,15 @@ export function recordPaths(record: JobRecord, root: string): RecordPaths {
       ? {}
       : { slurm_run_outputs: normalised(record.slurm_run_outputs) }),
   };
+}
+
+/**
+ * Returns an absolute path of a clone that lies elsewhere relative to its root, which is what stands
+ * before the recorded directory: `/data/ds/jobs/20/out` with `pwd` `jobs/20` is `jobs/20/out`.
+ */
+function fromElsewhere(absolute: string, pwd: string): string | undefined {
+  const directory = absolutePath(pwd, "/");
+  if (directory === "/" || pwd.startsWith("/")) return undefined;
+  const at = `${absolute}/`.lastIndexOf(`${directory}/`);
+  return at < 1 ? undefined : absolute.slice(at + 1);
 }

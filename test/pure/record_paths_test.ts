@@ -21,6 +21,18 @@ Deno.test("the extension 0.2.5 has logs relative to the directory of the job, ot
   });
 });
 
+Deno.test("absolute outputs of a clone that lay elsewhere are found below the recorded directory", () => {
+  const { record } = decodeFixture("schedule-2025-01");
+  const { outputs } = recordPaths(record, "/home/me/clone");
+  assert.deepEqual(outputs, [
+    "jobs/20",
+    "jobs/20/log.slurm-45.out",
+    "jobs/20/slurm-job-45.env.json",
+  ]);
+  const atTop = { ...record, pwd: ".", outputs: ["/data/ds/out"] };
+  assert.deepEqual(recordPaths(atTop, "/home/me/clone").outputs, ["/data/ds/out"]);
+});
+
 Deno.test("a leading ./ is left out", () => {
   const { outputs } = recordPaths(
     decodeFixture("slurm-run-failed-array-0.2.5").record,
