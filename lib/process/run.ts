@@ -30,21 +30,6 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-/** What an observer of program starts learns, for `--verbose`. */
-export interface RunObservation {
-  readonly argv: readonly string[];
-  readonly cwd: string | undefined;
-  readonly code: number;
-  readonly milliseconds: number;
-}
-
-let observer: ((observation: RunObservation) => void) | undefined;
-
-/** Sets the function that is told of every program that has ended, or removes it. */
-export function observeRuns(callback: ((observation: RunObservation) => void) | undefined): void {
-  observer = callback;
-}
-
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
@@ -58,7 +43,6 @@ export function text(bytes: Uint8Array): string {
  * the program cannot be started: it is not on PATH, or the directory is gone.
  */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const started = performance.now();
   const child = spawn(argv, options, options.stdin === undefined ? "null" : "piped");
   let timedOut = false;
   // Not setTimeout: the first one of a process costs 5 to 10 ms (Deno 2.9), this under 1.
@@ -79,12 +63,6 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
       child.output(),
       options.stdin === undefined ? undefined : feed(child.stdin, options.stdin),
     ]);
-    observer?.({
-      argv,
-      cwd: options.cwd,
-      code: output.code,
-      milliseconds: performance.now() - started,
-    });
     return {
       argv,
       cwd: options.cwd,
@@ -112,7 +90,6 @@ export interface Conversation {
 
 /** Starts a program to talk to. Throws a {@link ToolError} when it cannot be started. */
 export function converse(argv: readonly string[], options: RunOptions = {}): Conversation {
-  const started = performance.now();
   const child = spawn(argv, options, "piped");
   const forget = killedBySignal(() => kill(child, false, "SIGTERM"));
   const writer = child.stdin.getWriter();
@@ -132,12 +109,6 @@ export function converse(argv: readonly string[], options: RunOptions = {}): Con
       await closeQuietly(writer);
       const [status, errors] = await Promise.all([child.status, stderr]);
       forget();
-      observer?.({
-        argv,
-        cwd: options.cwd,
-        code: status.code,
-        milliseconds: performance.now() - started,
-      });
       return {
         argv,
         cwd: options.cwd,

@@ -18,11 +18,6 @@ export interface PatternFields {
 const NO_TASK = "4294967294";
 const MAX_WIDTH = 10;
 
-/** Returns the name that sbatch gives a log file when `--output` does not. */
-export function defaultPattern(isArray: boolean): string {
-  return isArray ? "slurm-%A_%a.out" : "slurm-%j.out";
-}
-
 /**
  * Returns the file name that a batch job's `--output` or `--error` pattern stands for, or undefined
  * when a field in it is not known. `%5j` pads numbers with zeros (to 10 places at most), any

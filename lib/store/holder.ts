@@ -1,17 +1,11 @@
 import * as z from "zod/mini";
+import { identityShape } from "./identity_shape.ts";
 import { infoPath } from "./lock_layout.ts";
 import type { ProcessIdentity } from "./lock_identity.ts";
 
 const HolderInfoSchema = z.object({
   version: z.literal(1),
-  host: z.string(),
-  bootId: z.string(),
-  namespaces: z.string(),
-  pid: z.number(),
-  startTime: z.string(),
-  uid: z.number(),
-  user: z.string(),
-  slurmJobId: z.optional(z.string()),
+  ...identityShape(),
   command: z.string(),
   since: z.string(),
 });

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { ToolError } from "../errors.ts";
+import { identityShape } from "./identity_shape.ts";
 
 /**
  * The journal of operations in flight: one directory for each, named by its token. A command that
@@ -10,16 +11,7 @@ import { ToolError } from "../errors.ts";
 /** Builds the schemas; not before the first entry is read, since most commands read none. */
 function buildSchemas() {
   // The process at work, as `ownIdentity` tells it: whether it has ended can be proven later.
-  const owner = z.object({
-    host: z.string(),
-    bootId: z.string(),
-    namespaces: z.string(),
-    pid: z.number(),
-    startTime: z.string(),
-    uid: z.number(),
-    user: z.string(),
-    slurmJobId: z.optional(z.string()),
-  });
+  const owner = z.object(identityShape());
 
   const submission = z.object({
     version: z.literal(1),
