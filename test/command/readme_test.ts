@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { concurrently } from "../support/concurrently.ts";
+import { TestDataset } from "../support/dataset.ts";
+import { isAsShown, readSections, type Section, type ShownCommand } from "../support/document.ts";
+import {
+  cancelJobsBelow,
+  jobsAreOver,
+  jobsSubmittedBelow,
+  noSlurm,
+  useCluster,
+} from "../support/real_slurm.ts";
+import { linkTool } from "../support/tool.ts";
+
+useCluster();
+
+/** Command lines that documents show and that are not run here, each with the reason. */
+const NOT_RUN: Readonly<Record<string, string>> = {
+  "make demo": "is run by hand: it shows the same commands as the first session",
+  "make test": "is what runs this",
+  "make build": "test/binary builds the executable",
+  "make install PREFIX=$HOME/sw": "test/binary installs the executable",
+};
+
+/** Command lines that end with another exit code than 0. */
+const EXIT_CODES: Readonly<Record<string, number>> = {};
+
+/** What is there before the first command of each section, besides the scripts it shows. */
+const FILES: Readonly<Record<string, string>> = {
+  "input.txt": "pear\napple\nfig\nquince\n",
+};
+
+const DOCUMENTS = ["README.md"];
+
+const root = new URL("../../", import.meta.url);
+
+const tests: Record<string, () => Promise<void>> = {};
+const unused = new Set([...Object.keys(NOT_RUN), ...Object.keys(EXIT_CODES)]);
+const complaints: string[] = [];
+
+for (const document of DOCUMENTS) {
+  for (const section of readSections(Deno.readTextFileSync(new URL(document, root)))) {
+    for (const { text, line } of section.unmarked) {
+      complaints.push(`${document}:${line}: write "$ " in front of: ${text}`);
+    }
+    const commands = section.commands.filter((shown) => {
+      const command = withoutComment(shown.command);
+      unused.delete(command);
+      return NOT_RUN[command] === undefined;
+    });
+    if (commands.length === 0) continue;
+    tests[`${document}, ${section.heading}: the commands do what is shown`] = () =>
+      runSection(document, { ...section, commands });
+  }
+}
+
+Deno.test("every command line that a document shows is run or listed with a reason", () => {
+  assert.deepEqual(complaints, []);
+  assert.deepEqual([...unused], [], "These are listed here and shown nowhere");
+  assert(Object.keys(tests).length > 0);
+});
+
+concurrently(noSlurm, tests);
+
+/** Runs the commands of a section one after the other, in a dataset of its own. */
+async function runSection(document: string, { commands }: Section): Promise<void> {
+  await using dataset = await TestDataset.make({ kind: "text2git", empty: true });
+  const bin = `${dataset.scratch.directory}/bin`;
+  await Deno.mkdir(bin);
+  await linkTool(`${bin}/datalad-slurm`);
+  dataset.env["PATH"] = `${bin}:${dataset.env["PATH"]}`;
+  // What `cat` shows before anything is submitted is what the reader has written.
+  for (const [path, content] of Object.entries({ ...FILES, ...shownFiles(commands) })) {
+    await dataset.write(path, content);
+    if (path.endsWith(".sh")) await Deno.chmod(`${dataset.root}/${path}`, 0o755);
+  }
+  await dataset.commit("Input and scripts");
+  for (const shown of commands) {
+    const { command, output, line } = shown;
+    if (/\bdatalad-slurm (?:slurm-)?finish\b/.test(command)) {
+      await jobsAreOver(await jobsSubmittedBelow(dataset.root));
+    }
+    const ran = await dataset.run(["bash", "-c", `exec 2>&1\n${command}`]);
+    const where = `${document}:${line}: ${command}\n${ran.stdout}`;
+    assert.equal(ran.code, EXIT_CODES[withoutComment(command)] ?? 0, where);
+    if (output.length === 0) continue;
+    const real = ran.stdout.replace(/\n+$/, "").split("\n");
+    // How far a job is when its state is asked for is nothing to rely on.
+    const settled = (lines: readonly string[]) =>
+      command.includes(" status") ? lines.map((l) => l.replaceAll("Complete", "Running")) : lines;
+    assert(
+      isAsShown(settled(output), settled(real)),
+      `${where}\nis shown as\n${output.join("\n")}`,
+    );
+  }
+  await cancelJobsBelow(dataset.scratch.directory);
+}
+
+/** Returns the files that `cat` shows, but for those that a job writes. */
+function shownFiles(commands: readonly ShownCommand[]): Record<string, string> {
+  const files: Record<string, string> = {};
+  for (const { command, output } of commands) {
+    const path = /^cat ([\w./-]+)$/.exec(command)?.[1];
+    if (path === undefined) {
+      if (command.startsWith("datalad-slurm finish")) break;
+    } else {
+      files[path] ??= output.map((line) => `${line}\n`).join("");
+    }
+  }
+  return files;
+}
+
+function withoutComment(command: string): string {
+  return command.replace(/ +# .*$/, "");
+}
