@@ -2,9 +2,10 @@ import type { ArgumentSpec, OptionSpec, ParsedArguments } from "./arguments.ts";
 import { ToolError } from "../errors.ts";
 import type { LockPatience } from "../commands/locked.ts";
 import type { Preparation } from "../commands/submission_request.ts";
-import { progressLine } from "./progress.ts";
+import { harmless } from "../record/show.ts";
+import { progressOn, readableDuration } from "./progress.ts";
 import { describeHolder } from "../store/lock.ts";
-import type { Terminal } from "./terminal.ts";
+import type { Manner, Terminal } from "./terminal.ts";
 
 /** One command of the command line: how it is called, what it is for, and how it runs. */
 export interface Command extends ArgumentSpec {
@@ -48,6 +49,37 @@ export const JSON_OUTPUT: OptionSpec = {
   help: "Print one JSON object a line, for programs",
 };
 
+const HELP: OptionSpec = { name: "help", short: "h", help: "Show this help" };
+const QUIET: OptionSpec = {
+  name: "quiet",
+  short: "q",
+  help: "Say nothing but results, warnings and errors",
+};
+const VERBOSE: OptionSpec = {
+  name: "verbose",
+  short: "v",
+  help: "Tell of every program that is run, and how long it took",
+};
+const COLOR: OptionSpec = {
+  name: "color",
+  value: "auto|always|never",
+  choices: ["auto", "always", "never"],
+  help: "Colours; `auto`: on a terminal, unless NO_COLOR is set",
+};
+
+/** The options that every command has besides its own. */
+export const COMMON_OPTIONS: readonly OptionSpec[] = [JSON_OUTPUT, QUIET, VERBOSE, COLOR, HELP];
+
+/** Returns the manner that the common options ask for. */
+export function mannerOf(words: ParsedArguments): Manner {
+  return {
+    json: words.has(JSON_OUTPUT.name),
+    quiet: words.has(QUIET.name),
+    verbose: words.has(VERBOSE.name),
+    color: words.last(COLOR.name) as Manner["color"] | undefined ?? "auto",
+  };
+}
+
 export const LOCK_TIMEOUT: OptionSpec = {
   name: "lock-timeout",
   value: "SECONDS",
@@ -75,7 +107,7 @@ export const ALT_DIR: OptionSpec = {
     "copied there, results are copied back by finish",
 };
 
-/** Returns how inputs and outputs are to be made ready; progress is shown on a terminal. */
+/** Returns how inputs and outputs are to be made ready. */
 export function preparationOf(words: ParsedArguments): Preparation {
   const jobs = words.last(TRANSFERS.name);
   if (jobs !== undefined && !/^[1-9]\d{0,2}$/.test(jobs)) {
@@ -87,7 +119,6 @@ export function preparationOf(words: ParsedArguments): Preparation {
   return {
     assumeReady: words.last(ASSUME_READY.name) as Preparation["assumeReady"],
     transfers: jobs === undefined ? undefined : Number(jobs),
-    progress: progressLine("Fetching inputs"),
   };
 }
 
@@ -105,11 +136,14 @@ export function patienceOf(
   return {
     command: `datalad-slurm ${command}`,
     timeoutMs: seconds === undefined ? undefined : seconds * 1000,
-    say: (line) => terminal.say(line),
-    onWait: (holder, place, waitedMs) =>
-      terminal.say(
-        `Waiting for the repository lock, ${Math.round(waitedMs / 1000)} s so far, ` +
-          `number ${place} in the queue; it is held by ${describeHolder(holder)}`,
-      ),
+    say: (line) => terminal.say(harmless(line)),
+    begin: progressOn(terminal),
+    onWait(holder, place, waitedMs) {
+      const line =
+        `Waiting for the repository lock, ${readableDuration(waitedMs / 1000)} so far, ` +
+        `number ${place} in the queue; it is held by ${harmless(describeHolder(holder))}`;
+      if (terminal.showsProgress) terminal.progress(line);
+      else terminal.say(line);
+    },
   };
 }

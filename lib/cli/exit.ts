@@ -32,16 +32,17 @@ export function reportError(terminal: Terminal, thrown: unknown): number {
   // A program that the signal has ended is no failure of its own.
   const error = interruption.aborted ? interruption.reason as unknown : thrown;
   if (!(error instanceof ToolError)) {
-    terminal.say("Error: This is a bug of datalad-slurm; nothing that Slurm accepted is lost");
-    terminal.say(error instanceof Error ? error.stack ?? error.message : String(error));
-    terminal.say("Hint: Run `datalad-slurm status`, which goes on from where this command stopped");
+    const trace = error instanceof Error ? error.stack ?? error.message : String(error);
+    terminal.error(
+      "This is a bug of datalad-slurm; nothing that Slurm accepted is lost",
+      trace.split("\n"),
+      "Run `datalad-slurm status`, which goes on from where this command stopped",
+    );
     return EXIT.bug;
   }
-  terminal.say(`Error: ${harmless(error.message)}`);
-  for (const line of error.details?.split("\n") ?? []) terminal.say(`  ${harmless(line)}`);
-  if (error.cause instanceof Error && !(error.cause instanceof ToolError)) {
-    terminal.say(`Caused by: ${harmless(error.cause.message)}`);
-  }
-  if (error.hint !== undefined) terminal.say(`Hint: ${harmless(error.hint)}`);
+  const { message, details, cause, hint } = error;
+  const below = details?.split("\n") ?? [];
+  if (cause instanceof Error && !(cause instanceof ToolError)) below.push(cause.message);
+  terminal.error(harmless(message), below.map(harmless), hint && harmless(hint));
   return BY_KIND[error.kind];
 }

@@ -4,17 +4,8 @@ import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
 import type { ParsedArguments } from "./arguments.ts";
-import {
-  type Command,
-  DATASET,
-  JSON_OUTPUT,
-  LOCK_TIMEOUT,
-  MESSAGE,
-  patienceOf,
-  SINCE,
-} from "./command.ts";
+import { type Command, DATASET, LOCK_TIMEOUT, MESSAGE, patienceOf, SINCE } from "./command.ts";
 import { EXIT } from "./exit.ts";
-import { progressLine } from "./progress.ts";
 import { showStatus } from "./status.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -71,23 +62,19 @@ export const finishCommand: Command = {
     },
     { name: "list-open-jobs", help: "List the open jobs and finish nothing, as `status` does" },
     LOCK_TIMEOUT,
-    JSON_OUTPUT,
   ],
   async run(words, terminal) {
     if (words.has("list-open-jobs")) return await showStatus("finish", words, terminal);
     const options = finishOptions(words);
-    const result = await finish(options, {
-      ...patienceOf("finish", words, terminal),
-      progress: progressLine("Adding outputs"),
-    });
-    for (const reason of result.unreadable) terminal.say(`Warning: ${harmless(reason)}`);
+    const result = await finish(options, patienceOf("finish", words, terminal));
+    for (const reason of result.unreadable) terminal.warn(harmless(reason));
     for (const job of result.jobs) {
-      if (words.has("json")) terminal.result(JSON.stringify(asJson(job)));
+      if (terminal.json) terminal.result(JSON.stringify(asJson(job)));
       else showJob(terminal, job);
     }
     for (const { target, reason } of result.notOpen) {
-      terminal.say(`Error: ${harmless(reason)}`);
-      if (words.has("json")) {
+      terminal.error(harmless(reason));
+      if (terminal.json) {
         terminal.result(
           JSON.stringify({ action: "finish", status: "impossible", target, message: reason }),
         );
@@ -151,8 +138,8 @@ function showJob(terminal: Terminal, { job, report, outcome, commit, notes }: Fi
       break;
     case "failed":
       terminal.result(`${name}: ${state}${exitOf(report)}, left open`);
-      terminal.say(
-        `Hint: --commit-failed-jobs commits what job ${job.jobId} left, ` +
+      terminal.hint(
+        `--commit-failed-jobs commits what job ${job.jobId} left, ` +
           "--close-failed-jobs records it without outputs",
       );
       break;
@@ -162,11 +149,11 @@ function showJob(terminal: Terminal, { job, report, outcome, commit, notes }: Fi
       break;
     case "elsewhere":
       terminal.result(`${name}: submitted from another clone, left open`);
-      terminal.say("Hint: Finish it there, where its files are, or use --other-clones");
+      terminal.hint("Finish it there, where its files are, or use --other-clones");
       break;
     case "on a branch":
       terminal.result(`${name}: finished on the branch job-${job.jobId}`);
-      terminal.say(`Hint: git merge job-${job.jobId} takes its results in`);
+      terminal.hint(`git merge job-${job.jobId} takes its results in`);
       break;
     case "settled":
       terminal.result(`${name}: finished by another process meanwhile`);
@@ -177,10 +164,10 @@ function showJob(terminal: Terminal, { job, report, outcome, commit, notes }: Fi
 function showNotes(terminal: Terminal, notes: FinishNotes): void {
   const list = (what: string, paths: readonly string[]) => {
     for (const path of paths.slice(0, MOST_NOTES)) {
-      terminal.say(`  Warning: ${what} ${harmless(JSON.stringify(path))}`);
+      terminal.warn(`${what} ${harmless(JSON.stringify(path))}`);
     }
     if (paths.length > MOST_NOTES) {
-      terminal.say(`  Warning: ${what} … and ${paths.length - MOST_NOTES} more`);
+      terminal.warn(`${what} … and ${paths.length - MOST_NOTES} more`);
     }
   };
   list("not there:", notes.missing);
@@ -188,9 +175,7 @@ function showNotes(terminal: Terminal, notes: FinishNotes): void {
   list("deleted by the job:", notes.deleted);
   const leftOut = [...notes.failed, ...notes.impossible];
   for (const { path, reason } of leftOut.slice(0, MOST_NOTES)) {
-    terminal.say(
-      `  Warning: not committed: ${harmless(JSON.stringify(path))}: ${harmless(reason)}`,
-    );
+    terminal.warn(`not committed: ${harmless(JSON.stringify(path))}: ${harmless(reason)}`);
   }
 }
 

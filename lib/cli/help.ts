@@ -1,5 +1,5 @@
 import type { OptionSpec } from "./arguments.ts";
-import type { Command } from "./command.ts";
+import { type Command, COMMON_OPTIONS } from "./command.ts";
 
 const WIDTH = 80;
 
@@ -35,14 +35,13 @@ export function commandHelp(command: Command): string[] {
     "",
     ...description.flatMap((paragraph) => [...wrap(paragraph, ""), ""]),
     "Options:",
-    ...[...options, HELP].flatMap(optionHelp),
+    ...options.flatMap(optionHelp),
+    ...COMMON_OPTIONS.flatMap(optionHelp),
     "",
     "Examples:",
     ...examples.flatMap(([line, what]) => [`  ${line}`, `      ${what}`]),
   ];
 }
-
-const HELP: OptionSpec = { name: "help", short: "h", help: "Show this help" };
 
 function optionHelp(option: OptionSpec): string[] {
   const value = option.value === undefined

@@ -1,6 +1,6 @@
 import { recover } from "../commands/recover.ts";
 import { harmless } from "../record/show.ts";
-import { type Command, DATASET, JSON_OUTPUT, LOCK_TIMEOUT, patienceOf } from "./command.ts";
+import { type Command, DATASET, LOCK_TIMEOUT, patienceOf } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { showTakenUp } from "./status.ts";
 
@@ -21,7 +21,6 @@ export const recoverCommand: Command = {
     DATASET,
     { name: "report", help: "Say what is there, and change nothing" },
     LOCK_TIMEOUT,
-    JSON_OUTPUT,
   ],
   async run(words, terminal) {
     const { journal: taken, released } = await recover(
@@ -30,14 +29,14 @@ export const recoverCommand: Command = {
       patienceOf("recover", words, terminal),
     );
     for (const entry of taken) {
-      if (words.has("json")) {
+      if (terminal.json) {
         terminal.result(JSON.stringify({ action: "recover", status: "ok", ...entry }));
       } else {
         showTakenUp(terminal, entry);
       }
     }
     for (const path of released) {
-      if (words.has("json")) {
+      if (terminal.json) {
         terminal.result(JSON.stringify({ action: "release", status: "ok", path }));
       } else {
         terminal.result(
@@ -47,7 +46,7 @@ export const recoverCommand: Command = {
         );
       }
     }
-    if (taken.length + released.length === 0 && !words.has("json")) {
+    if (taken.length + released.length === 0 && !terminal.json) {
       terminal.result("Nothing was left unfinished");
     }
     return taken.some(({ outcome }) => outcome === "in doubt") ? EXIT.refused : EXIT.done;

@@ -13,7 +13,6 @@ import {
   ASSUME_READY,
   type Command,
   DATASET,
-  JSON_OUTPUT,
   LOCK_TIMEOUT,
   MESSAGE,
   patienceOf,
@@ -66,7 +65,6 @@ export const rescheduleCommand: Command = {
     ASSUME_READY,
     TRANSFERS,
     LOCK_TIMEOUT,
-    JSON_OUTPUT,
   ],
   async run(words, terminal) {
     const options = rescheduleOptions(words);
@@ -87,7 +85,7 @@ export const rescheduleCommand: Command = {
       for (const line of describe(plan)) terminal.say(line);
     });
     for (const { submitted } of done) {
-      showSubmitted(terminal, "reschedule", submitted, words.has("json"));
+      showSubmitted(terminal, "reschedule", submitted, terminal.json);
     }
     if (done.length === 0) terminal.say("No job was submitted after that commit");
     return EXIT.done;

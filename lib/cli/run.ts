@@ -3,7 +3,7 @@ import { buildInfo } from "../executable/build_info.ts";
 import type { Invocation } from "../executable/environment.ts";
 import { interruption, watchSignals } from "../process/interruption.ts";
 import { distance, parseArguments } from "./arguments.ts";
-import type { Command } from "./command.ts";
+import { type Command, COMMON_OPTIONS, mannerOf } from "./command.ts";
 import { EXIT, reportError } from "./exit.ts";
 import { finishCommand } from "./finish.ts";
 import { commandHelp, generalHelp } from "./help.ts";
@@ -66,15 +66,23 @@ async function runCommand(
   words: readonly string[],
   terminal: Terminal,
 ): Promise<number> {
-  const options = [...command.options, { name: "help", short: "h", help: "" }];
-  const parsed = parseArguments({ ...command, options }, words);
-  if (parsed.has("help")) {
-    for (const line of commandHelp(command)) terminal.result(line);
-    return EXIT.done;
+  let chosen = terminal;
+  try {
+    const options = [...command.options, ...COMMON_OPTIONS];
+    const parsed = parseArguments({ ...command, options }, words);
+    if (parsed.has("help")) {
+      for (const line of commandHelp(command)) terminal.result(line);
+      return EXIT.done;
+    }
+    chosen = terminal.as(mannerOf(parsed));
+    watchSignals((signal) => chosen.say(`Stopping after ${signal}; once more stops at once`));
+    const code = await command.run(parsed, chosen);
+    return interruption.aborted ? EXIT.interrupted : code;
+  } catch (error) {
+    return reportError(chosen, error);
+  } finally {
+    chosen.progress(undefined);
   }
-  watchSignals((signal) => terminal.say(`Stopping after ${signal}; once more stops at once`));
-  const code = await command.run(parsed, terminal);
-  return interruption.aborted ? EXIT.interrupted : code;
 }
 
 function runWithoutCommand(

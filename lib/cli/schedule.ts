@@ -7,7 +7,6 @@ import {
   ASSUME_READY,
   type Command,
   DATASET,
-  JSON_OUTPUT,
   LOCK_TIMEOUT,
   MESSAGE,
   patienceOf,
@@ -74,7 +73,6 @@ export const scheduleCommand: Command = {
     ASSUME_READY,
     TRANSFERS,
     LOCK_TIMEOUT,
-    JSON_OUTPUT,
   ],
   async run(words, terminal) {
     const options = scheduleOptions(words);
@@ -93,7 +91,7 @@ export const scheduleCommand: Command = {
       }
       return EXIT.done;
     }
-    showSubmitted(terminal, "schedule", await schedule(options, patience), words.has("json"));
+    showSubmitted(terminal, "schedule", await schedule(options, patience), terminal.json);
     return EXIT.done;
   },
 };
@@ -121,7 +119,7 @@ export function showSubmitted(
   asJson: boolean,
 ): void {
   for (const line of job.stderr.trimEnd().split("\n")) if (line !== "") terminal.say(line);
-  for (const warning of job.warnings) terminal.say(`Warning: ${harmless(warning)}`);
+  for (const warning of job.warnings) terminal.warn(harmless(warning));
   if (asJson) {
     terminal.result(JSON.stringify({
       action,

@@ -1,12 +1,14 @@
-import { type OpenJobStatus, status, type StatusResult } from "../commands/status.ts";
+import { type OpenJobStatus, status } from "../commands/status.ts";
 import type { TakenUp } from "../commands/recover.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
 import type { ParsedArguments } from "./arguments.ts";
-import { type Command, DATASET, JSON_OUTPUT, LOCK_TIMEOUT, patienceOf, SINCE } from "./command.ts";
+import { type Command, DATASET, LOCK_TIMEOUT, patienceOf, SINCE } from "./command.ts";
 import { EXIT } from "./exit.ts";
+import { phaseStyle } from "./style.ts";
 import { table } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
+import { readableTime } from "./times.ts";
 
 export const statusCommand: Command = {
   name: "status",
@@ -22,7 +24,7 @@ export const statusCommand: Command = {
     ["datalad-slurm status --json", "the same for programs, one JSON object a line"],
   ],
   operands: "any",
-  options: [DATASET, SINCE, LOCK_TIMEOUT, JSON_OUTPUT],
+  options: [DATASET, SINCE, LOCK_TIMEOUT],
   run: (words, terminal) => showStatus("status", words, terminal),
 };
 
@@ -37,13 +39,14 @@ export async function showStatus(
     targets: words.operands,
     since: words.last("since"),
   }, patienceOf(command, words, terminal));
-  for (const reason of result.unreadable) terminal.say(`Warning: ${harmless(reason)}`);
+  for (const reason of result.unreadable) terminal.warn(harmless(reason));
   for (const taken of result.journal) showTakenUp(terminal, taken);
-  for (const { reason } of result.notOpen) terminal.say(`Error: ${harmless(reason)}`);
-  if (words.has("json")) {
+  for (const { reason } of result.notOpen) terminal.error(harmless(reason));
+  if (terminal.json) {
     for (const job of result.jobs) terminal.result(JSON.stringify(asJson(job)));
   } else {
-    for (const line of statusTable(result)) terminal.result(line);
+    if (result.jobs.length > 0) terminal.result(statusTable(result.jobs, terminal).join("\n"));
+    else if (result.notOpen.length === 0) terminal.result("No open jobs");
   }
   return result.notOpen.length > 0 ? EXIT.refused : EXIT.done;
 }
@@ -62,17 +65,23 @@ export function showTakenUp(terminal: Terminal, taken: TakenUp): void {
   }
 }
 
-function statusTable({ jobs, notOpen }: StatusResult): string[] {
-  if (jobs.length === 0) return notOpen.length > 0 ? [] : ["No open jobs"];
+function statusTable(jobs: readonly OpenJobStatus[], terminal: Terminal): string[] {
   return table(
-    ["COMMIT", "JOB", "STATE", "SINCE", "OUTPUTS"],
+    [
+      { title: "COMMIT" },
+      { title: "JOB" },
+      { title: "STATE", shrinks: true },
+      { title: "SINCE" },
+      { title: "OUTPUTS", shrinks: true },
+    ],
     jobs.map((status) => [
       status.job.commit.slice(0, 10),
       status.job.jobId,
-      stateOf(status),
-      sinceOf(status),
-      status.job.record.outputs.map(harmless).join(" "),
+      { text: stateOf(status), style: phaseStyle(status.report?.phase) },
+      sinceOf(status, terminal),
+      { text: status.job.record.outputs.map(harmless) },
     ]),
+    terminal,
   );
 }
 
@@ -91,15 +100,9 @@ function stateOf({ report, branch }: OpenJobStatus): string {
   })`;
 }
 
-function sinceOf({ report }: OpenJobStatus): string {
+function sinceOf({ report }: OpenJobStatus, terminal: Terminal): string {
   const seconds = report?.end ?? (report?.phase === "pending" ? report.submit : report?.start);
-  return seconds === undefined ? "" : localTime(new Date(seconds * 1000));
-}
-
-function localTime(time: Date): string {
-  const two = (number: number) => String(number).padStart(2, "0");
-  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ` +
-    `${two(time.getHours())}:${two(time.getMinutes())}`;
+  return seconds === undefined ? "" : readableTime(new Date(seconds * 1000), terminal);
 }
 
 function asJson({ job, report, branch }: OpenJobStatus): Record<string, unknown> {

@@ -1,14 +1,90 @@
-/** Returns rows as lines with aligned columns; the last column is as wide as it is. */
+import { painted, type Style } from "./style.ts";
+import type { Terminal } from "./terminal.ts";
+import { displayWidth, shorten } from "./width.ts";
+
+/** One column of a table. */
+export interface Column {
+  readonly title: string;
+  /** Whether its text may be shortened where the table is wider than the terminal. */
+  readonly shrinks?: boolean;
+  /** Numbers stand at the right. */
+  readonly alignsRight?: boolean;
+}
+
+/** One cell; a list shows as many of its items as there is room for, and counts the others. */
+export type Cell = string | StyledCell;
+
+interface StyledCell {
+  readonly text: string | readonly string[];
+  readonly style?: Style;
+}
+
+/** A column that is shortened keeps so many columns of the terminal. */
+const LEAST = 8;
+const GAP = "  ";
+
+/**
+ * Returns a table as lines with aligned columns. On a terminal it is as wide as that at most, and
+ * its header and cells have their colours; elsewhere everything is shown whole.
+ */
 export function table(
-  header: readonly string[],
-  rows: readonly (readonly string[])[],
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+  { width, colour }: Pick<Terminal, "width" | "colour">,
 ): string[] {
-  const widths = header.map((title, column) =>
-    rows.reduce((width, row) => Math.max(width, [...(row[column] ?? "")].length), title.length)
+  const header = columns.map(({ title }): Cell => ({ text: title, style: "bold" }));
+  const all = [header, ...rows];
+  const widths = fit(
+    columns,
+    columns.map((_, index) =>
+      all.reduce((most, row) => Math.max(most, displayWidth(wholeText(row[index] ?? ""))), 0)
+    ),
+    width,
   );
-  return [header, ...rows].map((row) =>
-    row.map((cell, column) =>
-      column === row.length - 1 ? cell : cell + " ".repeat((widths[column] ?? 0) - [...cell].length)
-    ).join("  ").trimEnd()
-  );
+  return all.map((row) => {
+    const line = row.map((cell, index) => {
+      const columnWidth = widths[index] ?? 0;
+      const text = fitted(cell, columnWidth);
+      const space = " ".repeat(Math.max(0, columnWidth - displayWidth(text)));
+      const shown = colour && typeof cell === "object" && cell.style !== undefined
+        ? painted(text, cell.style)
+        : text;
+      if (columns[index]?.alignsRight === true) return space + shown;
+      return index === row.length - 1 ? shown : shown + space;
+    }).join(GAP).trimEnd();
+    return line;
+  });
+}
+
+/** Returns the columns' widths: the widest that may be are shortened, until all fit. */
+function fit(columns: readonly Column[], natural: readonly number[], width: number): number[] {
+  const widths = [...natural];
+  const total = () => widths.reduce((sum, one) => sum + one, GAP.length * (widths.length - 1));
+  for (let excess = total() - width; excess > 0; excess = total() - width) {
+    const shrinking = [...columns.keys()].filter((index) =>
+      columns[index]?.shrinks === true && (widths[index] ?? 0) > LEAST
+    ).sort((a, b) => (widths[b] ?? 0) - (widths[a] ?? 0));
+    const [widest, next] = shrinking;
+    if (widest === undefined) break;
+    // Down to the next one, and then these two together.
+    const goal = Math.max(LEAST, (next === undefined ? 0 : widths[next] ?? 0) - 1);
+    widths[widest] = Math.max(goal, (widths[widest] ?? 0) - excess);
+  }
+  return widths;
+}
+
+function wholeText(cell: Cell): string {
+  const text = typeof cell === "string" ? cell : cell.text;
+  return typeof text === "string" ? text : text.join(" ");
+}
+
+function fitted(cell: Cell, width: number): string {
+  const whole = wholeText(cell);
+  if (displayWidth(whole) <= width) return whole;
+  const items = typeof cell === "string" || typeof cell.text === "string" ? [] : cell.text;
+  for (let count = items.length - 1; count > 0; count--) {
+    const some = `${items.slice(0, count).join(" ")} … +${items.length - count}`;
+    if (displayWidth(some) <= width) return some;
+  }
+  return shorten(whole, width);
 }

@@ -85,7 +85,7 @@ export async function takeFilesIn(
   const draft = IndexDraft.of(repository, entry.temporaryIndex);
   try {
     const takenIn = dataset.hasAnnex
-      ? await takeInWithAnnex(root, files, draft, patience.progress)
+      ? await takeInWithAnnex(root, files, draft, patience.begin?.("Adding outputs"))
       : await takeIn(root, files, draft);
     return { dataset, takenIn, draft, entry };
   } catch (error) {

@@ -4,6 +4,7 @@ import { moveEpoch, publish, readTip, type RefTransaction, type Tip } from "../g
 import { isOver } from "../slurm/states.ts";
 import { queryJobs } from "../slurm/query.ts";
 import { interruption, isUninterrupted, uninterrupted } from "../process/interruption.ts";
+import type { BeginProgress } from "../process/progress.ts";
 import { acquireLock, type Holder, type Lock, LOCK_TOKEN_VARIABLE } from "../store/lock.ts";
 
 /** How a command waits for the repository lock. */
@@ -14,8 +15,8 @@ export interface LockPatience {
   readonly timeoutMs?: number | undefined;
   /** Told who holds the lock, after two seconds and then every ten. */
   readonly onWait?: ((holder: Holder, place: number, waitedMs: number) => void) | undefined;
-  /** Told how many of all files were taken into the annex so far. */
-  readonly progress?: ((done: number, all: number) => void) | undefined;
+  /** Begins to tell of long work; undefined where nobody looks. */
+  readonly begin?: BeginProgress | undefined;
   /** Told, in a sentence, of other things that are waited for. */
   readonly say?: ((line: string) => void) | undefined;
 }

@@ -3,10 +3,11 @@ import type { Dataset } from "../dataset/dataset.ts";
 import { expandPath, fixedPrefix } from "../dataset/globs.ts";
 import { ToolError } from "../errors.ts";
 import { findAbsent } from "../git/annexed.ts";
-import { getContent, type GetProgress } from "../git/get.ts";
+import { getContent } from "../git/get.ts";
 import { installSubdataset, readSubdatasetPaths } from "../git/subdatasets.ts";
 import { isRepository } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
+import type { BeginProgress } from "../process/progress.ts";
 import type { SubmissionRequest } from "./submission_request.ts";
 
 /**
@@ -17,7 +18,7 @@ export async function prepareInputs(
   dataset: Dataset,
   inputs: readonly string[],
   jobs: number | undefined,
-  progress?: GetProgress,
+  begin?: BeginProgress,
 ): Promise<void> {
   if (inputs.length === 0) return;
   const { root } = dataset;
@@ -40,7 +41,7 @@ export async function prepareInputs(
     const base = repository === "." ? root : `${root}/${repository}`;
     const absent = findAbsent(base, inRepository);
     if (absent.length === 0) continue;
-    const failed = await getContent(base, absent, jobs, progress);
+    const failed = await getContent(base, absent, jobs, begin?.("Fetching inputs"));
     const [first] = failed;
     if (first === undefined) continue;
     throw new ToolError(

@@ -1,6 +1,7 @@
 import { cloneId, type Dataset, makeCloneId } from "../dataset/dataset.ts";
 import { joinPath } from "../paths.ts";
 import { throwIfInterrupted, uninterrupted } from "../process/interruption.ts";
+import type { BeginProgress } from "../process/progress.ts";
 import type { Submission } from "../slurm/submission.ts";
 import {
   removeEntry,
@@ -57,7 +58,7 @@ export async function submit(
   let printed: Printed;
   const prepared: PreparedOutput[] = [];
   try {
-    await prepare(dataset, request, prepared);
+    await prepare(dataset, request, prepared, patience.begin);
     throwIfInterrupted();
     const result = await runCommand(entry, files);
     printed = readPrinted(files);
@@ -153,11 +154,12 @@ async function prepare(
   dataset: Dataset,
   request: SubmissionRequest,
   prepared: PreparedOutput[],
+  begin: BeginProgress | undefined,
 ): Promise<void> {
-  const { record, preparation: { assumeReady, transfers, progress } } = request;
+  const { record, preparation: { assumeReady, transfers } } = request;
   if (assumeReady !== "inputs" && assumeReady !== "both") {
     const inputs = [...record.inputs, ...record.extra_inputs];
-    await prepareInputs(dataset, inputs, transfers, progress);
+    await prepareInputs(dataset, inputs, transfers, begin);
   }
   if (assumeReady !== "outputs" && assumeReady !== "both") {
     await prepareOutputs(dataset, record.outputs, prepared);

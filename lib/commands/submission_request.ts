@@ -1,5 +1,3 @@
-import type { GetProgress } from "../git/get.ts";
-
 /** A record but for what only the submission tells. */
 export interface RecordTemplate {
   readonly chain: string[];
@@ -33,5 +31,4 @@ export interface Preparation {
   readonly assumeReady?: "inputs" | "outputs" | "both" | undefined;
   /** How many files are fetched at a time. */
   readonly transfers?: number | undefined;
-  readonly progress?: GetProgress | undefined;
 }

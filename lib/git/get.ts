@@ -1,4 +1,5 @@
 import { ToolError } from "../errors.ts";
+import type { Progress } from "../process/progress.ts";
 import { converse } from "../process/run.ts";
 import { findAbsent, requireAnnex } from "./annexed.ts";
 import { annexEnvironment } from "./git.ts";
@@ -9,9 +10,6 @@ export interface NotGotten {
   readonly reason: string;
 }
 
-/** How far fetching has come. */
-export type GetProgress = (done: number, all: number, bytes: number) => void;
-
 /**
  * Fetches the content of annexed files, relative to the root, and returns those that could not be
  * had. One git-annex does it all; `jobs` is how many files it transfers at a time.
@@ -20,7 +18,7 @@ export async function getContent(
   root: string,
   files: readonly string[],
   jobs: number | undefined,
-  progress: GetProgress = () => {},
+  progress: Progress = () => {},
 ): Promise<NotGotten[]> {
   requireAnnex(root);
   const annex = converse([

@@ -1,4 +1,5 @@
 import { ToolError } from "../errors.ts";
+import type { Progress } from "../process/progress.ts";
 import { converse, externalError, text } from "../process/run.ts";
 import { annexEnvironment, git } from "./git.ts";
 import type { IndexDraft } from "./index_draft.ts";
@@ -12,9 +13,6 @@ export interface TakenIn {
   /** Writes the files into the draft. */
   stage(): Promise<void>;
 }
-
-/** Says how far taking in has come: files done and all files. */
-export type Progress = (done: number, all: number) => void;
 
 /**
  * Takes files in through git-annex, so that `annex.largefiles` decides which of them go to the
