@@ -42,9 +42,9 @@ export function jobKey(job: { readonly jobId: string; readonly cluster?: string 
 
 /**
  * Returns a report on every job asked for, by {@link jobKey}. One sacct call asks for all jobs of a
- * cluster, squeue is asked for those that sacct leaves open, scontrol for a few that squeue does
- * not know or whose exit code is wanted. A program that fails is part of the reason for "unknown",
- * never an exception.
+ * cluster, squeue is asked for those that sacct does not call over, scontrol for a few that squeue
+ * does not know or whose exit code is wanted. A program that fails is part of the reason for
+ * "unknown", never an exception.
  */
 export async function queryJobs(
   jobs: readonly JobQuery[],
@@ -148,6 +148,7 @@ async function askSacct(
   const { answer, rows } = await sacctRows({
     jobIds: idsOf(inquiries),
     columns: STATE_COLUMNS,
+    earlierRuns: true,
     ...(cluster === undefined ? {} : { cluster }),
   }, timeoutMs);
   distribute(inquiries, rows.flatMap((row) => sacctStateRow(row) ?? []), answer);

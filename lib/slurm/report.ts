@@ -18,6 +18,10 @@ export interface StateRow {
   readonly start: number | undefined;
   readonly end: number | undefined;
   readonly reason: string | undefined;
+  /** The state that ended the run before this one, where Slurm has requeued the job. */
+  readonly requeuedAfter?: string;
+  /** The live state that accounting has, and slurmctld knows nothing of. */
+  readonly runaway?: string;
 }
 
 /** A job whose state is wanted. */
@@ -48,6 +52,8 @@ export interface JobReport {
   readonly state: string;
   /** Slurm's reason for a live job, or why the state is not known, for people. */
   readonly reason?: string;
+  /** Slurm's word for the end of the run before, where it has requeued the job. */
+  readonly requeuedAfter?: string;
   readonly source?: Source;
   /** Times in seconds since 1970; the end of an array only when all of it has ended. */
   readonly submit?: number;
@@ -132,17 +138,29 @@ function keyOf(kind: Gathered["kind"], reference: JobReference): number | undefi
 
 function place(parts: Map<number, StateRow>, key: number, row: StateRow): void {
   const before = parts.get(key);
-  if (before === undefined || before.state.phase === "unknown") {
-    parts.set(key, row);
-  } else if (before.source === row.source) {
-    if ((row.submit ?? 0) >= (before.submit ?? 0)) parts.set(key, row);
-  } else if (isLive(row.state.phase)) {
-    parts.set(key, row);
-  } else if (isOver(row.state.phase) && isLive(before.state.phase)) {
-    parts.set(key, row);
-  } else if (before.exit === undefined && row.exit !== undefined && isOver(row.state.phase)) {
-    parts.set(key, row);
-  }
+  if (before !== undefined && !counts(row, before)) return;
+  const requeuedAfter = row.requeuedAfter ?? before?.requeuedAfter ?? earlierRun(row, before);
+  parts.set(key, requeuedAfter === undefined ? row : { ...row, requeuedAfter });
+}
+
+/** Returns whether a row counts rather than the one that was there before. */
+function counts(row: StateRow, before: StateRow): boolean {
+  if (before.state.phase === "unknown") return true;
+  if (before.source === row.source) return (row.submit ?? 0) >= (before.submit ?? 0);
+  if (isLive(row.state.phase)) return true;
+  if (!isOver(row.state.phase)) return false;
+  return isLive(before.state.phase) || before.exit === undefined && row.exit !== undefined;
+}
+
+/** Returns the word of the row before, where that is of a run which has ended in a requeue. */
+function earlierRun(row: StateRow, before: StateRow | undefined): string | undefined {
+  if (before === undefined) return undefined;
+  const { word, phase, mayBeRequeued } = before.state;
+  // Slurm gives a requeued job a new submit time.
+  const isLater = (row.submit ?? 0) > (before.submit ?? Infinity);
+  const ended = word === "REQUEUED" || mayBeRequeued && isLive(row.state.phase) ||
+    isLater && isOver(phase);
+  return ended && row.state.word !== word ? word : undefined;
 }
 
 /** Gives the state of a record of many tasks to those that have none of their own. */
@@ -171,14 +189,15 @@ export function missing({ expected, parts }: Gathered): number[] {
 
 /**
  * Returns whether slurmctld has to be asked after sacct: no answer, an answer with gaps or unknown
- * words, a terminal state after which Slurm may run the job again, or the end of an array whose
- * indices are not known.
+ * words, a live state, a terminal state after which Slurm may run the job again, or the end of an
+ * array whose indices are not known. slurmctld alone knows what is live: accounting keeps a job
+ * for ever as it was when its end did not reach it.
  */
 export function needsController(gathered: Gathered): boolean {
   const rows = [...gathered.parts.values()];
   if (rows.length === 0 || missing(gathered).length > 0) return true;
-  if (rows.some(({ state }) => state.phase === "unknown" || state.mayBeRequeued)) return true;
-  return gathered.expected === undefined && rows.every(({ state }) => isOver(state.phase));
+  if (rows.some(({ state }) => !isOver(state.phase) || state.mayBeRequeued)) return true;
+  return gathered.expected === undefined;
 }
 
 /**
@@ -187,17 +206,23 @@ export function needsController(gathered: Gathered): boolean {
  * state.
  */
 export function report(
-  gathered: Gathered,
+  asGathered: Gathered,
   controllerAsked: boolean,
   said: readonly string[],
 ): JobReport {
+  const gathered = controllerAsked ? withRunaways(asGathered) : asGathered;
   const { query, kind, parts } = gathered;
   const rows = [...parts.values()];
   const gaps = missing(gathered);
   const doubts = doubtsOf(gathered, gaps, controllerAsked);
   const phase = combinedPhase(rows, doubts.length > 0);
   const state = combinedState(rows, phase);
-  const reason = phase === "unknown" ? [...doubts, ...said].join("; ") : liveReason(rows, phase);
+  const reason = phase === "unknown"
+    ? [...doubts, ...said].join("; ")
+    : isLive(phase) && !controllerAsked
+    ? [liveReason(rows, phase) ?? [], said].flat().join("; ")
+    : liveReason(rows, phase);
+  const { requeuedAfter } = rows.find((row) => row.state.phase === phase) ?? {};
   const groups = kind === "job" ? undefined : groupsOf(parts, gaps);
   const only = kind === "job" ? rows[0] : undefined;
   const end = isOver(phase) ? extreme(rows, "end", Math.max) : undefined;
@@ -209,6 +234,7 @@ export function report(
     phase,
     state,
     ...(reason === undefined || reason === "" ? {} : { reason }),
+    ...(requeuedAfter === undefined ? {} : { requeuedAfter }),
     ...(rows[0] === undefined ? {} : { source: rows.at(-1)?.source ?? rows[0].source }),
     ...(submit === undefined ? {} : { submit }),
     ...(start === undefined ? {} : { start }),
@@ -218,6 +244,22 @@ export function report(
       : { exitCode: only.exit.code, signal: only.exit.signal }),
     ...(groups === undefined ? {} : kind === "array" ? { tasks: groups } : { components: groups }),
   };
+}
+
+/**
+ * Returns parts in which what is live by accounting alone is unknown: slurmctld was asked and does
+ * not have it. Slurm calls such records runaway jobs; for a while after a job's end it may also be
+ * that slurmdbd was down and has not been told yet.
+ */
+function withRunaways(gathered: Gathered): Gathered {
+  const parts = new Map(
+    [...gathered.parts].map(([key, row]) =>
+      row.source === "sacct" && isLive(row.state.phase)
+        ? [key, { ...row, state: UNKNOWN_STATE, runaway: row.state.word }] as const
+        : [key, row] as const
+    ),
+  );
+  return { ...gathered, parts };
 }
 
 /** Says, for people, why a job that shows no live part cannot be called over. */
@@ -231,8 +273,15 @@ function doubtsOf(gathered: Gathered, gaps: readonly number[], controllerAsked: 
   } else if (rows.length === 0) {
     doubts.push("Slurm names no such job");
   }
+  for (const word of new Set(rows.flatMap(({ runaway }) => runaway ?? []))) {
+    doubts.push(
+      `Accounting has ${word}, but slurmctld does not know the job: its end has not reached ` +
+        "accounting yet, or never will (a runaway job)",
+    );
+  }
   const words = new Set(
-    rows.filter(({ state }) => state.phase === "unknown").map(({ state }) => state.word),
+    rows.filter(({ state, runaway }) => state.phase === "unknown" && runaway === undefined)
+      .map(({ state }) => state.word),
   );
   for (const word of words) {
     doubts.push(`${JSON.stringify(word)} is not a state this tool can judge`);

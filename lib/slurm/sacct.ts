@@ -47,6 +47,8 @@ export interface SacctQuery {
   readonly columns: readonly string[];
   /** Adds the steps, which alone have MaxRSS. */
   readonly steps?: boolean;
+  /** Adds the earlier runs of jobs that were requeued, each with the submit time of that run. */
+  readonly earlierRuns?: boolean;
   readonly cluster?: string;
 }
 
@@ -55,11 +57,14 @@ export interface SacctQuery {
  * With `-j` the search starts at the beginning of time, and a master id or leader id returns all
  * tasks or components.
  */
-export function sacctArgv({ jobIds, columns, steps, cluster }: SacctQuery): string[] {
+export function sacctArgv(
+  { jobIds, columns, steps, earlierRuns, cluster }: SacctQuery,
+): string[] {
   return [
     "sacct",
     "--allusers",
     ...(steps === true ? [] : ["--allocations"]),
+    ...(earlierRuns === true ? ["--duplicates"] : []),
     ...TABLE_OPTIONS,
     `--format=${columns.join(",")}`,
     ...(cluster === undefined ? [] : [`--clusters=${cluster}`]),

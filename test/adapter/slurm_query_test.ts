@@ -7,9 +7,24 @@ type Reports = Record<string, JobReport>;
 
 const programs = (fake: FakeSlurm) => fake.calls().map(([program]) => program);
 
-Deno.test("one sacct call answers for all jobs, and nobody else is asked", async () => {
+Deno.test("one sacct call answers for all jobs that are over, and nobody else is asked", async () => {
   await using fake = new FakeSlurm();
   fake.put("sacct", { stdout: asStateTable("sacct_states1_22.05.8") });
+  const jobs = ["507", "511"].map((jobId) => ({ jobId }));
+  const answer = await fake.ask<Reports>("query", {
+    jobs: [...jobs, { jobId: "516", expected: "0-5%2" }],
+  });
+  assert.deepEqual(Object.values(answer).map(({ state }) => state), Array(3).fill("FAILED"));
+  assert.deepEqual(programs(fake), ["sacct"]);
+});
+
+Deno.test("one squeue call confirms all jobs that accounting calls live", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", { stdout: asStateTable("sacct_states1_22.05.8") });
+  fake.put("squeue", {
+    stdout: queueRow("508", "RUNNING") + queueRow("513", "SUSPENDED") +
+      queueRow("517", "PENDING", "DependencyNeverSatisfied"),
+  });
   const jobs = ["507", "508", "511", "513", "517"].map((jobId) => ({ jobId }));
   const answer = await fake.ask<Reports>("query", {
     jobs: [...jobs, { jobId: "516", expected: "0-5%2" }],
@@ -26,7 +41,10 @@ Deno.test("one sacct call answers for all jobs, and nobody else is asked", async
     ],
   );
   assert.equal(answer["507"]?.signal, 9);
-  assert.deepEqual(programs(fake), ["sacct"]);
+  assert.deepEqual(fake.calls().map((call) => `${call[0]} ${call.at(-1)}`), [
+    "sacct --jobs=507,508,511,513,517,516",
+    "squeue --jobs=508,513,517",
+  ]);
 });
 
 Deno.test("what changes the answers is taken out of the environment", async () => {
@@ -144,6 +162,22 @@ Deno.test("a job that accounting does not have yet is found in the queue", async
     "Dependency",
   ]);
   assert.equal(fake.calls().at(-1)?.at(-1), "--jobs=6");
+});
+
+Deno.test("a job that runs in accounting alone is a runaway, unless slurmctld gives no answer", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", { stdout: stateRow("5", "RUNNING") + stateRow("6", "RUNNING") });
+  fake.put("squeue", { stdout: queueRow("6", "RUNNING") });
+  const jobs = [{ jobId: "5" }, { jobId: "6" }];
+  const answer = await fake.ask<Reports>("query", { jobs });
+  assert.deepEqual([answer["5"]?.phase, answer["6"]?.phase], ["unknown", "running"]);
+  assert.match(answer["5"]?.reason ?? "", /Accounting has RUNNING.*squeue has no row of the job/);
+  fake.replay("squeue", "squeue_ctld_down_22.05.8");
+  const alone = await fake.ask<Reports>("query", { jobs });
+  assert.deepEqual([alone["5"]?.phase, alone["5"]?.reason], [
+    "running",
+    "squeue cannot reach slurmctld",
+  ]);
 });
 
 Deno.test("a preempted job that is queued again is live", async () => {

@@ -117,6 +117,49 @@ Deno.test("of several rows of one job the one submitted last counts", () => {
   assert.equal(judge({}, rows).phase, "completed");
 });
 
+Deno.test("what is live in accounting alone is a runaway, and never running for ever", () => {
+  const running = [row("5", "RUNNING")];
+  assert.equal(needsController(gather({ jobId: "5" }, running)), true);
+  assert.equal(judge({}, running).phase, "running");
+  const runaway = judge({}, running, true);
+  assert.deepEqual([runaway.phase, runaway.state], ["unknown", "UNKNOWN"]);
+  assert.match(
+    runaway.reason ?? "",
+    /^Accounting has RUNNING, but slurmctld does not know the job/,
+  );
+  assert.equal(judge({}, [...running, row("5", "RUNNING", "squeue")], true).phase, "running");
+  const tasks = [row("5_0", "COMPLETED"), row("5_[1-2]", "PENDING")];
+  assert.deepEqual(
+    judge({ expected: "0-2" }, tasks, true).tasks?.map(({ state, indices }) =>
+      `${state} ${indices}`
+    ),
+    ["COMPLETED 0", "UNKNOWN 1-2"],
+  );
+});
+
+Deno.test("when slurmctld gives no answer, accounting's live state is shown with the reason", () => {
+  const gathered = gather({ jobId: "5" }, [row("5", "RUNNING")]);
+  const answer = report(gathered, false, ["squeue cannot reach slurmctld"]);
+  assert.deepEqual([answer.phase, answer.reason], ["running", "squeue cannot reach slurmctld"]);
+});
+
+Deno.test("a job that was requeued says after what", () => {
+  const again = SUBMIT + 60;
+  const table: [StateRow[], string | undefined][] = [
+    [[row("5", "PENDING")], undefined],
+    [[row("5", "RUNNING"), row("5", "COMPLETED", "squeue")], undefined],
+    [[row("5", "NODE_FAIL"), row("5", "PENDING", "squeue", again)], "NODE_FAIL"],
+    [[row("5", "PREEMPTED"), row("5", "RUNNING", "sacct", again)], "PREEMPTED"],
+    [[row("5", "REQUEUED"), row("5", "PENDING", "squeue")], "REQUEUED"],
+    [[row("5", "REQUEUED"), row("5", "COMPLETED", "sacct", again)], "REQUEUED"],
+    [
+      [row("5", "NODE_FAIL"), row("5", "PENDING", "sacct", again), row("5", "RUNNING", "squeue")],
+      "NODE_FAIL",
+    ],
+  ];
+  for (const [rows, word] of table) assert.equal(judge({}, rows, true).requeuedAfter, word);
+});
+
 Deno.test("the controller ends what accounting still calls running", () => {
   const rows = [row("5", "RUNNING"), row("5", "FAILED", "squeue")];
   assert.equal(judge({}, rows, true).phase, "failed");
