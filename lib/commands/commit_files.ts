@@ -1,6 +1,5 @@
 import type { Dataset } from "../dataset/dataset.ts";
 import { ToolError } from "../errors.ts";
-import { createCommit } from "../git/commit.ts";
 import { createCommitSeries, type SeriesCommit } from "../git/commit_series.ts";
 import { readIdentity } from "../git/identity.ts";
 import type { StagedChange } from "../git/changes.ts";
@@ -181,7 +180,10 @@ async function publishSeries(
         : jobs.filter(({ key }) => (changes.get(key)?.length ?? 0) > 0);
       if (committing.length === 0) return new Map();
       const plan = await planSeries(root, committing, changes, tip.commit, series.layout);
-      const ids = await makeCommits(dataset, plan, series);
+      const ids = await createCommitSeries(root, plan, {
+        ...series,
+        sign: dataset.configuration.getBoolean("commit.gpgsign", false),
+      });
       own = committing.flatMap(({ key }) => changes.get(key) ?? []);
       if (touchesIndex && !holdsIndex) {
         await draft.lock(own);
@@ -270,30 +272,6 @@ function changesByJob(
     if (owner !== undefined) changes.get(owner)?.push(change);
   }
   return changes;
-}
-
-async function makeCommits(
-  { root, configuration }: Dataset,
-  commits: readonly SeriesCommit[],
-  { temporaryRef, author, committer }: Series,
-): Promise<string[]> {
-  const ids = await createCommitSeries(root, commits, { temporaryRef, author, committer });
-  if (!configuration.getBoolean("commit.gpgsign", false)) return ids;
-  // `git fast-import` cannot sign (2.39): the commits are made once more, with its trees.
-  const signed: string[] = [];
-  for (const [index, { message, parents }] of commits.entries()) {
-    signed.push(
-      await createCommit(root, {
-        tree: `${ids[index]}^{tree}`,
-        parents: parents.map((parent) =>
-          typeof parent === "number" ? signed[parent] ?? "" : parent
-        ),
-        message,
-        sign: true,
-      }),
-    );
-  }
-  return signed;
 }
 
 /**

@@ -1,75 +1,170 @@
 import type { Dataset } from "../dataset/dataset.ts";
 import { jobKeyOf, readHistory } from "../dataset/history.ts";
 import { createCommit } from "../git/commit.ts";
+import { createCommitSeries } from "../git/commit_series.ts";
+import { readIdentity } from "../git/identity.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { ToolPart, WrittenRecord } from "../record/schema.ts";
 import type { Submission } from "../slurm/submission.ts";
 import { hasEntry, removeEntry, type SubmissionEntry } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { locked, type LockPatience } from "./locked.ts";
-import { describeSubmission } from "./submitted_job.ts";
+import { describeSubmissions } from "./submitted_job.ts";
+
+/** A submission that Slurm has accepted. */
+export interface AcceptedSubmission {
+  readonly entry: SubmissionEntry;
+  readonly submission: Submission;
+}
+
+/** Names the last of several records while they are made; used under the repository lock only. */
+export const RECORDING_REF = "refs/datalad-slurm/recording";
 
 /**
- * Commits the record of a submission and drops its journal entry. The commit has its parent's
- * tree: no file, no index and no work tree is touched.
+ * Commits the records of submissions, drops their journal entries, and returns the commits by
+ * token. A commit has its parent's tree: no file, no index and no work tree is touched.
  */
-export async function recordSubmission(
+export async function recordSubmissions(
   dataset: Dataset,
+  accepted: readonly AcceptedSubmission[],
+  patience: LockPatience,
+): Promise<Map<string, string>> {
+  const commits = new Map<string, string>();
+  for (const [branch, group] of Map.groupBy(accepted, ({ entry }) => entry.branch)) {
+    const onBranch = { ...dataset, repository: { ...dataset.repository, branch } };
+    const recorded = await recordOnBranch(
+      onBranch,
+      branch === dataset.repository.branch,
+      group,
+      patience,
+    );
+    for (const [token, commit] of recorded) commits.set(token, commit);
+  }
+  return commits;
+}
+
+async function recordOnBranch(
+  dataset: Dataset,
+  isCurrent: boolean,
+  accepted: readonly AcceptedSubmission[],
+  patience: LockPatience,
+): Promise<Map<string, string>> {
+  const { repository, root, store } = dataset;
+  const descriptions = await describeSubmissions(
+    root,
+    accepted.map(({ submission }) => submission),
+  );
+  const messages = new Map(
+    accepted.map(({ entry, submission }, index) =>
+      [entry.token, messageOf(entry, submission, descriptions[index] ?? {})] as const
+    ),
+  );
+  const forget = (recorded: Map<string, string>) => {
+    for (const token of recorded.keys()) removeEntry(store.journal, token);
+    return recorded;
+  };
+  return await locked(dataset, patience, async ({ lock, readTip, publish }) => {
+    lock.phase("refs only");
+    // git refuses a parent that is not the branch's tip any more: only then is it looked up.
+    let parent = isCurrent ? dataset.head : (await readTip()).commit;
+    for (;; parent = (await readTip()).commit) {
+      const recorded = await recordedMeanwhile(dataset, accepted.map(({ entry }) => entry));
+      const missing = [...messages].filter(([token]) => !recorded.has(token));
+      if (missing.length === 0) return forget(recorded);
+      const ids = await createRecords(dataset, parent, missing.map(([, message]) => message));
+      const reason = missing.length === 1
+        ? missing[0]?.[1].split("\n", 1)[0] ?? ""
+        : `datalad-slurm: ${missing.length} jobs submitted`;
+      const moved = await publish({
+        ref: repository.branch,
+        newId: ids.at(-1) ?? parent,
+        oldId: parent,
+        ...(missing.length === 1 ? {} : { remove: [RECORDING_REF] }),
+        reason,
+      });
+      if (!moved) continue;
+      return forget(
+        new Map([
+          ...recorded,
+          ...missing.map(([token], index) => [token, ids[index] ?? ""] as const),
+        ]),
+      );
+    }
+  });
+}
+
+function messageOf(
   entry: SubmissionEntry,
   submission: Submission,
-  patience: LockPatience,
-): Promise<string> {
-  const { repository, root, store } = dataset;
+  description: Pick<ToolPart, "job">,
+): string {
   const record = {
     ...entry.record,
     slurm_job_id: submission.jobId,
     datalad_slurm: {
       ...entry.record["datalad_slurm"] as ToolPart,
       ...(submission.cluster === undefined ? {} : { cluster: submission.cluster }),
-      ...await describeSubmission(root, submission),
+      ...description,
     },
   } as WrittenRecord;
-  const message = encodeMessage({
+  return encodeMessage({
     kind: entry.reschedule ? "reschedule" : "schedule",
     jobId: submission.jobId,
     ...(entry.message === undefined ? {} : { message: entry.message }),
     record,
   });
-  const onBranch = { ...dataset, repository: { ...repository, branch: entry.branch } };
-  return await locked(onBranch, patience, async ({ lock, readTip, publish }) => {
-    lock.phase("refs only");
-    // git refuses a parent that is not the branch's tip any more: only then is it looked up.
-    let parent = entry.branch === repository.branch ? dataset.head : (await readTip()).commit;
-    for (;; parent = (await readTip()).commit) {
-      const recorded = await recordedMeanwhile(onBranch, entry);
-      if (recorded !== undefined) return recorded;
-      const commit = await createCommit(root, {
+}
+
+/** Makes one commit for each message, one after the other from `parent`, and returns their ids. */
+async function createRecords(
+  { root, configuration }: Dataset,
+  parent: string,
+  messages: readonly string[],
+): Promise<string[]> {
+  const sign = configuration.getBoolean("commit.gpgsign", false);
+  const [only, ...others] = messages;
+  if (only !== undefined && others.length === 0) {
+    return [
+      await createCommit(root, {
         tree: `${parent}^{tree}`,
         parents: [parent],
-        message,
-        sign: dataset.configuration.getBoolean("commit.gpgsign", false),
-      });
-      const moved = await publish({
-        ref: entry.branch,
-        newId: commit,
-        oldId: parent,
-        reason: message.slice(0, message.indexOf("\n")),
-      });
-      if (!moved) continue;
-      removeEntry(store.journal, entry.token);
-      return commit;
-    }
+        message: only,
+        sign,
+      }),
+    ];
+  }
+  const [author, committer] = await Promise.all([
+    readIdentity(root, "AUTHOR"),
+    readIdentity(root, "COMMITTER"),
+  ]);
+  const series = messages.map((message, index) => ({
+    message,
+    changes: [],
+    parents: [index === 0 ? parent : index - 1],
+  }));
+  return await createCommitSeries(root, series, {
+    temporaryRef: RECORDING_REF,
+    author,
+    committer,
+    sign,
   });
 }
 
-/** Returns the commit by which another process has recorded a submission that it took up. */
+/** Returns the commits by which other processes have recorded submissions that they took up. */
 async function recordedMeanwhile(
   dataset: Dataset,
-  entry: SubmissionEntry,
-): Promise<string | undefined> {
+  entries: readonly SubmissionEntry[],
+): Promise<Map<string, string>> {
   // Of a dead process's submission another one may have made the commit, and died then.
-  const isOurs = entry.owner.pid === ownIdentity().pid && entry.owner.host === ownIdentity().host;
-  if (isOurs && hasEntry(dataset.store.journal, entry.token)) return undefined;
-  const { jobs } = await readHistory(dataset, entry.branch);
-  return jobs.find((job) => job.kind !== "finish" && jobKeyOf(job) === entry.token)?.commit;
+  const { pid, host } = ownIdentity();
+  const doubtful = entries.filter(({ owner, token }) =>
+    owner.pid !== pid || owner.host !== host || !hasEntry(dataset.store.journal, token)
+  );
+  if (doubtful.length === 0) return new Map();
+  const wanted = new Set(doubtful.map(({ token }) => token));
+  const { jobs } = await readHistory(dataset, dataset.repository.branch);
+  return new Map(
+    jobs.filter((job) => job.kind !== "finish" && wanted.has(jobKeyOf(job)))
+      .map((job) => [jobKeyOf(job), job.commit]),
+  );
 }

@@ -3,7 +3,7 @@ import { jobKeyOf, openAfter, readHistory } from "../dataset/history.ts";
 import { settleDraft } from "../git/index_draft.ts";
 import { removeRefs } from "../git/refs.ts";
 import { findSubmission } from "../slurm/recover.ts";
-import { parseSubmission } from "../slurm/submission.ts";
+import { parseSubmission, type Submission } from "../slurm/submission.ts";
 import {
   type FinishEntry,
   type JournalEntry,
@@ -11,6 +11,7 @@ import {
   readEntry,
   removeEntry,
   type SubmissionEntry,
+  type SubmissionFiles,
   submissionFiles,
 } from "../store/journal.ts";
 import { isSessionAlive } from "../process/session.ts";
@@ -23,7 +24,7 @@ import { sweepLitter } from "../store/lock.ts";
 import { locked, type LockPatience } from "./locked.ts";
 import { hasEnded } from "./owner.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
-import { recordSubmission } from "./record_submission.ts";
+import { RECORDING_REF, recordSubmissions } from "./record_submission.ts";
 import { readPrinted, traceOf } from "./submitting_command.ts";
 
 /** What became of an operation that another command left unfinished. */
@@ -51,34 +52,30 @@ export async function takeUpJournal(
 ): Promise<TakenUp[]> {
   const taken: TakenUp[] = [];
   sweepLitter(dataset.store.lock);
+  const entries: JournalEntry[] = [];
   for (const token of listEntries(dataset.store.journal)) {
     const entry = readEntry(dataset.store.journal, token);
-    if (entry === undefined) {
-      await clearUnwritten(dataset, token, patience);
+    if (entry === undefined) await clearUnwritten(dataset, token, patience);
+    else entries.push(entry);
+  }
+  // A batch has many entries of one owner.
+  for (const group of Map.groupBy(entries, ({ owner }) => JSON.stringify(owner)).values()) {
+    const [first] = group;
+    if (first === undefined) continue;
+    if (!await hasEnded(first.owner)) {
+      taken.push({ token: first.token, outcome: "at work", details: [ownerLine(first)] });
       continue;
     }
-    try {
-      taken.push(await takeUp(dataset, entry, patience));
-    } catch (error) {
-      // Another process may have taken it up at the same time, and its files are gone.
-      const isGone = readEntry(dataset.store.journal, token) === undefined;
-      if (!(error instanceof Deno.errors.NotFound && isGone)) throw error;
+    const submissions: SubmissionEntry[] = [];
+    for (const entry of group) {
+      if (entry.kind === "finish") taken.push(await dropFinish(dataset, entry, patience));
+      else submissions.push(entry);
+    }
+    if (submissions.length > 0) {
+      taken.push(...await takeUpSubmissions(dataset, submissions, patience));
     }
   }
   return taken;
-}
-
-async function takeUp(
-  dataset: Dataset,
-  entry: JournalEntry,
-  patience: LockPatience,
-): Promise<TakenUp> {
-  if (!await hasEnded(entry.owner)) {
-    return { token: entry.token, outcome: "at work", details: [ownerLine(entry)] };
-  }
-  return entry.kind === "finish"
-    ? await dropFinish(dataset, entry, patience)
-    : await takeUpSubmission(dataset, entry, patience);
 }
 
 function ownerLine({ owner, since }: JournalEntry): string {
@@ -142,71 +139,116 @@ async function dropFinish(
   };
 }
 
-async function takeUpSubmission(
+/** What is found out about a submission that was cut short. */
+type Finding =
+  & { readonly entry: SubmissionEntry; readonly details: readonly string[] }
+  & (
+    | { readonly outcome: "accepted"; readonly submission: Submission }
+    | { readonly outcome: "nothing" | "in doubt" | "at work" }
+  );
+
+/** Takes up submissions of one dead process; the lock is taken and history read once for all. */
+async function takeUpSubmissions(
   dataset: Dataset,
-  entry: SubmissionEntry,
+  entries: readonly SubmissionEntry[],
   patience: LockPatience,
-): Promise<TakenUp> {
-  const { token } = entry;
+): Promise<TakenUp[]> {
+  const { journal } = dataset.store;
   const { jobs } = await readHistory(dataset, "--all");
-  const recorded = jobs.find((job) => job.kind !== "finish" && jobKeyOf(job) === token);
-  if (recorded !== undefined) {
-    await locked(dataset, patience, () => {
-      removeEntry(dataset.store.journal, token);
-      return Promise.resolve();
-    });
-    return { token, outcome: "dropped", jobId: recorded.jobId, details: ["It was recorded"] };
+  const recorded = new Map(
+    jobs.filter(({ kind }) => kind !== "finish").map((job) => [jobKeyOf(job), job.jobId]),
+  );
+  const findings: Finding[] = [];
+  for (const entry of entries) {
+    if (recorded.has(entry.token)) continue;
+    try {
+      findings.push(await look(entry, submissionFiles(journal, entry.token)));
+    } catch (error) {
+      // Another process may have taken it up at the same time, and its files are gone.
+      const isGone = readEntry(journal, entry.token) === undefined;
+      if (!(error instanceof Deno.errors.NotFound && isGone)) throw error;
+    }
   }
-  const files = submissionFiles(dataset.store.journal, token);
+  const accepted = findings.filter((finding) => finding.outcome === "accepted");
+  const commits = accepted.length === 0
+    ? new Map<string, string>()
+    : await recordSubmissions(dataset, accepted, patience);
+  const nothing = findings.filter(({ outcome }) => outcome === "nothing");
+  const done = entries.filter(({ token }) => recorded.has(token));
+  if (nothing.length + done.length > 0) {
+    await drop(dataset, nothing.map(({ entry }) => entry), done, patience);
+  }
+  return [
+    ...done.map(({ token }): TakenUp => ({
+      token,
+      outcome: "dropped",
+      jobId: recorded.get(token) ?? "",
+      details: ["It was recorded"],
+    })),
+    ...findings.map((finding): TakenUp => {
+      const { entry: { token }, details } = finding;
+      switch (finding.outcome) {
+        case "accepted": {
+          const { jobId } = finding.submission;
+          return { token, outcome: "recorded", jobId, commit: commits.get(token) ?? "", details };
+        }
+        case "nothing":
+          return { token, outcome: "dropped", details: ["Nothing was submitted", ...details] };
+        default:
+          return { token, outcome: finding.outcome, details };
+      }
+    }),
+  ];
+}
+
+/** Finds out what became of a submission. */
+async function look(entry: SubmissionEntry, files: SubmissionFiles): Promise<Finding> {
   const session = readSession(files.session);
   if (session === undefined) {
     return preventSession(files.session)
-      ? await dropSubmission(dataset, entry, patience, [])
-      : { token, outcome: "at work", details: ["Its command is about to begin"] };
+      ? { entry, outcome: "nothing", details: [] }
+      : { entry, outcome: "at work", details: ["Its command is about to begin"] };
   }
   const printed = readPrinted(files);
   const named = parseSubmission(printed.stdout);
   if (named === undefined && isSessionAlive(session)) {
-    return { token, outcome: "at work", details: [`Its command runs as session ${session}`] };
+    return { entry, outcome: "at work", details: [`Its command runs as session ${session}`] };
   }
   const search = named === undefined
     ? await findSubmission(traceOf(entry, files))
     : { found: [named], asked: [], conclusive: true };
-  const [found] = search.found;
-  if (found !== undefined) {
-    const commit = await recordSubmission(dataset, entry, found, patience);
-    return { token, outcome: "recorded", jobId: found.jobId, commit, details: search.asked };
+  const [submission] = search.found;
+  if (submission !== undefined) {
+    return { entry, outcome: "accepted", submission, details: search.asked };
   }
-  if (search.conclusive) return await dropSubmission(dataset, entry, patience, search.asked);
+  if (search.conclusive) return { entry, outcome: "nothing", details: search.asked };
   return {
-    token,
+    entry,
     outcome: "in doubt",
     details: [`Command: ${entry.command}`, ownerLine(entry), printed.stderr.trim(), ...search.asked]
       .filter((line) => line !== ""),
   };
 }
 
-async function dropSubmission(
+/** Drops entries, with what is reserved for those that have led to nothing. */
+async function drop(
   dataset: Dataset,
-  entry: SubmissionEntry,
+  nothing: readonly SubmissionEntry[],
+  done: readonly SubmissionEntry[],
   patience: LockPatience,
-  details: readonly string[],
-): Promise<TakenUp> {
-  const { reservations } = storeDirectories(
-    dataset.repository.commonDirectory,
-    entry.worktree,
-  );
-  await releaseInSubdatasets(dataset, entry.token, entry.paths, patience);
-  await locked(dataset, patience, () => {
-    release(reservations, entry.token, entry.paths);
-    removeEntry(dataset.store.journal, entry.token);
-    return Promise.resolve();
+): Promise<void> {
+  const { repository, store } = dataset;
+  for (const { token, paths } of nothing) {
+    await releaseInSubdatasets(dataset, token, paths, patience);
+  }
+  await locked(dataset, patience, async () => {
+    for (const { token, paths, worktree } of nothing) {
+      release(storeDirectories(repository.commonDirectory, worktree).reservations, token, paths);
+    }
+    for (const { token } of [...nothing, ...done]) removeEntry(store.journal, token);
+    // Left by one that was killed while it made the commits of several jobs.
+    await removeRefs(repository, [RECORDING_REF]);
   });
-  return {
-    token: entry.token,
-    outcome: "dropped",
-    details: ["Nothing was submitted", ...details],
-  };
 }
 
 function readSession(path: string): number | undefined {

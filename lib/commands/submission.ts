@@ -2,11 +2,13 @@ import { cloneId, type Dataset, makeCloneId } from "../dataset/dataset.ts";
 import { joinPath } from "../paths.ts";
 import { throwIfInterrupted, uninterrupted } from "../process/interruption.ts";
 import type { BeginProgress } from "../process/progress.ts";
+import type { ToolPart } from "../record/schema.ts";
 import type { Submission } from "../slurm/submission.ts";
 import {
   removeEntry,
   type SubmissionEntry,
   submissionFiles,
+  writeEntries,
   writeEntry,
 } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
@@ -16,10 +18,10 @@ import { conflictError, restoreReservations } from "./conflicts.ts";
 import { endlessly, locked, type LockPatience } from "./locked.ts";
 import { prepareInputs } from "./prepare_inputs.ts";
 import { type PreparedOutput, prepareOutputs, takeBackOutputs } from "./prepare_outputs.ts";
-import { recordSubmission } from "./record_submission.ts";
+import { recordSubmissions } from "./record_submission.ts";
 import { releaseInSubdatasets, reserveInSubdatasets } from "./reserve_outputs.ts";
 import { reservedPaths } from "./reserved_paths.ts";
-import type { SubmissionRequest } from "./submission_request.ts";
+import type { Preparation, SubmissionRequest } from "./submission_request.ts";
 import {
   hasBegun,
   identify,
@@ -52,31 +54,59 @@ export async function submit(
   request: SubmissionRequest,
   patience: LockPatience,
 ): Promise<SubmittedJob> {
-  const entry = await open(dataset, request, patience);
-  const files = submissionFiles(dataset.store.journal, entry.token);
-  let submission: Submission;
-  let printed: Printed;
-  const prepared: PreparedOutput[] = [];
+  const begun = await open(dataset, request, patience);
+  let accepted: Accepted;
   try {
-    await prepare(dataset, request, prepared, patience.begin);
+    await prepare(dataset, [begun], request.preparation, patience.begin);
     throwIfInterrupted();
-    const result = await runCommand(entry, files);
-    printed = readPrinted(files);
-    submission = await identify(entry, result, files, printed);
+    accepted = await runSubmission(dataset, begun);
   } catch (error) {
-    // Once the command has begun, only its own word that it submitted nothing ends the matter:
-    // otherwise the entry stays, and a later command looks for the job again.
-    if (error instanceof NotSubmitted || !hasBegun(files)) {
-      await uninterrupted(async () => {
-        await takeBackOutputs(prepared);
-        await discard(dataset, entry, endlessly(patience));
-      });
-    }
+    if (isSettled(dataset, begun, error)) await discard(dataset, [begun], patience);
     throw error;
   }
-  const commit = await uninterrupted(() =>
-    recordSubmission(dataset, entry, submission, endlessly(patience))
+  const commits = await uninterrupted(() =>
+    recordSubmissions(dataset, [accepted], endlessly(patience))
   );
+  return submittedJob(accepted, commits.get(begun.entry.token) ?? "");
+}
+
+/** A submission that has its journal entry and its outputs. */
+export interface BegunSubmission {
+  readonly request: SubmissionRequest;
+  readonly entry: SubmissionEntry;
+  /** What was done to its outputs, to be taken back when nothing is submitted. */
+  readonly prepared: PreparedOutput[];
+}
+
+/** A submission that Slurm has accepted, and what the command printed. */
+export interface Accepted {
+  readonly entry: SubmissionEntry;
+  readonly submission: Submission;
+  readonly printed: Printed;
+}
+
+/** Runs the command of a submission; throws when no job was submitted, or none is known. */
+export async function runSubmission(
+  dataset: Dataset,
+  { entry }: BegunSubmission,
+): Promise<Accepted> {
+  const files = submissionFiles(dataset.store.journal, entry.token);
+  const result = await runCommand(entry, files);
+  const printed = readPrinted(files);
+  return { entry, printed, submission: await identify(entry, result, files, printed) };
+}
+
+/**
+ * Whether it is for sure that nothing was submitted. Once the command has begun, only its own word
+ * ends the matter: otherwise the entry stays, and a later command looks for the job again.
+ */
+export function isSettled(dataset: Dataset, { entry }: BegunSubmission, error: unknown): boolean {
+  return error instanceof NotSubmitted ||
+    !hasBegun(submissionFiles(dataset.store.journal, entry.token));
+}
+
+/** Returns a recorded job as it is told to the reader. */
+export function submittedJob({ submission, printed }: Accepted, commit: string): SubmittedJob {
   return {
     ...submission,
     commit,
@@ -90,25 +120,75 @@ async function open(
   dataset: Dataset,
   request: SubmissionRequest,
   patience: LockPatience,
-): Promise<SubmissionEntry> {
+): Promise<BegunSubmission> {
   for (let pause = 100;; pause = Math.min(pause * 1.5, 5_000)) {
-    const opened = await tryToOpen(dataset, request, patience);
-    if ("kind" in opened) return opened;
-    if (!request.waitForOutputs) throw await conflictError(dataset, opened);
+    const { begun: [begun], conflict } = await begin(dataset, [request], patience);
+    if (begun !== undefined) return begun;
+    if (conflict === undefined) throw new TypeError("Neither begun nor refused");
+    if (!request.waitForOutputs) throw await conflictError(dataset, conflict);
     await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
     throwIfInterrupted();
   }
 }
 
-/** Under the lock: writes the journal entry and reserves the outputs, or returns who holds them. */
-async function tryToOpen(
+/** The submissions that were begun, in order, up to the first whose outputs another job holds. */
+export interface Beginning {
+  readonly begun: readonly BegunSubmission[];
+  readonly conflict: Conflict | undefined;
+}
+
+/** Under the lock, taken once: writes journal entries and reserves outputs. */
+export async function begin(
   dataset: Dataset,
-  request: SubmissionRequest,
+  requests: readonly SubmissionRequest[],
   patience: LockPatience,
-): Promise<SubmissionEntry | Conflict> {
-  const { store, repository, root } = dataset;
+): Promise<Beginning> {
+  const { store } = dataset;
+  const clone = cloneId(dataset) ?? await locked(dataset, patience, () => makeCloneId(dataset));
+  const all = requests.map((request) => ({
+    request,
+    entry: newEntry(dataset, request, clone),
+    prepared: [],
+  }));
+  const beginning = await locked(dataset, patience, async (): Promise<Beginning> => {
+    if (!hasReservations(store.reservations)) await restoreReservations(dataset);
+    const [only, ...others] = all;
+    if (only !== undefined && others.length === 0) writeEntry(store.journal, only.entry);
+    else await writeEntries(store.journal, all.map(({ entry }) => entry));
+    for (const [index, { entry }] of all.entries()) {
+      const conflict = reserve(store.reservations, entry.token, entry.paths);
+      if (conflict === undefined) continue;
+      for (const { entry: { token } } of all.slice(index)) removeEntry(store.journal, token);
+      return { begun: all.slice(0, index), conflict };
+    }
+    return { begun: all, conflict: undefined };
+  });
+  for (const [index, { entry }] of beginning.begun.entries()) {
+    const conflict = await reserveInSubdatasets(dataset, entry.token, entry.paths, patience);
+    if (conflict === undefined) continue;
+    await discard(dataset, beginning.begun.slice(index), patience);
+    return { begun: beginning.begun.slice(0, index), conflict };
+  }
+  return beginning;
+}
+
+function newEntry(
+  { repository, root }: Dataset,
+  request: SubmissionRequest,
+  clone: string,
+): SubmissionEntry {
   const token = newToken();
-  const entry: SubmissionEntry = {
+  const { kind, record, command, message, batch } = request;
+  const part: ToolPart = {
+    version: 1,
+    token,
+    clone,
+    ...(repository.worktree === undefined ? {} : { worktree: repository.worktree }),
+    submitted_at: new Date().toISOString(),
+    ...(command === record.cmd ? {} : { command }),
+    ...(batch === undefined ? {} : { batch }),
+  };
+  return {
     version: 1,
     kind: "submission",
     token,
@@ -116,74 +196,61 @@ async function tryToOpen(
     since: Date.now(),
     branch: repository.branch,
     ...(repository.worktree === undefined ? {} : { worktree: repository.worktree }),
-    paths: reservedPaths(request.record.outputs),
-    reschedule: request.kind === "reschedule",
-    ...(request.message === undefined ? {} : { message: request.message }),
-    command: request.command,
-    directory: joinPath(request.record.alt_dir ?? root, request.record.pwd),
-    record: {
-      ...request.record,
-      datalad_slurm: {
-        version: 1,
-        token,
-        clone: cloneId(dataset) ?? await locked(dataset, patience, () => makeCloneId(dataset)),
-        ...(repository.worktree === undefined ? {} : { worktree: repository.worktree }),
-        submitted_at: new Date().toISOString(),
-        ...(request.command === request.record.cmd ? {} : { command: request.command }),
-      },
-    },
+    paths: reservedPaths(record.outputs),
+    reschedule: kind === "reschedule",
+    ...(message === undefined ? {} : { message }),
+    command,
+    directory: joinPath(record.alt_dir ?? root, record.pwd),
+    record: { ...record, datalad_slurm: part },
   };
-  const conflict = await locked(dataset, patience, async () => {
-    if (!hasReservations(store.reservations)) await restoreReservations(dataset);
-    writeEntry(store.journal, entry);
-    const found = reserve(store.reservations, token, entry.paths);
-    if (found !== undefined) removeEntry(store.journal, token);
-    return found;
-  });
-  if (conflict !== undefined) return conflict;
-  const below = await reserveInSubdatasets(dataset, token, entry.paths, patience);
-  if (below !== undefined) {
-    await discard(dataset, entry, patience);
-    return below;
-  }
-  return entry;
 }
 
-/** Makes inputs and outputs ready for the job. */
-async function prepare(
+/** Makes inputs and outputs ready for the jobs: the inputs of all of them in one go. */
+export async function prepare(
   dataset: Dataset,
-  request: SubmissionRequest,
-  prepared: PreparedOutput[],
-  begin: BeginProgress | undefined,
+  submissions: readonly BegunSubmission[],
+  { assumeReady, transfers }: Preparation,
+  progress: BeginProgress | undefined,
 ): Promise<void> {
-  const { record, preparation: { assumeReady, transfers } } = request;
   if (assumeReady !== "inputs" && assumeReady !== "both") {
-    const inputs = [...record.inputs, ...record.extra_inputs];
-    await prepareInputs(dataset, inputs, transfers, begin);
+    const inputs = submissions.flatMap((
+      { request: { record } },
+    ) => [...record.inputs, ...record.extra_inputs]);
+    await prepareInputs(dataset, [...new Set(inputs)], transfers, progress);
   }
-  if (assumeReady !== "outputs" && assumeReady !== "both") {
-    await prepareOutputs(dataset, record.outputs, prepared);
-  }
-  if (record.alt_dir !== undefined) {
-    await copyInputs(dataset, record.alt_dir, [
-      ...record.inputs,
-      ...record.extra_inputs,
-      ...request.scripts,
-    ]);
-    Deno.mkdirSync(joinPath(record.alt_dir, record.pwd), { recursive: true });
+  for (const { request: { record, scripts }, prepared } of submissions) {
+    if (assumeReady !== "outputs" && assumeReady !== "both") {
+      await prepareOutputs(dataset, record.outputs, prepared);
+    }
+    if (record.alt_dir !== undefined) {
+      await copyInputs(dataset, record.alt_dir, [
+        ...record.inputs,
+        ...record.extra_inputs,
+        ...scripts,
+      ]);
+      Deno.mkdirSync(joinPath(record.alt_dir, record.pwd), { recursive: true });
+    }
   }
 }
 
-/** Takes back what {@link open} has done. */
-async function discard(
+/** Takes back what {@link begin} and {@link prepare} have done for jobs that are not submitted. */
+export async function discard(
   dataset: Dataset,
-  entry: SubmissionEntry,
+  submissions: readonly BegunSubmission[],
   patience: LockPatience,
 ): Promise<void> {
-  await releaseInSubdatasets(dataset, entry.token, entry.paths, patience);
-  await locked(dataset, patience, () => {
-    release(dataset.store.reservations, entry.token, entry.paths);
-    removeEntry(dataset.store.journal, entry.token);
-    return Promise.resolve();
+  if (submissions.length === 0) return;
+  await uninterrupted(async () => {
+    for (const { entry, prepared } of submissions) {
+      await takeBackOutputs(prepared);
+      await releaseInSubdatasets(dataset, entry.token, entry.paths, endlessly(patience));
+    }
+    await locked(dataset, endlessly(patience), () => {
+      for (const { entry } of submissions) {
+        release(dataset.store.reservations, entry.token, entry.paths);
+        removeEntry(dataset.store.journal, entry.token);
+      }
+      return Promise.resolve();
+    });
   });
 }

@@ -23,6 +23,8 @@ export interface SubmissionRequest {
   readonly waitForOutputs: boolean;
   /** Files of the dataset that the command itself names, such as the batch script. */
   readonly scripts: readonly string[];
+  /** What a line of a batch is known by, so that it is submitted once. */
+  readonly batch?: string;
 }
 
 /** How inputs and outputs are made ready before the command runs. */

@@ -1,18 +1,27 @@
 import { pathBelow } from "../paths.ts";
 import type { ToolPart } from "../record/schema.ts";
-import { showJob } from "../slurm/show_job.ts";
+import { showJob, showJobs, type ShownJob } from "../slurm/show_job.ts";
 import type { Submission } from "../slurm/submission.ts";
+import { jobKey } from "../slurm/query.ts";
 
 /**
- * Returns what Slurm knows of a job right after its submission, for the record; paths inside the
- * dataset are relative to its root. Empty when Slurm has no answer: the job is recorded all the
- * same.
+ * Returns what Slurm knows of jobs right after their submission, for their records, in the order
+ * given; paths inside the dataset are relative to its root. Empty for one that Slurm has no answer
+ * about: it is recorded all the same.
  */
-export async function describeSubmission(
+export async function describeSubmissions(
   root: string,
-  submission: Submission,
-): Promise<Pick<ToolPart, "job">> {
-  const job = await showJob(submission.jobId, submission.cluster);
+  submissions: readonly Submission[],
+): Promise<Pick<ToolPart, "job">[]> {
+  const [only, ...others] = submissions;
+  if (only !== undefined && others.length === 0) {
+    return [describe(root, await showJob(only.jobId, only.cluster))];
+  }
+  const shown = await showJobs(submissions);
+  return submissions.map((submission) => describe(root, shown.get(jobKey(submission))));
+}
+
+function describe(root: string, job: ShownJob | undefined): Pick<ToolPart, "job"> {
   if (job === undefined) return {};
   const inDataset = (path: string | undefined) =>
     path === undefined ? undefined : pathBelow(root, path) ?? path;

@@ -1,4 +1,5 @@
 import { externalError, run, text } from "../process/run.ts";
+import { createCommit } from "./commit.ts";
 import { gitEnvironment } from "./git.ts";
 import type { StagedChange } from "./changes.ts";
 
@@ -22,9 +23,33 @@ export interface SeriesOptions {
 /**
  * Makes commits in one `git fast-import` and returns their ids. Trees are
  * built from the parent's, so the cost of a commit is that of its changes; neither the index nor
- * the work tree is looked at.
+ * the work tree is looked at. Commits that are to be signed are made once more, one by one.
  */
 export async function createCommitSeries(
+  root: string,
+  commits: readonly SeriesCommit[],
+  options: SeriesOptions & { readonly sign: boolean },
+): Promise<string[]> {
+  const ids = await importSeries(root, commits, options);
+  if (!options.sign) return ids;
+  // `git fast-import` cannot sign (2.39), but its trees are right.
+  const signed: string[] = [];
+  for (const [index, { message, parents }] of commits.entries()) {
+    signed.push(
+      await createCommit(root, {
+        tree: `${ids[index]}^{tree}`,
+        parents: parents.map((parent) =>
+          typeof parent === "number" ? signed[parent] ?? "" : parent
+        ),
+        message,
+        sign: true,
+      }),
+    );
+  }
+  return signed;
+}
+
+async function importSeries(
   root: string,
   commits: readonly SeriesCommit[],
   options: SeriesOptions,

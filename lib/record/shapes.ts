@@ -47,6 +47,8 @@ function buildShapes() {
     worktree: z.optional(path),
     submitted_at: z.optional(textLike(INSTANT, "is not a time in UTC")),
     cluster: optionalText,
+    /** What the line of a batch is known by that the job comes from. */
+    batch: optionalIdentifier,
     job: z.optional(submittedJob),
     script: z.optional(z.looseObject({ path, object: objectId }, object)),
     /** Object ids of the inputs, by path. */

@@ -65,10 +65,16 @@ export const QUERY_ENVIRONMENT: Readonly<Record<string, string | undefined>> = {
 export async function ask(
   argv: readonly string[],
   timeoutMs: number = QUERY_TIMEOUT_MS,
+  stdin?: string,
 ): Promise<Answer> {
   const program = argv[0] ?? "";
   try {
-    const result = await run(argv, { env: QUERY_ENVIRONMENT, timeoutMs, detached: true });
+    const result = await run(argv, {
+      env: QUERY_ENVIRONMENT,
+      timeoutMs,
+      detached: true,
+      ...(stdin === undefined ? {} : { stdin }),
+    });
     const outcome = result.timedOut
       ? "timeout"
       : result.code === 0

@@ -52,6 +52,19 @@ export function describeArgv(jobId: string, cluster?: string): string[] {
   return ["scontrol", ...clusters, "show", "job", jobId];
 }
 
+/** Returns the argv of a scontrol that is told on stdin what to show. */
+export function describeManyArgv(cluster?: string): string[] {
+  return ["scontrol", ...(cluster === undefined ? [] : [`--clusters=${cluster}`])];
+}
+
+/**
+ * Returns what to tell it. It prints its prompt and what it was told before each answer, on a line
+ * of their own (22.05).
+ */
+export function describeManyInput(jobIds: readonly string[]): string {
+  return [...jobIds.map((jobId) => `show job ${jobId}`), "quit", ""].join("\n");
+}
+
 /**
  * Returns the records of `scontrol show job`, in lines or with `-o`. A record starts with
  * `JobId=572 HetJobId=572 … JobName=ok.sh`; its state is the word in

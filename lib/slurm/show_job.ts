@@ -1,7 +1,15 @@
 import { formatIndices, indices, parseArraySpec } from "./array.ts";
 import { ask } from "./ask.ts";
 import { pendingArrayPattern } from "./patterns.ts";
-import { describeArgv, parseScontrolJobs, type ScontrolJob } from "./scontrol.ts";
+import { byCluster, jobKey } from "./query.ts";
+import {
+  describeArgv,
+  describeManyArgv,
+  describeManyInput,
+  parseScontrolJobs,
+  type ScontrolJob,
+} from "./scontrol.ts";
+import type { Submission } from "./submission.ts";
 
 /** What slurmctld knows of one job, whatever number of records it keeps of it. */
 export interface ShownJob {
@@ -19,12 +27,36 @@ export interface ShownJob {
 
 /** A submission is not held up for longer by a slurmctld that does not answer. */
 const PATIENCE_MS = 10_000;
+const PATIENCE_A_JOB_MS = 50;
 
 /** Returns what slurmctld knows of a job; undefined when it has no answer, or none in time. */
 export async function showJob(jobId: string, cluster?: string): Promise<ShownJob | undefined> {
   const answer = await ask(describeArgv(jobId, cluster), PATIENCE_MS);
   if (answer.outcome !== "answered") return undefined;
   return combineRecords(parseScontrolJobs(answer.stdout));
+}
+
+/**
+ * Returns what slurmctld knows of each job, by {@link jobKey}; those it has no answer for are left
+ * out. One process asks for all jobs of a cluster: to start one for each costs more than the answer.
+ */
+export async function showJobs(jobs: readonly Submission[]): Promise<Map<string, ShownJob>> {
+  const shown = new Map<string, ShownJob>();
+  for (const [cluster, group] of byCluster(jobs)) {
+    const ids = group.map(({ jobId }) => jobId);
+    const patience = PATIENCE_MS + ids.length * PATIENCE_A_JOB_MS;
+    // Its exit code and stderr tell of some one job that is unknown.
+    const { stdout } = await ask(describeManyArgv(cluster), patience, describeManyInput(ids));
+    const records = Map.groupBy(parseScontrolJobs(stdout), ({ reference }) => reference.jobId);
+    let isSilent = false;
+    for (const job of group) {
+      let found = combineRecords(records.get(job.jobId) ?? []);
+      if (found === undefined && !isSilent) found = await showJob(job.jobId, cluster);
+      if (found === undefined) isSilent = true;
+      else shown.set(jobKey(job), found);
+    }
+  }
+  return shown;
 }
 
 /** Returns one job out of its records: the pending rest of an array and each task that started. */

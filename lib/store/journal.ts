@@ -86,6 +86,33 @@ export function submissionFiles(journal: string, token: string): SubmissionFiles
 
 /** Writes an entry, whole or not at all. */
 export function writeEntry(journal: string, value: JournalEntry): void {
+  const file = openNew(journal, value);
+  try {
+    file.syncSync();
+  } finally {
+    file.close();
+  }
+  putInPlace(journal, value);
+}
+
+/**
+ * Writes entries, each whole or not at all. The disk is waited for once for all of them: to wait for
+ * each costs milliseconds an entry.
+ */
+export async function writeEntries(
+  journal: string,
+  values: readonly JournalEntry[],
+): Promise<void> {
+  const files = values.map((value) => openNew(journal, value));
+  try {
+    await Promise.all(files.map((file) => file.sync()));
+  } finally {
+    for (const file of files) file.close();
+  }
+  for (const value of values) putInPlace(journal, value);
+}
+
+function openNew(journal: string, value: JournalEntry): Deno.FsFile {
   const directory = `${journal}/${value.token}`;
   Deno.mkdirSync(directory, { recursive: true });
   const file = Deno.openSync(`${directory}/entry.new`, {
@@ -93,16 +120,15 @@ export function writeEntry(journal: string, value: JournalEntry): void {
     create: true,
     truncate: true,
   });
-  try {
-    const bytes = new TextEncoder().encode(JSON.stringify(value));
-    for (let written = 0; written < bytes.length;) {
-      written += file.writeSync(bytes.subarray(written));
-    }
-    file.syncSync();
-  } finally {
-    file.close();
+  const bytes = new TextEncoder().encode(JSON.stringify(value));
+  for (let written = 0; written < bytes.length;) {
+    written += file.writeSync(bytes.subarray(written));
   }
-  Deno.renameSync(`${directory}/entry.new`, `${directory}/entry.json`);
+  return file;
+}
+
+function putInPlace(journal: string, { token }: JournalEntry): void {
+  Deno.renameSync(`${journal}/${token}/entry.new`, `${journal}/${token}/entry.json`);
 }
 
 /** Removes an entry; one that is gone is fine. */
