@@ -40,9 +40,14 @@ export function reportError(terminal: Terminal, thrown: unknown): number {
     );
     return EXIT.bug;
   }
+  return showError(terminal, error);
+}
+
+/** Shows an error, with what it is about in front, and returns the exit code that stands for it. */
+export function showError(terminal: Terminal, error: ToolError, about = ""): number {
   const { message, details, cause, hint } = error;
   const below = details?.split("\n") ?? [];
   if (cause instanceof Error && !(cause instanceof ToolError)) below.push(cause.message);
-  terminal.error(harmless(message), below.map(harmless), hint && harmless(hint));
+  terminal.error(about + harmless(message), below.map(harmless), hint && harmless(hint));
   return BY_KIND[error.kind];
 }

@@ -13,6 +13,7 @@ import {
   preparationOf,
   TRANSFERS,
 } from "./command.ts";
+import { runBatch } from "./batch.ts";
 import { EXIT } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -31,6 +32,10 @@ export const scheduleCommand: Command = {
   ],
   examples: [
     ["datalad-slurm schedule -o results sbatch job.sh", "submit job.sh, which writes results/"],
+    [
+      "datalad-slurm schedule --batch sweep.csv -o 'out/{name}' sbatch job.sh '{name}' '{rate}'",
+      "one job for each line of a table with the columns name and rate",
+    ],
     ["datalad-slurm schedule -i data.csv -o out sbatch --array=1-9 job.sh", "an array of tasks"],
   ],
   operands: "command",
@@ -66,6 +71,20 @@ export const scheduleCommand: Command = {
         "line), and submit nothing",
     },
     {
+      name: "batch",
+      value: "FILE|-",
+      help: "Submit the jobs of a file (- is stdin): one JSON object a line, with `command`, " +
+        "`outputs`, `inputs` and `message`; or comma-separated values with a header, where {name} " +
+        "in COMMAND, -o, -i and -m stands for the column of that name. Jobs that are recorded " +
+        "already are passed over, so a batch can be interrupted and called again",
+    },
+    {
+      name: "parallel",
+      short: "j",
+      value: "N",
+      help: "With --batch: how many submissions run at the same time; 4 when absent",
+    },
+    {
       name: "wait-for-outputs",
       help: "Wait until no open job holds the outputs any more, instead of refusing",
     },
@@ -75,6 +94,7 @@ export const scheduleCommand: Command = {
     LOCK_TIMEOUT,
   ],
   async run(words, terminal) {
+    if (words.has("batch")) return await runBatch(words, terminal);
     const options = scheduleOptions(words);
     const patience = patienceOf("schedule", words, terminal);
     if (words.has("dry-run")) {

@@ -66,7 +66,8 @@ async function recordOnBranch(
   return await locked(dataset, patience, async ({ lock, readTip, publish }) => {
     lock.phase("refs only");
     // git refuses a parent that is not the branch's tip any more: only then is it looked up.
-    let parent = isCurrent ? dataset.head : (await readTip()).commit;
+    // After the first of several takings it is, almost for sure.
+    let parent = isCurrent && accepted.length === 1 ? dataset.head : (await readTip()).commit;
     for (;; parent = (await readTip()).commit) {
       const recorded = await recordedMeanwhile(dataset, accepted.map(({ entry }) => entry));
       const missing = [...messages].filter(([token]) => !recorded.has(token));

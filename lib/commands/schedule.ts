@@ -13,9 +13,8 @@ import { refuseConflicts } from "./conflicts.ts";
 import { submit, type SubmittedJob } from "./submission.ts";
 import type { Preparation, RecordTemplate, SubmissionRequest } from "./submission_request.ts";
 
-/** What `schedule` is asked to do. */
-export interface ScheduleOptions {
-  readonly dataset?: string | undefined;
+/** One job that `schedule` is to submit. */
+export interface JobOptions {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly message?: string | undefined;
@@ -28,6 +27,11 @@ export interface ScheduleOptions {
   readonly expand?: "inputs" | "outputs" | "both" | undefined;
   /** The command's words; one word is a command line for the shell. */
   readonly command: readonly string[];
+}
+
+/** What `schedule` is asked to do. */
+export interface ScheduleOptions extends JobOptions {
+  readonly dataset?: string | undefined;
 }
 
 /** What `schedule` would submit. */
@@ -51,9 +55,25 @@ export async function planSchedule(
   options: ScheduleOptions,
   patience: LockPatience,
 ): Promise<SchedulePlan> {
-  const dataset = await openTakingUp(options.dataset, patience);
+  const dataset = await openForSubmission(options.dataset, patience);
+  const record = planRecord(dataset, options);
+  if (!options.waitForOutputs) await refuseConflicts(dataset, record.outputs);
+  return { dataset, request: planRequest(dataset, record, options) };
+}
+
+/** Opens a dataset to submit jobs from. Throws a {@link ToolError} where none could be recorded. */
+export async function openForSubmission(
+  directory: string | undefined,
+  patience: LockPatience,
+): Promise<Dataset> {
+  const dataset = await openTakingUp(directory, patience);
   refuseAdjustedBranch(dataset);
   await requireIdentity(dataset.root, dataset.configuration);
+  return dataset;
+}
+
+/** Returns the record of a job to be submitted; throws a {@link ToolError} for what is wrong. */
+export function planRecord(dataset: Dataset, options: JobOptions): RecordTemplate {
   const toPaths = (paths: readonly string[], role: string) =>
     paths.map((path) => datasetPath(dataset.root, dataset.pwd, path, role));
   if (options.outputs.length === 0) {
@@ -72,7 +92,7 @@ export async function planSchedule(
   if (cmd.trim() === "") {
     throw new ToolError("usage", "The command is empty", { hint: "Such as: sbatch job.sh" });
   }
-  const record: RecordTemplate = {
+  return {
     chain: [],
     cmd,
     ...(dataset.id === undefined ? {} : { dsid: dataset.id }),
@@ -84,15 +104,17 @@ export async function planSchedule(
       ? {}
       : { alt_dir: resolveAltDir(dataset.root, options.altDir) }),
   };
+}
+
+/** Returns the request to submit a job; throws a {@link ToolError} for an unknown placeholder. */
+export function planRequest(
+  dataset: Dataset,
+  record: RecordTemplate,
+  { command: words, message, preparation, waitForOutputs }: JobOptions,
+): SubmissionRequest {
   const command = expandCommand(dataset, record);
-  const { waitForOutputs } = options;
-  if (!waitForOutputs) await refuseConflicts(dataset, outputs);
-  const { message, preparation } = options;
-  const scripts = namedFiles(dataset.root, record.pwd, options.command);
-  return {
-    dataset,
-    request: { kind: "schedule", record, command, message, preparation, scripts, waitForOutputs },
-  };
+  const scripts = namedFiles(dataset.root, record.pwd, words);
+  return { kind: "schedule", record, command, message, preparation, scripts, waitForOutputs };
 }
 
 /** Returns the files of the dataset that words of a command name, relative to the root. */

@@ -1,0 +1,165 @@
+import {
+  type BatchOptions,
+  type BatchOutcome,
+  planBatch,
+  scheduleBatch,
+} from "../commands/batch.ts";
+import { ToolError } from "../errors.ts";
+import { harmless } from "../record/show.ts";
+import type { ParsedArguments } from "./arguments.ts";
+import { patienceOf, preparationOf } from "./command.ts";
+import { EXIT, showError } from "./exit.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Runs `schedule --batch` and returns the exit code. */
+export async function runBatch(words: ParsedArguments, terminal: Terminal): Promise<number> {
+  const options = batchOptions(words);
+  const patience = patienceOf("schedule --batch", words, terminal);
+  if (words.has("dry-run")) {
+    const { lines, others } = await planBatch(options, patience);
+    for (const { line, request } of lines) {
+      if (words.last("dry-run") === "command") terminal.result(request.command);
+      else terminal.result(`Line ${line}: ${harmless(request.command)}`);
+    }
+    terminal.say(`Would submit ${jobs(lines.length)}; ${others.length} need nothing`);
+    return EXIT.done;
+  }
+  const counts = { submitted: 0, before: 0 };
+  const ids: string[] = [];
+  let code: number = EXIT.done;
+  const left = await scheduleBatch(options, patience, (outcome) => {
+    if (outcome.outcome === "submitted") {
+      counts.submitted++;
+      ids.push(outcome.job.jobId);
+      for (const warning of outcome.job.warnings) {
+        terminal.warn(`Line ${outcome.line}: ${harmless(warning)}`);
+      }
+    } else if (outcome.outcome === "recorded before") counts.before++;
+    if (terminal.json) terminal.result(JSON.stringify(asJson(outcome)));
+    if (outcome.outcome === "failed" || outcome.outcome === "in doubt") {
+      code = Math.max(code, showFailure(terminal, outcome));
+    }
+  });
+  if (!terminal.json) terminal.result(summary(counts, ids));
+  if (left > 0) {
+    terminal.say(`${jobs(left)} of the batch ${left === 1 ? "is" : "are"} not submitted`);
+    terminal.hint("Call the same command again: it goes on with what is not submitted");
+  }
+  return code;
+}
+
+function jobs(count: number): string {
+  return count === 1 ? "1 job" : `${count} jobs`;
+}
+
+function summary(counts: { submitted: number; before: number }, ids: readonly string[]): string {
+  const before = counts.before === 0 ? "" : `; ${jobs(counts.before)} recorded before`;
+  if (counts.submitted === 0) return `Submitted no job${before}`;
+  const sorted = [...ids].sort((a, b) => Number(a) - Number(b));
+  const [first, last] = [sorted[0] ?? "", sorted.at(-1) ?? ""];
+  const range = first === last ? first : `${first} to ${last}`;
+  return `Submitted and recorded ${jobs(counts.submitted)} (${range})${before}`;
+}
+
+function showFailure(
+  terminal: Terminal,
+  { line, error }: Extract<BatchOutcome, { error: unknown }>,
+): number {
+  // A bug ends the command, as everywhere else.
+  if (!(error instanceof ToolError)) throw error;
+  return showError(terminal, error, `Line ${line}: `);
+}
+
+function asJson(outcome: BatchOutcome): Record<string, unknown> {
+  const common = { action: "schedule", line: outcome.line };
+  switch (outcome.outcome) {
+    case "submitted": {
+      const { jobId, cluster, commit } = outcome.job;
+      return {
+        ...common,
+        status: "ok",
+        slurm_job_id: jobId,
+        ...(cluster === undefined ? {} : { cluster }),
+        commit,
+      };
+    }
+    case "recorded before":
+      return {
+        ...common,
+        status: "notneeded",
+        slurm_job_id: outcome.jobId,
+        commit: outcome.commit,
+        message: "Recorded before",
+      };
+    default: {
+      const { error } = outcome;
+      const message = error instanceof Error ? error.message : String(error);
+      return { ...common, status: "error", outcome: outcome.outcome, message };
+    }
+  }
+}
+
+/** Returns what the words of a command line ask of a batch. */
+export function batchOptions(words: ParsedArguments): BatchOptions {
+  if (words.has("wait-for-outputs")) {
+    throw new ToolError("usage", "--wait-for-outputs does not go with --batch", {
+      hint: "Outputs of a batch must be free: finish the jobs that hold them first",
+    });
+  }
+  const parallel = words.last("parallel") ?? "4";
+  if (!/^[1-9]\d?$/.test(parallel)) {
+    throw new ToolError(
+      "usage",
+      `--parallel takes a number from 1 to 99, not ${JSON.stringify(parallel)}`,
+    );
+  }
+  return {
+    dataset: words.last("dataset"),
+    content: readBatch(words.last("batch") ?? "-"),
+    template: {
+      command: words.operands,
+      inputs: words.all("input"),
+      outputs: words.all("output"),
+      message: words.last("message"),
+    },
+    parallel: Number(parallel),
+    preparation: preparationOf(words),
+    altDir: words.last("alt-dir"),
+    waitForOutputs: false,
+    expand: words.last("expand") as BatchOptions["expand"],
+  };
+}
+
+function readBatch(path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(
+      path === "-" ? readStdin() : Deno.readFileSync(path),
+    );
+  } catch (cause) {
+    const name = path === "-" ? "stdin" : JSON.stringify(path);
+    if (cause instanceof TypeError) {
+      throw new ToolError("refused", `The batch ${name} is not valid UTF-8`, {
+        hint: "Records are UTF-8 text: convert the file, for instance with iconv",
+      });
+    }
+    throw new ToolError("refused", `The batch ${name} cannot be read`, {
+      hint: "Name a file with one job a line, or - for stdin",
+      cause,
+    });
+  }
+}
+
+function readStdin(): Uint8Array {
+  const chunks: Uint8Array[] = [];
+  const buffer = new Uint8Array(65_536);
+  for (let read = Deno.stdin.readSync(buffer); read !== null; read = Deno.stdin.readSync(buffer)) {
+    chunks.push(buffer.slice(0, read));
+  }
+  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
+}

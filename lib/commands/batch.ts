@@ -1,0 +1,390 @@
+import type { Dataset } from "../dataset/dataset.ts";
+import { decodeCommit } from "../dataset/history.ts";
+import { expandPath } from "../dataset/globs.ts";
+import { ToolError } from "../errors.ts";
+import { isThere } from "../files.ts";
+import { recordedCommits } from "../git/log.ts";
+import { parentPath } from "../paths.ts";
+import { interruption, uninterrupted } from "../process/interruption.ts";
+import { type BatchFault, parseBatch } from "../record/batch_lines.ts";
+import { type BatchJob, type BatchTemplate, fillTemplate } from "../record/batch_template.ts";
+import { listEntries, readEntry } from "../store/journal.ts";
+import { findHolder } from "../store/reservations.ts";
+import { conflictError } from "./conflicts.ts";
+import { endlessly, type LockPatience } from "./locked.ts";
+import { installNeeded } from "./prepare_inputs.ts";
+import { recordSubmissions } from "./record_submission.ts";
+import { reservedPaths } from "./reserved_paths.ts";
+import { type JobOptions, openForSubmission, planRecord, planRequest } from "./schedule.ts";
+import {
+  type Accepted,
+  begin,
+  type BegunSubmission,
+  discard,
+  isSettled,
+  prepare,
+  runSubmission,
+  type SubmittedJob,
+  submittedJob,
+} from "./submission.ts";
+import type { RecordTemplate, SubmissionRequest } from "./submission_request.ts";
+
+/** What `schedule --batch` is asked to do. */
+export interface BatchOptions extends Omit<JobOptions, "inputs" | "outputs" | "command"> {
+  readonly dataset?: string | undefined;
+  /** The content of the batch file. */
+  readonly content: string;
+  readonly template: BatchTemplate;
+  /** How many submitting commands run at the same time. */
+  readonly parallel: number;
+}
+
+/** What became of one line. */
+export type BatchOutcome =
+  & { readonly line: number }
+  & (
+    | { readonly outcome: "submitted"; readonly job: SubmittedJob }
+    | { readonly outcome: "recorded before"; readonly jobId: string; readonly commit: string }
+    | { readonly outcome: "failed" | "in doubt"; readonly error: unknown }
+  );
+
+/** A job that is to be submitted. */
+export interface PlannedLine {
+  readonly line: number;
+  readonly request: SubmissionRequest;
+}
+
+/** What a batch would do. */
+export interface BatchPlan {
+  readonly dataset: Dataset;
+  readonly lines: readonly PlannedLine[];
+  /** Lines that need nothing, or nothing now. */
+  readonly others: readonly BatchOutcome[];
+}
+
+/** So many jobs are begun and recorded at a time. */
+const CHUNK = 100;
+
+/** An error does not list more lines than these. */
+const MOST_FAULTS = 50;
+
+/**
+ * Submits the jobs of a batch and records them; `tell` is told what becomes of each line. Everything
+ * is checked before anything is submitted. The first submission that fails ends the batch, and so
+ * does a signal: what is submitted by then is recorded. Returns how many jobs are still to be
+ * submitted; the same batch goes on with them.
+ */
+export async function scheduleBatch(
+  options: BatchOptions,
+  patience: LockPatience,
+  tell: (outcome: BatchOutcome) => void,
+): Promise<number> {
+  let plan = await planBatch(options, patience);
+  const [first] = plan.lines;
+  if (first !== undefined && await installNeeded(plan.dataset, unionOf(first.request, plan))) {
+    plan = await planBatch(options, patience);
+  }
+  refuseMissingInputs(plan, options);
+  for (const outcome of plan.others) tell(outcome);
+  const progress = patience.begin?.("Submitting jobs");
+  const { lines } = plan;
+  let done = 0;
+  for (let start = 0; start < lines.length; start += CHUNK) {
+    if (interruption.aborted) break;
+    const outcomes = await submitSome(plan.dataset, lines.slice(start, start + CHUNK), {
+      ...options,
+      patience,
+      onDone: () => progress?.(++done, lines.length),
+    });
+    let submitted = 0;
+    for (const outcome of outcomes) {
+      tell(outcome);
+      if (outcome.outcome === "submitted") submitted++;
+    }
+    if (submitted < Math.min(CHUNK, lines.length - start)) {
+      return lines.length - start - submitted;
+    }
+  }
+  return interruption.aborted ? lines.length - done : 0;
+}
+
+/** Returns what would be submitted. Throws a {@link ToolError} that lists all that is wrong. */
+export async function planBatch(
+  options: BatchOptions,
+  patience: LockPatience,
+): Promise<BatchPlan> {
+  const dataset = await openForSubmission(options.dataset, patience);
+  const { jobs, faults } = readJobs(dataset, options);
+  const planned: { job: BatchJob; record: RecordTemplate; id: string }[] = [];
+  for (const job of jobs) {
+    try {
+      const record = planRecord(dataset, { ...options, ...job });
+      planned.push({ job, record, id: await identityOf(record, job.message) });
+    } catch (error) {
+      faults.push(faultOf(job.line, error));
+    }
+  }
+  const recorded = await recordedLines(dataset);
+  const inDoubt = linesInJournal(dataset);
+  const lines: PlannedLine[] = [];
+  const others: BatchOutcome[] = [];
+  const paths = new OwnPaths();
+  for (const { job, record, id } of planned) {
+    const { line } = job;
+    const before = recorded.get(id);
+    try {
+      paths.add(line, reservedPaths(record.outputs));
+      if (before !== undefined) {
+        others.push({ line, outcome: "recorded before", ...before });
+      } else if (inDoubt.has(id)) {
+        others.push({ line, outcome: "in doubt", error: leftInDoubt() });
+      } else {
+        for (const path of reservedPaths(record.outputs)) {
+          const conflict = findHolder(dataset.store.reservations, path);
+          if (conflict !== undefined) throw await conflictError(dataset, conflict);
+        }
+        // Placeholders are filled in for jobs that are submitted only: {tmpdir} makes a directory.
+        const request = planRequest(dataset, record, { ...options, ...job });
+        lines.push({ line, request: { ...request, batch: id } });
+      }
+    } catch (error) {
+      faults.push(faultOf(line, error));
+    }
+  }
+  refuseFaults(faults);
+  return { dataset, lines, others };
+}
+
+/** Reads the batch and fills in what its lines say. */
+function readJobs(
+  { configuration }: Dataset,
+  { content, template }: BatchOptions,
+): { jobs: BatchJob[]; faults: BatchFault[] } {
+  const parsed = parseBatch(content);
+  const faults = [...parsed.faults];
+  const jobs: BatchJob[] = [];
+  const prefix = "datalad.run.substitutions.";
+  const reserved = new Set([
+    ...["pwd", "dspath", "tmpdir", "inputs", "outputs"],
+    ...configuration.entries(prefix).map(([key]) => key.slice(prefix.length)),
+  ]);
+  for (const line of parsed.lines) {
+    const taken = [...line.values.keys()].find((name) => reserved.has(name));
+    try {
+      if (taken !== undefined) {
+        throw new ToolError(
+          "refused",
+          `"${taken}" is the name of a placeholder of datalad run: give the value another name`,
+        );
+      }
+      jobs.push(fillTemplate(template, line));
+    } catch (error) {
+      faults.push(faultOf(line.line, error));
+    }
+  }
+  if (parsed.lines.length === 0 && faults.length === 0) {
+    throw new ToolError("refused", "The batch has no jobs", {
+      hint:
+        'Write one JSON object a line, such as {"outputs": "out/a", "command": "sbatch a.sh"}, ' +
+        "or comma-separated values below a header",
+    });
+  }
+  return { jobs, faults };
+}
+
+function faultOf(line: number, error: unknown): BatchFault {
+  if (!(error instanceof ToolError)) throw error;
+  return { line, message: error.message };
+}
+
+function refuseFaults(faults: readonly BatchFault[]): void {
+  if (faults.length === 0) return;
+  const sorted = [...faults].sort((a, b) => a.line - b.line);
+  const shown = sorted.slice(0, MOST_FAULTS).map(({ line, message }) => `Line ${line}: ${message}`);
+  const more = sorted.length - shown.length;
+  throw new ToolError(
+    "refused",
+    sorted.length === 1
+      ? "One line of the batch is wrong"
+      : `${sorted.length} lines of the batch are wrong`,
+    {
+      hint: "Nothing was submitted; put the batch right and call again",
+      details: [...shown, ...(more > 0 ? [`… and ${more} more`] : [])].join("\n"),
+    },
+  );
+}
+
+/** The outputs of the lines before: no two jobs of a batch may share one. */
+class OwnPaths {
+  readonly #owners = new Map<string, number>();
+  /** Directories above outputs, with one line that has an output there. */
+  readonly #above = new Map<string, number>();
+
+  add(line: number, paths: readonly string[]): void {
+    for (const path of paths) {
+      const other = this.#find(path);
+      if (other !== undefined) {
+        throw new ToolError(
+          "refused",
+          `The output ${JSON.stringify(path)} is also that of line ${other}, or one lies inside ` +
+            "the other",
+        );
+      }
+    }
+    for (const path of paths) {
+      this.#owners.set(path, line);
+      for (let at = path; at !== "."; at = parentPath(at)) {
+        this.#above.set(parentPath(at), line);
+      }
+    }
+  }
+
+  #find(path: string): number | undefined {
+    for (let at = path;; at = parentPath(at)) {
+      const owner = this.#owners.get(at);
+      if (owner !== undefined) return owner;
+      if (at === ".") break;
+    }
+    return this.#above.get(path);
+  }
+}
+
+/** Returns what a line is known by: the same job again is not submitted again. */
+async function identityOf(
+  { cmd, pwd, inputs, outputs, alt_dir }: RecordTemplate,
+  message: string | undefined,
+): Promise<string> {
+  const content = JSON.stringify([cmd, pwd, inputs, outputs, alt_dir ?? null, message ?? null]);
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(content));
+  return new Uint8Array(hash).subarray(0, 16).toHex();
+}
+
+/** Returns the lines of batches that history has records of. */
+async function recordedLines(
+  dataset: Dataset,
+): Promise<Map<string, { jobId: string; commit: string }>> {
+  const recorded = new Map<string, { jobId: string; commit: string }>();
+  const { commits } = await recordedCommits(dataset.root, dataset.head);
+  for (const { commit, message } of commits) {
+    if (!message.includes('"batch": "')) continue;
+    const job = await decodeCommit(dataset, commit, message);
+    const id = job?.record.datalad_slurm?.batch;
+    if (job === undefined || job.kind === "finish" || id === undefined) continue;
+    recorded.set(id, { jobId: job.jobId, commit });
+  }
+  return recorded;
+}
+
+/** Returns the lines of batches whose submission is in doubt, or under way in another process. */
+function linesInJournal({ store: { journal } }: Dataset): Set<string> {
+  return new Set(
+    listEntries(journal).flatMap((token) => {
+      const entry = readEntry(journal, token);
+      if (entry?.kind !== "submission") return [];
+      const { batch } = entry.record["datalad_slurm"] as { batch?: string };
+      return batch === undefined ? [] : [batch];
+    }),
+  );
+}
+
+function leftInDoubt(): ToolError {
+  return new ToolError("refused", "Another command is submitting this job, or has been cut short", {
+    hint: "See what is known with: datalad-slurm recover",
+  });
+}
+
+/** Returns one request with the inputs and outputs of all. */
+function unionOf(first: SubmissionRequest, { lines }: BatchPlan): SubmissionRequest {
+  const all = (of: (record: RecordTemplate) => readonly string[]) => [
+    ...new Set(lines.flatMap(({ request }) => of(request.record))),
+  ];
+  return {
+    ...first,
+    record: {
+      ...first.record,
+      inputs: all(({ inputs }) => inputs),
+      outputs: all(({ outputs }) => outputs),
+    },
+  };
+}
+
+/** Throws when an input does not exist; whether its content can be had is found out later. */
+function refuseMissingInputs(
+  { dataset: { root }, lines }: BatchPlan,
+  { preparation: { assumeReady } }: BatchOptions,
+): void {
+  if (assumeReady === "inputs" || assumeReady === "both") return;
+  const known = new Map<string, boolean>();
+  const exists = (input: string) => {
+    const found = known.get(input) ??
+      expandPath(root, input).some((path) => isThere(`${root}/${path}`));
+    known.set(input, found);
+    return found;
+  };
+  const faults = lines.flatMap(({ line, request }) =>
+    request.record.inputs.filter((input) => !exists(input))
+      .map((input) => ({ line, message: `The input ${JSON.stringify(input)} does not exist` }))
+  );
+  refuseFaults(faults);
+}
+
+interface Submitting extends Pick<BatchOptions, "preparation" | "parallel"> {
+  readonly patience: LockPatience;
+  readonly onDone: () => void;
+}
+
+/** Submits and records some jobs, at least those before the first that fails. */
+async function submitSome(
+  dataset: Dataset,
+  lines: readonly PlannedLine[],
+  { preparation, parallel, patience, onDone }: Submitting,
+): Promise<BatchOutcome[]> {
+  const { begun, conflict } = await begin(dataset, lines.map(({ request }) => request), patience);
+  const lineOf = new Map(begun.map(({ entry }, index) => [entry.token, lines[index]?.line ?? 0]));
+  const outcomes: BatchOutcome[] = [];
+  try {
+    await prepare(dataset, begun, preparation, patience.begin);
+  } catch (error) {
+    await discard(dataset, begun, patience);
+    throw error;
+  }
+  const accepted: Accepted[] = [];
+  const unsubmitted: BegunSubmission[] = [];
+  const queue = [...begun];
+  let hasFailed = false;
+  const work = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      if (hasFailed || interruption.aborted) {
+        unsubmitted.push(next);
+        continue;
+      }
+      try {
+        accepted.push(await runSubmission(dataset, next));
+        onDone();
+      } catch (error) {
+        hasFailed = true;
+        const settled = isSettled(dataset, next, error);
+        if (settled) unsubmitted.push(next);
+        const line = lineOf.get(next.entry.token) ?? 0;
+        outcomes.push({ line, outcome: settled ? "failed" : "in doubt", error });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, work));
+  await discard(dataset, unsubmitted, patience);
+  const order = new Map(begun.map(({ entry }, index) => [entry.token, index]));
+  accepted.sort((a, b) => (order.get(a.entry.token) ?? 0) - (order.get(b.entry.token) ?? 0));
+  const commits = accepted.length === 0
+    ? new Map<string, string>()
+    : await uninterrupted(() => recordSubmissions(dataset, accepted, endlessly(patience)));
+  for (const one of accepted) {
+    const { token } = one.entry;
+    const job = submittedJob(one, commits.get(token) ?? "");
+    outcomes.push({ line: lineOf.get(token) ?? 0, outcome: "submitted", job });
+  }
+  if (conflict !== undefined) {
+    const line = lines[begun.length]?.line ?? 0;
+    outcomes.push({ line, outcome: "failed", error: await conflictError(dataset, conflict) });
+  }
+  return outcomes.sort((a, b) => a.line - b.line);
+}
