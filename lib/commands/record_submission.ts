@@ -4,17 +4,21 @@ import { createCommit } from "../git/commit.ts";
 import { createCommitSeries } from "../git/commit_series.ts";
 import { readIdentity } from "../git/identity.ts";
 import { encodeMessage } from "../record/message.ts";
-import type { ToolPart, WrittenRecord } from "../record/schema.ts";
+import type { SubmittedJob, ToolPart, WrittenRecord } from "../record/schema.ts";
+import { jobKey } from "../slurm/query.ts";
+import { showJob, showJobs, type ShownJob } from "../slurm/show_job.ts";
 import type { Submission } from "../slurm/submission.ts";
 import { hasEntry, removeEntry, type SubmissionEntry } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { locked, type LockPatience } from "./locked.ts";
-import { describeSubmissions } from "./submitted_job.ts";
+import { describeSubmission } from "./submitted_job.ts";
 
 /** A submission that Slurm has accepted. */
 export interface AcceptedSubmission {
   readonly entry: SubmissionEntry;
   readonly submission: Submission;
+  /** What slurmctld knows of it, where it was asked already. */
+  readonly job?: ShownJob | undefined;
 }
 
 /** Names the last of several records while they are made; used under the repository lock only. */
@@ -50,14 +54,14 @@ async function recordOnBranch(
   patience: LockPatience,
 ): Promise<Map<string, string>> {
   const { repository, root, store } = dataset;
-  const descriptions = await describeSubmissions(
-    root,
-    accepted.map(({ submission }) => submission),
-  );
+  const shown = await showAll(accepted);
   const messages = new Map(
-    accepted.map(({ entry, submission }, index) =>
-      [entry.token, messageOf(entry, submission, descriptions[index] ?? {})] as const
-    ),
+    accepted.map(({ entry, submission }, index) => {
+      const altDir = entry.record["alt_dir"];
+      const places = { root, ...(typeof altDir === "string" ? { altDir } : {}) };
+      const job = shown[index] === undefined ? undefined : describeSubmission(shown[index], places);
+      return [entry.token, messageOf(entry, submission, job)] as const;
+    }),
   );
   const forget = (recorded: Map<string, string>) => {
     for (const token of recorded.keys()) removeEntry(store.journal, token);
@@ -94,10 +98,25 @@ async function recordOnBranch(
   });
 }
 
+/** Asks slurmctld about the jobs of which it was not asked yet, in one go. */
+async function showAll(
+  accepted: readonly AcceptedSubmission[],
+): Promise<(ShownJob | undefined)[]> {
+  const unknown = accepted.filter(({ job }) => job === undefined);
+  const [only, ...others] = unknown;
+  if (only !== undefined && others.length === 0) {
+    const answer = await showJob(only.submission);
+    const found = typeof answer === "string" ? undefined : answer.job;
+    return accepted.map(({ job }) => job ?? found);
+  }
+  const shown = await showJobs(unknown.map(({ submission }) => submission));
+  return accepted.map(({ job, submission }) => job ?? shown.get(jobKey(submission)));
+}
+
 function messageOf(
   entry: SubmissionEntry,
   submission: Submission,
-  description: Pick<ToolPart, "job">,
+  job: SubmittedJob | undefined,
 ): string {
   const record = {
     ...entry.record,
@@ -105,7 +124,7 @@ function messageOf(
     datalad_slurm: {
       ...entry.record["datalad_slurm"] as ToolPart,
       ...(submission.cluster === undefined ? {} : { cluster: submission.cluster }),
-      ...description,
+      ...(job === undefined ? {} : { job }),
     },
   } as WrittenRecord;
   return encodeMessage({

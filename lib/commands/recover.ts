@@ -3,7 +3,7 @@ import { jobKeyOf, openAfter, readHistory } from "../dataset/history.ts";
 import { settleDraft } from "../git/index_draft.ts";
 import { removeRefs } from "../git/refs.ts";
 import { findSubmission } from "../slurm/recover.ts";
-import { parseSubmission, type Submission } from "../slurm/submission.ts";
+import { parseSubmissions } from "../slurm/submission.ts";
 import {
   type FinishEntry,
   type JournalEntry,
@@ -21,11 +21,18 @@ import { listReservations, release } from "../store/reservations.ts";
 import { storeDirectories } from "../store/directories.ts";
 import { clearEnvironments } from "./environment_file.ts";
 import { sweepLitter } from "../store/lock.ts";
+import {
+  type Identified,
+  identifyFound,
+  identifyNamed,
+  mayStillBeAccepted,
+  traceOf,
+} from "./identify_job.ts";
 import { locked, type LockPatience } from "./locked.ts";
 import { hasEnded } from "./owner.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
 import { RECORDING_REF, recordSubmissions } from "./record_submission.ts";
-import { readPrinted, traceOf } from "./submitting_command.ts";
+import { readPrinted } from "./submitting_command.ts";
 
 /** What became of an operation that another command left unfinished. */
 export interface TakenUp {
@@ -143,7 +150,7 @@ async function dropFinish(
 type Finding =
   & { readonly entry: SubmissionEntry; readonly details: readonly string[] }
   & (
-    | { readonly outcome: "accepted"; readonly submission: Submission }
+    | { readonly outcome: "accepted" } & Identified
     | { readonly outcome: "nothing" | "in doubt" | "at work" }
   );
 
@@ -210,22 +217,28 @@ async function look(entry: SubmissionEntry, files: SubmissionFiles): Promise<Fin
       : { entry, outcome: "at work", details: ["Its command is about to begin"] };
   }
   const printed = readPrinted(files);
-  const named = parseSubmission(printed.stdout);
-  if (named === undefined && isSessionAlive(session)) {
+  const { submissions, bare } = parseSubmissions(printed.stdout);
+  if ((submissions.length === 0 || bare) && isSessionAlive(session)) {
     return { entry, outcome: "at work", details: [`Its command runs as session ${session}`] };
   }
-  const search = named === undefined
-    ? await findSubmission(traceOf(entry, files))
-    : { found: [named], asked: [], conclusive: true };
-  const [submission] = search.found;
-  if (submission !== undefined) {
-    return { entry, outcome: "accepted", submission, details: search.asked };
+  const trace = traceOf(entry, files);
+  const named = await identifyNamed(printed, trace, findSubmission);
+  const search = named === undefined ? await findSubmission(trace) : undefined;
+  const asked = search?.asked ?? [];
+  const identified = named ?? identifyFound(search?.found ?? []);
+  if (identified !== undefined) {
+    const others = identified.others.map(({ jobId }) =>
+      `Its command submitted job ${jobId} as well`
+    );
+    return { entry, outcome: "accepted", ...identified, details: [...asked, ...others] };
   }
-  if (search.conclusive) return { entry, outcome: "nothing", details: search.asked };
+  if (search?.conclusive === true && !mayStillBeAccepted(files)) {
+    return { entry, outcome: "nothing", details: asked };
+  }
   return {
     entry,
     outcome: "in doubt",
-    details: [`Command: ${entry.command}`, ownerLine(entry), printed.stderr.trim(), ...search.asked]
+    details: [`Command: ${entry.command}`, ownerLine(entry), printed.stderr.trim(), ...asked]
       .filter((line) => line !== ""),
   };
 }

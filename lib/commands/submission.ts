@@ -15,6 +15,7 @@ import { ownIdentity } from "../store/lock_identity.ts";
 import { type Conflict, hasReservations, release, reserve } from "../store/reservations.ts";
 import { copyInputs } from "./alt_dir.ts";
 import { conflictError, restoreReservations } from "./conflicts.ts";
+import { type Identified, identify, NotSubmitted, submissionWarnings } from "./identify_job.ts";
 import { endlessly, locked, type LockPatience } from "./locked.ts";
 import { prepareInputs } from "./prepare_inputs.ts";
 import { type PreparedOutput, prepareOutputs, takeBackOutputs } from "./prepare_outputs.ts";
@@ -22,15 +23,8 @@ import { recordSubmissions } from "./record_submission.ts";
 import { releaseInSubdatasets, reserveInSubdatasets } from "./reserve_outputs.ts";
 import { reservedPaths } from "./reserved_paths.ts";
 import type { Preparation, SubmissionRequest } from "./submission_request.ts";
-import {
-  hasBegun,
-  identify,
-  NotSubmitted,
-  otherSubmissions,
-  type Printed,
-  readPrinted,
-  runCommand,
-} from "./submitting_command.ts";
+import { toldCommand } from "./submitted_job.ts";
+import { hasBegun, type Printed, readPrinted, runCommand } from "./submitting_command.ts";
 import { newToken } from "./token.ts";
 
 /** A job that was submitted and recorded. */
@@ -79,10 +73,11 @@ export interface BegunSubmission {
 }
 
 /** A submission that Slurm has accepted, and what the command printed. */
-export interface Accepted {
+export interface Accepted extends Identified {
   readonly entry: SubmissionEntry;
-  readonly submission: Submission;
   readonly printed: Printed;
+  /** What the reader should know besides. */
+  readonly warnings: readonly string[];
 }
 
 /** Runs the command of a submission; throws when no job was submitted, or none is known. */
@@ -93,7 +88,8 @@ export async function runSubmission(
   const files = submissionFiles(dataset.store.journal, entry.token);
   const result = await runCommand(entry, files);
   const printed = readPrinted(files);
-  return { entry, printed, submission: await identify(entry, result, files, printed) };
+  const identified = await uninterrupted(() => identify(entry, result, files, printed));
+  return { ...identified, entry, printed, warnings: submissionWarnings(identified, result) };
 }
 
 /**
@@ -106,13 +102,11 @@ export function isSettled(dataset: Dataset, { entry }: BegunSubmission, error: u
 }
 
 /** Returns a recorded job as it is told to the reader. */
-export function submittedJob({ submission, printed }: Accepted, commit: string): SubmittedJob {
-  return {
-    ...submission,
-    commit,
-    stderr: printed.stderr,
-    warnings: otherSubmissions(printed.stdout, submission),
-  };
+export function submittedJob(
+  { submission, printed, warnings }: Accepted,
+  commit: string,
+): SubmittedJob {
+  return { ...submission, commit, stderr: printed.stderr, warnings };
 }
 
 /** Writes the journal entry and reserves the outputs, as soon as they can be had. */
@@ -179,13 +173,14 @@ function newEntry(
 ): SubmissionEntry {
   const token = newToken();
   const { kind, record, command, message, batch } = request;
+  const told = toldCommand(command, root);
   const part: ToolPart = {
     version: 1,
     token,
     clone,
     ...(repository.worktree === undefined ? {} : { worktree: repository.worktree }),
     submitted_at: new Date().toISOString(),
-    ...(command === record.cmd ? {} : { command }),
+    ...(told === record.cmd ? {} : { command: told }),
     ...(batch === undefined ? {} : { batch }),
   };
   return {

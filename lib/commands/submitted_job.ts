@@ -1,44 +1,64 @@
-import { pathBelow } from "../paths.ts";
-import type { ToolPart } from "../record/schema.ts";
-import { showJob, showJobs, type ShownJob } from "../slurm/show_job.ts";
-import type { Submission } from "../slurm/submission.ts";
-import { jobKey } from "../slurm/query.ts";
+import { absolutePath, pathBelow } from "../paths.ts";
+import type { SubmittedJob } from "../record/schema.ts";
+import type { ShownJob } from "../slurm/show_job.ts";
 
-/**
- * Returns what Slurm knows of jobs right after their submission, for their records, in the order
- * given; paths inside the dataset are relative to its root. Empty for one that Slurm has no answer
- * about: it is recorded all the same.
- */
-export async function describeSubmissions(
-  root: string,
-  submissions: readonly Submission[],
-): Promise<Pick<ToolPart, "job">[]> {
-  const [only, ...others] = submissions;
-  if (only !== undefined && others.length === 0) {
-    return [describe(root, await showJob(only.jobId, only.cluster))];
-  }
-  const shown = await showJobs(submissions);
-  return submissions.map((submission) => describe(root, shown.get(jobKey(submission))));
+/** Directories that a job's paths are told from. */
+export interface JobPlaces {
+  readonly root: string;
+  /** The absolute directory outside the dataset that the job runs in. */
+  readonly altDir?: string | undefined;
 }
 
-function describe(root: string, job: ShownJob | undefined): Pick<ToolPart, "job"> {
-  if (job === undefined) return {};
-  const inDataset = (path: string | undefined) =>
-    path === undefined ? undefined : pathBelow(root, path) ?? path;
+/**
+ * Returns what Slurm knows of a job right after its submission, as it goes into the record. Paths
+ * inside the dataset are relative to its root; others are made {@link impersonal}.
+ */
+export function describeSubmission(job: ShownJob, places: JobPlaces): SubmittedJob {
+  const told = (path: string | undefined) =>
+    path === undefined ? undefined : toldPath(path, places);
   const known = {
     name: job.name,
-    work_dir: inDataset(job.workDir),
-    stdout: inDataset(job.stdout),
-    stderr: inDataset(job.stderr),
+    work_dir: told(job.workDir),
+    stdout: told(job.stdout),
+    stderr: told(job.stderr),
     array: job.array,
     partition: job.partition,
     submit_time: job.submitTime === undefined
       ? undefined
       : new Date(job.submitTime * 1000).toISOString(),
+    dependency: job.dependency,
+    time_limit_seconds: job.timeLimitSeconds,
+    requested: job.requested,
+    components: job.components,
   };
-  return {
-    job: Object.fromEntries(
-      Object.entries(known).filter(([, value]) => value !== undefined),
-    ),
-  };
+  return Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
+}
+
+/**
+ * Returns a path for the record: relative to the root inside the dataset, as it is where the job
+ * runs (`finish` looks for logs there), impersonal elsewhere.
+ */
+export function toldPath(path: string, { root, altDir }: JobPlaces): string {
+  const inside = pathBelow(root, path);
+  if (inside !== undefined) return inside;
+  return altDir !== undefined && pathBelow(altDir, path) !== undefined ? path : impersonal(path);
+}
+
+/**
+ * Returns an absolute path without the user's name: the home directory becomes `~`, a directory
+ * named like the user `%u`, which is Slurm's word for it.
+ */
+export function impersonal(path: string): string {
+  const home = Deno.env.get("HOME");
+  const user = Deno.env.get("USER") ?? Deno.env.get("LOGNAME");
+  const below = home?.startsWith("/") ? pathBelow(absolutePath(home, "/"), path) : undefined;
+  if (below !== undefined) return below === "." ? "~" : `~/${below}`;
+  return path.split("/").map((part) => part !== "" && part === user ? "%u" : part).join("/");
+}
+
+/** Returns a command line for the record, with the root as `{dspath}` and the home directory as `~`. */
+export function toldCommand(command: string, root: string): string {
+  const home = Deno.env.get("HOME") ?? "";
+  const told = command.replaceAll(root, "{dspath}");
+  return /^\/./.test(home) ? told.replaceAll(home, "~") : told;
 }

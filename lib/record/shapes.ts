@@ -22,6 +22,7 @@ function buildShapes() {
   const optionalText = z.optional(text);
   const optionalPaths = z.optional(paths);
   const optionalIdentifier = z.optional(identifier);
+  const optionalCount = z.optional(custom<number>(Number.isFinite, "is not a number"));
 
   const submittedJob = z.looseObject({
     name: optionalText,
@@ -33,6 +34,12 @@ function buildShapes() {
     array: optionalText,
     partition: optionalText,
     submit_time: optionalText,
+    dependency: optionalText,
+    time_limit_seconds: optionalCount,
+    /** What was requested, as Slurm writes it: `cpu=1,mem=1M,node=1,billing=1`. */
+    requested: optionalText,
+    /** How many components a heterogeneous job has. */
+    components: optionalCount,
   }, object);
 
   const toolPart = z.looseObject({
@@ -55,7 +62,7 @@ function buildShapes() {
     inputs: z.optional(
       custom<Record<string, string>>(isObjectIdByPath, "is not object ids by path"),
     ),
-    /** The command that was run, where it differs from `cmd`. */
+    /** The command that was run, where it differs from `cmd`; the root stands as `{dspath}`. */
     command: optionalText,
     /** The commit that a finish answers. */
     schedule_commit: z.optional(objectId),

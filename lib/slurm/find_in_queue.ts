@@ -1,12 +1,4 @@
-import { ask } from "./ask.ts";
-import {
-  fromSession,
-  isSameHost,
-  queueSearchArgv,
-  type Recovery,
-  type SubmissionTrace,
-} from "./recover.ts";
-import { CLOCK_SLACK } from "./report.ts";
+import { type Recovery, searchQueue, type SubmissionTrace } from "./recover.ts";
 
 /** A submission is not held up for longer by a slurmctld that does not answer. */
 const PATIENCE_MS = 30_000;
@@ -18,15 +10,6 @@ const PATIENCE_MS = 30_000;
  * token in accounting has to tell later.
  */
 export async function findInQueue(trace: SubmissionTrace): Promise<Recovery> {
-  const answer = await ask(queueSearchArgv(), PATIENCE_MS);
-  const answered = answer.outcome === "answered";
-  const since = trace.since.getTime() / 1000 - CLOCK_SLACK;
-  const session = answered ? fromSession(answer.stdout, trace.sessionId, since) : [];
-  const here = session.filter(({ host }) => isSameHost(host, trace.host));
-  return {
-    found: here.map(({ jobId }) => ({ jobId })),
-    asked: [answer.said],
-    // Where there is no squeue there is no sbatch either.
-    conclusive: answer.outcome === "missing" || answered && here.length === session.length,
-  };
+  const { here, elsewhere, asked, answered, missing } = await searchQueue(trace, PATIENCE_MS);
+  return { found: here, asked, conclusive: missing || answered && elsewhere.length === 0 };
 }

@@ -30,7 +30,7 @@ export interface Recovery {
 /** SubmitLine has the user's arguments in it, newlines too, so a plain column stands last. */
 const SUBMIT_COLUMNS = ["JobID", "Cluster", "Submit", "SubmitLine", "JobIDRaw"];
 
-const QUEUE_COLUMNS = ["JobArrayID", "AllocNodes", "AllocSID", "SubmitTime"];
+const QUEUE_COLUMNS = ["JobArrayID", "AllocNodes", "AllocSID", "SubmitTime", "Cluster"];
 
 /**
  * Returns the jobs that a lost submission has left: those whose SubmitLine in accounting (21.08 and
@@ -47,24 +47,63 @@ export async function findSubmission(
   const age = Math.max(0, Date.now() / 1000 - since);
   const [accounting, queue] = await Promise.all([
     ask(sacctSearchArgv(SUBMIT_COLUMNS, age), timeoutMs),
-    ask(queueSearchArgv(), timeoutMs),
+    searchQueue(trace, timeoutMs),
   ]);
   const tagged = fromSubmitLines(accounting.stdout, trace.token, since);
-  const session = fromSession(queue.stdout, trace.sessionId, since);
-  const here = session.filter(({ host }) => isSameHost(host, trace.host));
-  const known = new Set([...tagged, ...here].map(({ jobId }) => jobId));
-  const elsewhere = session.filter(({ jobId }) => !known.has(jobId)).map(({ jobId }) => jobId);
+  const known = new Set([...tagged, ...queue.here].map(({ jobId }) => jobId));
+  const elsewhere = queue.elsewhere.filter((jobId) => !known.has(jobId));
   const confirmation = await confirm(elsewhere, trace.token, timeoutMs);
-  const local = new Set(here.map(({ jobId }) => jobId));
-  const found: Submission[] = [
-    ...[...local].map((jobId) => ({ jobId })),
-    ...[...tagged, ...confirmation.found].filter(({ jobId }) => !local.has(jobId)),
-  ];
+  const local = new Set(queue.here.map(({ jobId }) => jobId));
   return {
-    found,
-    asked: [said(accounting, tagged.length), said(queue, session.length), ...confirmation.asked],
-    conclusive: [accounting, queue].every(({ outcome }) => outcome === "answered") &&
-      confirmation.conclusive,
+    found: [
+      ...queue.here,
+      ...[...tagged, ...confirmation.found].filter(({ jobId }) => !local.has(jobId)),
+    ],
+    asked: [said(accounting, tagged.length), ...queue.asked, ...confirmation.asked],
+    conclusive: accounting.outcome === "answered" && queue.answered && confirmation.conclusive,
+  };
+}
+
+/** What slurmctld says of jobs from the session of a submission. */
+export interface QueueSearch {
+  /** Jobs from the session on this host. */
+  readonly here: readonly Submission[];
+  /** Ids of jobs from a session of the same number on a host of another name. */
+  readonly elsewhere: readonly string[];
+  readonly asked: readonly string[];
+  readonly answered: boolean;
+  /** Whether there is no squeue; then there is no sbatch either. */
+  readonly missing: boolean;
+}
+
+/**
+ * Asks slurmctld for the jobs from a submission's session, and where it knows none those of the other
+ * clusters (`--clusters`). That these cannot be asked says nothing: where slurmdbd does not know
+ * them, sbatch cannot submit to them either (20.11 to 25.11).
+ */
+export async function searchQueue(
+  trace: SubmissionTrace,
+  timeoutMs: number,
+  everywhere = false,
+): Promise<QueueSearch> {
+  const answer = await ask(queueSearchArgv(everywhere), timeoutMs);
+  const answered = answer.outcome === "answered";
+  const since = trace.since.getTime() / 1000 - CLOCK_SLACK;
+  const session = answered ? fromSession(answer.stdout, trace.sessionId, since) : [];
+  const asked = [said(answer, session.length)];
+  if (answered && session.length === 0 && !everywhere) {
+    const others = await searchQueue(trace, timeoutMs, true);
+    return { ...others, asked: others.answered ? others.asked : asked, answered };
+  }
+  const here = session.filter(({ host }) => isSameHost(host, trace.host));
+  return {
+    here: here.map(({ jobId, cluster }) =>
+      everywhere && cluster !== undefined ? { jobId, cluster } : { jobId }
+    ),
+    elsewhere: session.filter((job) => !here.includes(job)).map(({ jobId }) => jobId),
+    asked,
+    answered,
+    missing: answer.outcome === "missing",
   };
 }
 
@@ -93,27 +132,34 @@ async function confirm(
 }
 
 /** Returns the argv that shows from which host and session the jobs of the queue came. */
-export function queueSearchArgv(): string[] {
+export function queueSearchArgv(everywhere = false): string[] {
   const format = QUEUE_COLUMNS.map((column) => `${column}:255`).join(",");
-  return ["squeue", "--noheader", "--states=all", `--Format=${format}`];
+  return [
+    "squeue",
+    ...(everywhere ? ["--clusters=all"] : []),
+    "--me",
+    "--noheader",
+    "--states=all",
+    `--Format=${format}`,
+  ];
 }
 
 /**
  * Returns the jobs in headerless `squeue --Format` output that came from a session of that number:
- * `492   login1   4700   1795359739`, one job or task a line.
+ * `492   login1   4700   1795359739   test`, one job or task a line; what cannot be read is left out.
  */
 export function fromSession(
   stdout: string,
   sessionId: number,
   since: number,
-): { jobId: string; host: string }[] {
-  const found = new Map<string, { jobId: string; host: string }>();
+): { jobId: string; host: string; cluster: string | undefined }[] {
+  const found = new Map<string, { jobId: string; host: string; cluster: string | undefined }>();
   for (const line of stdout.split("\n")) {
-    const [id, host, sid, submit, ...others] = line.trim().split(/\s+/);
+    const [id, host, sid, submit, cluster, ...others] = line.trim().split(/\s+/);
     const jobId = /^\d+/.exec(id ?? "")?.[0];
     if (jobId === undefined || host === undefined || others.length > 0) continue;
     if (sid !== String(sessionId) || (parseTime(submit) ?? since) < since) continue;
-    found.set(jobId, { jobId, host });
+    found.set(`${jobId};${cluster ?? ""}`, { jobId, host, cluster });
   }
   return [...found.values()];
 }

@@ -37,6 +37,8 @@ export interface ScontrolJob {
   readonly allocSid?: string;
   readonly numNodes?: number;
   readonly numCpus?: number;
+  /** What is requested: `cpu=1,mem=1M,node=1,billing=1`. */
+  readonly tres?: string;
   readonly nodeList?: string;
   /** The script and its arguments. */
   readonly command?: string;
@@ -139,7 +141,7 @@ function separatorOf(record: string): string {
 function jobName(text: string, separator: string): string {
   const parts = text.split(new RegExp(`${separator}UserId=`));
   const name = parts.length === 1 ? text : parts.slice(0, -1).join(`${separator}UserId=`);
-  return name.replace(/ HetJobIdSet=\S+$/, "").replace(/\n$/, "");
+  return name.replace(/(?: |\n {3})HetJobIdSet=\S+$/, "").replace(/\n$/, "");
 }
 
 /** Reads what stands between the state and `Command=`, where no user's text occurs. */
@@ -173,6 +175,8 @@ function machineFields(text: string, separator: string): Partial<ScontrolJob> {
     allocSid: origin?.[2],
     numNodes: number("NumNodes"),
     numCpus: number("NumCPUs"),
+    // 23.02 and later show what is requested apart from what is allocated.
+    tres: value("ReqTRES") ?? value("TRES"),
     nodeList: value("NodeList"),
   } as Partial<ScontrolJob>;
 }

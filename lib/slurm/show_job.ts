@@ -23,17 +23,34 @@ export interface ShownJob {
   readonly partition: string | undefined;
   /** In seconds since 1970. */
   readonly submitTime: number | undefined;
+  /** The absolute path of the script, and its arguments behind it; undefined for `--wrap`. */
+  readonly command: string | undefined;
+  readonly dependency: string | undefined;
+  /** Absent without a limit. */
+  readonly timeLimitSeconds: number | undefined;
+  /** What is requested, as Slurm writes it: `cpu=1,mem=1M,node=1,billing=1`. */
+  readonly requested: string | undefined;
+  /** How many components a heterogeneous job has. */
+  readonly components: number | undefined;
+  /** The host and the session that the job was submitted from. */
+  readonly origin: { readonly host: string; readonly session: string } | undefined;
 }
+
+/** What asking slurmctld for one job has shown. */
+export type Shown = { readonly job: ShownJob } | "unknown id" | "no answer";
 
 /** A submission is not held up for longer by a slurmctld that does not answer. */
 const PATIENCE_MS = 10_000;
 const PATIENCE_A_JOB_MS = 50;
 
-/** Returns what slurmctld knows of a job; undefined when it has no answer, or none in time. */
-export async function showJob(jobId: string, cluster?: string): Promise<ShownJob | undefined> {
+/** Returns what slurmctld knows of a job; `no answer` also when there is none in time. */
+export async function showJob({ jobId, cluster }: Submission): Promise<Shown> {
   const answer = await ask(describeArgv(jobId, cluster), PATIENCE_MS);
-  if (answer.outcome !== "answered") return undefined;
-  return combineRecords(parseScontrolJobs(answer.stdout));
+  if (answer.outcome === "unknown-id") return "unknown id";
+  const job = answer.outcome === "answered"
+    ? combineRecords(parseScontrolJobs(answer.stdout))
+    : undefined;
+  return job === undefined ? "no answer" : { job };
 }
 
 /**
@@ -51,9 +68,12 @@ export async function showJobs(jobs: readonly Submission[]): Promise<Map<string,
     let isSilent = false;
     for (const job of group) {
       let found = combineRecords(records.get(job.jobId) ?? []);
-      if (found === undefined && !isSilent) found = await showJob(job.jobId, cluster);
-      if (found === undefined) isSilent = true;
-      else shown.set(jobKey(job), found);
+      if (found === undefined && !isSilent) {
+        const answer = await showJob(job);
+        if (answer === "no answer") isSilent = true;
+        else if (answer !== "unknown id") found = answer.job;
+      }
+      if (found !== undefined) shown.set(jobKey(job), found);
     }
   }
   return shown;
@@ -76,6 +96,14 @@ export function combineRecords(records: readonly ScontrolJob[]): ShownJob | unde
     array: tasks.length === 0 ? undefined : formatIndices(tasks),
     partition: main.partition,
     submitTime: main.submit,
+    command: main.command,
+    dependency: main.dependency,
+    timeLimitSeconds: main.timeLimitSeconds,
+    requested: main.tres,
+    components: main.hetJobOffset === undefined ? undefined : records.length,
+    origin: main.allocNode === undefined || main.allocSid === undefined
+      ? undefined
+      : { host: main.allocNode, session: main.allocSid },
   };
 }
 

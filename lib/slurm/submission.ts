@@ -6,33 +6,34 @@ export interface Submission {
   readonly cluster?: string;
 }
 
+/** What the stdout of a submitting command names. */
+export interface PrintedSubmissions {
+  readonly submissions: readonly Submission[];
+  /** Whether they stand there as bare numbers, which a site's banner may print as well. */
+  readonly bare: boolean;
+}
+
 const SENTENCE = /^Submitted batch job (\d+)(?: on cluster (\S+))?$/;
-const PARSABLE = /^(\d+)(?:;(\S+))?$/;
+const PARSABLE = /^(\d+);(\S+)$/;
+const NUMBER = /^([1-9]\d*)$/;
 
 /**
  * Returns every submission that the stdout of a submitting command names, in its order. It expects
- * `Submitted batch job 466`, `Submitted batch job 468 on cluster test`, `467` or `469;test` as a
- * line of its own; anything else on stdout (site banners, a script's own output) is skipped.
+ * `Submitted batch job 466` or `Submitted batch job 468 on cluster test` as a line of its own; where
+ * there is none, `467` or `469;test` (`--parsable`). Anything else on stdout (site banners, a
+ * script's own output) is skipped.
  */
-export function parseSubmissions(stdout: string): Submission[] {
-  const found: Submission[] = [];
-  for (const line of stdout.split("\n")) {
-    const match = SENTENCE.exec(line.trim()) ?? PARSABLE.exec(line.trim());
-    const jobId = match?.[1];
-    if (jobId === undefined) continue;
-    const cluster = match?.[2];
-    found.push(cluster === undefined ? { jobId } : { jobId, cluster });
-  }
-  return found;
+export function parseSubmissions(stdout: string): PrintedSubmissions {
+  const lines = stdout.split("\n").map((line) => line.trim());
+  const plain = lines.flatMap((line) => submissionIn(SENTENCE.exec(line) ?? PARSABLE.exec(line)));
+  if (plain.length > 0) return { submissions: plain, bare: false };
+  return { submissions: lines.flatMap((line) => submissionIn(NUMBER.exec(line))), bare: true };
 }
 
-/**
- * Returns the submission on the last matching line of stdout, or undefined when no line matches.
- * Neither the exit code nor stderr says more: `sbatch --wait` exits with the job's code after it
- * has printed the id, and `sbatch --quiet` submits and prints nothing (22.05).
- */
-export function parseSubmission(stdout: string): Submission | undefined {
-  return parseSubmissions(stdout).at(-1);
+function submissionIn(match: RegExpExecArray | null): Submission[] {
+  const [, jobId, cluster] = match ?? [];
+  if (jobId === undefined) return [];
+  return [cluster === undefined ? { jobId } : { jobId, cluster }];
 }
 
 /**
@@ -41,4 +42,25 @@ export function parseSubmission(stdout: string): Submission | undefined {
  */
 export function saysTestOnly(stderr: string): boolean {
   return /^sbatch: Job \d+ to start at \S+ using \d+ processors /m.test(stderr);
+}
+
+/**
+ * Returns whether stderr says that slurmctld may have accepted a job although sbatch had no answer:
+ * `sbatch: error: Batch job submission failed: Socket timed out on send/recv operation` and the
+ * like. slurmctld may even accept it a while later (20.11 to 25.11).
+ */
+export function saysNoAnswer(stderr: string): boolean {
+  return /timed out|Zero Bytes were transmitted|Message (?:receive|send) failure|Unexpected message received|Unable to contact slurm controller \((?!connect)/i
+    .test(stderr);
+}
+
+/**
+ * Returns whether stderr says that sbatch was refused, or never reached slurmctld:
+ * `sbatch: error: Batch job submission failed: Invalid partition name specified`,
+ * `sbatch: error: Unable to open file missing.sh`, `sbatch: unrecognized option '--foo'` (22.05).
+ */
+export function saysRefused(stderr: string): boolean {
+  return !saysNoAnswer(stderr) &&
+    /^(?:sbatch: (?:error: (?:Batch job submission failed|Unable to open file|This does not look like a batch script|No cluster |Batch script)|fatal:|unrecognized option|invalid option|option .* requires)|allocation failure:)/m
+      .test(stderr);
 }

@@ -235,17 +235,18 @@ Deno.test("an array of very many tasks lists only those that did not complete", 
 
 Deno.test("jobs of the queue are found by session and time only", () => {
   const queue = [
-    `7   login1   4700   ${SUBMIT}`,
-    `8   login1   4701   ${SUBMIT}`,
-    `9_3   login2   4700   ${SUBMIT}`,
-    `9_4   login2   4700   ${SUBMIT}`,
-    `6   login1   4700   ${SUBMIT - 5000}`,
+    "CLUSTER: test",
+    `7   login1   4700   ${SUBMIT}   test`,
+    `8   login1   4701   ${SUBMIT}   test`,
+    `9_3   login2   4700   ${SUBMIT}   test`,
+    `9_4   login2   4700   ${SUBMIT}   test`,
+    `6   login1   4700   ${SUBMIT - 5000}   test`,
     "4700",
     "",
   ].join("\n");
   assert.deepEqual(fromSession(queue, 4700, SUBMIT - 10), [
-    { jobId: "7", host: "login1" },
-    { jobId: "9", host: "login2" },
+    { jobId: "7", host: "login1", cluster: "test" },
+    { jobId: "9", host: "login2", cluster: "test" },
   ]);
 });
 

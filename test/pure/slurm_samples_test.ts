@@ -10,7 +10,7 @@ import { refusedColumn, sacctStateRow } from "../../lib/slurm/sacct.ts";
 import { parseScontrolJobs, type ScontrolJob } from "../../lib/slurm/scontrol.ts";
 import { squeueStateRow } from "../../lib/slurm/squeue.ts";
 import { classifyState, isLive } from "../../lib/slurm/states.ts";
-import { parseSubmission, saysTestOnly } from "../../lib/slurm/submission.ts";
+import { parseSubmissions, saysTestOnly } from "../../lib/slurm/submission.ts";
 import { parseTable } from "../../lib/slurm/table.ts";
 import { readSample, sampleNames, sampleRows } from "../support/slurm_sample.ts";
 
@@ -21,7 +21,7 @@ const submitted = (code: number, jobId: string, cluster?: string): Check => (nam
   const sample = readSample(name);
   assert.equal(sample.code, code);
   assert.deepEqual(
-    parseSubmission(sample.stdout),
+    parseSubmissions(sample.stdout).submissions.at(-1),
     cluster === undefined ? { jobId } : { jobId, cluster },
   );
 };
@@ -30,7 +30,7 @@ const submitted = (code: number, jobId: string, cluster?: string): Check => (nam
 const noId = (code: number): Check => (name) => {
   const sample = readSample(name);
   assert.equal(sample.code, code);
-  assert.equal(parseSubmission(sample.stdout), undefined);
+  assert.equal(parseSubmissions(sample.stdout).submissions.at(-1), undefined);
   assert.equal(saysTestOnly(sample.stderr), false);
 };
 
@@ -295,7 +295,7 @@ const CHECKS: Record<string, Check> = {
   sbatch_quiet_parsable: noId(0),
   sbatch_testonly: (name) => {
     const sample = readSample(name);
-    assert.equal(parseSubmission(sample.stdout), undefined);
+    assert.equal(parseSubmissions(sample.stdout).submissions.at(-1), undefined);
     assert.equal(saysTestOnly(sample.stderr), true);
   },
   sbatch_testonly_bad: noId(1),

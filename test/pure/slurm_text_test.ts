@@ -22,22 +22,61 @@ import { refusedColumn, sacctArgv, sacctSearchArgv } from "../../lib/slurm/sacct
 import { describeArgv, parseScontrolJobs } from "../../lib/slurm/scontrol.ts";
 import { squeueArgv } from "../../lib/slurm/squeue.ts";
 import { classifyState } from "../../lib/slurm/states.ts";
-import { parseSubmission, parseSubmissions, saysTestOnly } from "../../lib/slurm/submission.ts";
+import {
+  parseSubmissions,
+  saysNoAnswer,
+  saysRefused,
+  saysTestOnly,
+} from "../../lib/slurm/submission.ts";
 import { parseTable } from "../../lib/slurm/table.ts";
 import { inPieces } from "../../lib/slurm/query.ts";
 import { readSample } from "../support/slurm_sample.ts";
 
-Deno.test("the last line that names a submission counts, banners do not", () => {
+Deno.test("lines that name a submission count, banners do not", () => {
+  const named = (stdout: string) => {
+    const { submissions, bare } = parseSubmissions(stdout);
+    return [submissions.map(({ jobId, cluster }) => `${jobId};${cluster ?? ""}`), bare];
+  };
   assert.deepEqual(
-    parseSubmission(
-      "Welcome to cluster 7\nSubmitted batch job 12\nSubmitted batch job 13\nbye 5\n",
-    ),
-    { jobId: "13" },
+    named("Welcome to cluster 7\nSubmitted batch job 12\nSubmitted batch job 13\nbye 5\n"),
+    [["12;", "13;"], false],
   );
-  assert.deepEqual(
-    parseSubmissions("12;a\nSubmitted batch job 13 on cluster b").map(({ cluster }) => cluster),
-    ["a", "b"],
-  );
+  assert.deepEqual(named("12;a\nSubmitted batch job 13 on cluster b"), [["12;a", "13;b"], false]);
+  assert.deepEqual(named("Core hours left:\n1200\nSubmitted batch job 13\n99\n"), [
+    ["13;"],
+    false,
+  ]);
+  assert.deepEqual(named("Core hours left:\n1200\n13\n0\n"), [["1200;", "13;"], true]);
+});
+
+Deno.test("a refusal of sbatch is told from an answer that was lost", () => {
+  const failed = (reason: string) => `sbatch: error: Batch job submission failed: ${reason}\n`;
+  for (
+    const lost of [
+      "Socket timed out on send/recv operation",
+      "Zero Bytes were transmitted or received",
+      "Message receive failure",
+      "Unable to contact slurm controller (send failure)",
+    ]
+  ) {
+    assert.equal(saysNoAnswer(failed(lost)), true, lost);
+    assert.equal(saysRefused(failed(lost)), false, lost);
+  }
+  for (
+    const name of [
+      "sbatch_badopt",
+      "sbatch_badpart",
+      "sbatch_cluster_bad",
+      "sbatch_ctld_down_22.05.8",
+      "sbatch_noscript",
+      "sbatch_noshebang",
+      "sbatch_testonly_bad",
+    ]
+  ) {
+    const { stderr } = readSample(name);
+    assert.deepEqual([saysNoAnswer(stderr), saysRefused(stderr)], [false, true], name);
+  }
+  assert.equal(saysRefused("sbatch: error: something that is only said\n"), false);
 });
 
 Deno.test("text around a submission line makes it none", () => {
@@ -52,7 +91,7 @@ Deno.test("text around a submission line makes it none", () => {
       "12;",
       "-12",
     ]
-  ) assert.equal(parseSubmission(text), undefined, text);
+  ) assert.deepEqual(parseSubmissions(text).submissions, [], text);
   assert.equal(saysTestOnly("sbatch: error: Job 475 failed"), false);
 });
 

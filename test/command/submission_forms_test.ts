@@ -1,0 +1,294 @@
+import assert from "node:assert/strict";
+import { checkDataset, written } from "../support/checker.ts";
+import { concurrently } from "../support/concurrently.ts";
+import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
+import {
+  jobIs,
+  jobsAreOver,
+  jobsSubmittedBelow,
+  noSlurm,
+  useCluster,
+} from "../support/real_slurm.ts";
+
+useCluster();
+
+/** Returns what the last commit says of its job in the part that is the tool's own. */
+async function toolPart(dataset: TestDataset, commit = "HEAD") {
+  const message = await dataset.git("log", "-1", "--format=%B", commit);
+  const json = /^=== Do not change lines below ===\n([^]*)\n\^\^\^/m.exec(message)?.[1];
+  return JSON.parse(json ?? "").datalad_slurm;
+}
+
+/** Puts a script named `sbatch` in front of PATH, as sites do; `$real` is the real one. */
+async function wrapSbatch(dataset: TestDataset, lines: string): Promise<{ PATH: string }> {
+  const bin = `${dataset.scratch.directory}/bin`;
+  await Deno.mkdir(bin);
+  const real = (await dataset.run(["which", "sbatch"])).stdout.trim();
+  await Deno.writeTextFile(`${bin}/sbatch`, `#!/bin/sh\nreal=${real}\n${lines}\n`, { mode: 0o755 });
+  return { PATH: `${bin}:${dataset.env["PATH"]}` };
+}
+
+const TIMED_OUT =
+  "echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2";
+
+concurrently(noSlurm, {
+  "the cluster that sbatch names is recorded, and asked later on": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const stdout = await dataset.succeed(
+      ["schedule", "-o", "out", "sbatch", "-M", "test", "write.sh", "out"],
+    );
+    const id = jobIdIn(stdout);
+    assert.match(stdout, /^Submitted batch job \d+ on cluster test$/m);
+    assert.equal((await toolPart(dataset)).cluster, "test");
+    await jobsAreOver([id]);
+    // Whatever the environment names, that cluster is asked.
+    await dataset.succeed(["finish"], { env: { SLURM_CLUSTERS: "elsewhere" } });
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+  },
+  "sbatch --test-only is recognised: nothing is recorded and the output is free": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const { code, stderr } = await dataset.tool(
+      ["schedule", "-o", "out", "sbatch", "--test-only", "write.sh", "out"],
+    );
+    assert.equal(code, 1);
+    assert.match(stderr, /^Error: sbatch --test-only submits nothing$/m);
+    assert.match(stderr, /^Hint: Leave --test-only out/m);
+    await checkDataset(dataset, { base });
+    // A job that is submitted beside it is recorded, also when nothing is printed about it.
+    const command = "sbatch --test-only write.sh out && sbatch -Q -H write.sh out";
+    const id = await dataset.schedule(["-o", "out", command]);
+    assert.deepEqual(await jobsSubmittedBelow(dataset.root), [id]);
+    await checkDataset(dataset, { base, open: [id] });
+  },
+  "sbatch -Q --wait of a job that fails prints nothing, and its job is recorded": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const { code, stdout, stderr } = await dataset.tool(
+      ["schedule", "-o", "out", "sbatch", "-Q", "--wait", "fail.sh", "out"],
+    );
+    assert.equal(code, 0);
+    assert.match(stderr, /ended with exit code 3, but job \d+ was submitted/);
+    const id = jobIdIn(stdout);
+    assert.deepEqual(await jobsSubmittedBelow(dataset.root), [id]);
+    await checkDataset(dataset, { base, open: [id], status: ["?? out", `?? slurm-${id}.out`] });
+  },
+  ...Object.fromEntries(
+    (["KILL", "INT"] as const).map((signal) => [
+      `SIG${signal} while sbatch --wait waits: the job is recorded while it runs`,
+      async () => {
+        await using dataset = await TestDataset.make();
+        const base = await dataset.git("rev-parse", "HEAD");
+        const pipe = await dataset.pipe("pipe");
+        const { code } = await dataset.tool([
+          "schedule",
+          "-o",
+          "out",
+          `sbatch --wait wait.sh ${pipe} out & ` +
+          `until grep -q Submitted /proc/$$/fd/1; do sleep 0.05; done; ` +
+          `sh kill_tool.sh ${signal}; wait`,
+        ]);
+        assert.equal(code, signal === "KILL" ? 137 : 130);
+        const [id = ""] = await jobsSubmittedBelow(dataset.root);
+        await jobIs(id, "RUNNING");
+        const { stdout } = await dataset.tool(["status"]);
+        assert.match(stdout, new RegExp(` ${id} `));
+        await checkDataset(dataset, { base, open: [id], status: [`?? slurm-${id}.out`] });
+        await letGo(pipe);
+        await jobsAreOver([id]);
+      },
+    ]),
+  ),
+  "#SBATCH --parsable among banners that are numbers": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("job.sh", "#!/bin/sh\n#SBATCH --parsable\n#SBATCH -H\n");
+    const base = await dataset.commit("Job");
+    const id = await dataset.schedule(["-o", "a", "echo 7; sbatch job.sh; echo 1200; echo 99"]);
+    // A number that is the id of an earlier job.
+    const other = await dataset.schedule(["-o", "b", `sbatch job.sh; echo ${id}`]);
+    assert.deepEqual(await jobsSubmittedBelow(dataset.root), [id, other]);
+    // No job at all.
+    const { code, stderr } = await dataset.tool(["schedule", "-o", "c", "echo 123456789"]);
+    assert.match(stderr, /The command submitted no job/);
+    assert.equal(code, 1);
+    await checkDataset(dataset, { base, open: [id, other] });
+  },
+  "a site's wrapper that prints banners with digits is passed through": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const env = await wrapSbatch(dataset, 'echo "Project 4711:"; echo 12; $real "$@"; echo 300');
+    const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"], { env });
+    assert.deepEqual(await jobsSubmittedBelow(dataset.root), [id]);
+    const quiet = await dataset.schedule(["-o", "b", "sbatch", "-Q", "-H", "write.sh"], { env });
+    assert.deepEqual(await jobsSubmittedBelow(dataset.root), [id, quiet]);
+    await jobsAreOver([id]);
+    assert.equal((await dataset.tool(["finish"], { env })).code, 8);
+    await checkDataset(dataset, {
+      base,
+      open: [quiet],
+      finished: { [id]: written(id, ["out"]) },
+    });
+  },
+  "sbatch --wrap and heterogeneous jobs are recorded with what Slurm knows of them": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const wrapped = await dataset.schedule(
+      ["-o", "a", "sbatch", "-H", "-t", "7", "-J", "two words", "--mem=12M", "--wrap", "true"],
+    );
+    const { job } = await toolPart(dataset);
+    assert.equal(job.name, "two words");
+    assert.equal(job.time_limit_seconds, 7 * 60);
+    assert.match(job.requested, /^cpu=1,mem=12M,node=1/);
+    assert.equal(job.components, undefined);
+    const het = await dataset.schedule(
+      ["-o", "out", "sbatch", "-n1", ":", "-n2", "write.sh", "out"],
+    );
+    const { job: leader } = await toolPart(dataset);
+    assert.deepEqual([leader.name, leader.components], ["write.sh", 2]);
+    await jobsAreOver([het]);
+    assert.equal((await dataset.tool(["finish"])).code, 8);
+    await checkDataset(dataset, {
+      base,
+      open: [wrapped],
+      finished: { [het]: written(het, ["out"]) },
+    });
+  },
+  "a job that a batch script submits is not ours": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("outer.sh", "#!/bin/sh\nsbatch -H --wrap true\necho done >out\n");
+    const base = await dataset.commit("Outer");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "outer.sh"]);
+    await jobsAreOver([id]);
+    const [, inner = ""] = await jobsSubmittedBelow(dataset.root);
+    await dataset.succeed(["finish"]);
+    const log = await dataset.git("show", `HEAD:slurm-${id}.out`);
+    assert.equal(log, `Submitted batch job ${inner}`);
+    assert.equal((await dataset.tool(["status"])).stdout, "No open jobs\n");
+    assert.equal(await dataset.git("rev-list", "--count", `${base}..HEAD`), "2");
+  },
+  "of several jobs of one command the last is recorded, and the others are named": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    for (const quiet of ["", "-Q"]) {
+      const before = await jobsSubmittedBelow(dataset.root);
+      const { code, stdout, stderr } = await dataset.tool([
+        "schedule",
+        "-o",
+        `out${quiet}`,
+        `sbatch ${quiet} -H write.sh x; sbatch ${quiet} -H write.sh y`,
+      ]);
+      assert.equal(code, 0);
+      const [first, last] = (await jobsSubmittedBelow(dataset.root)).slice(before.length);
+      assert.equal(jobIdIn(stdout), last);
+      assert.match(
+        stderr,
+        new RegExp(`more than one job; recorded is ${last}, the last, but not ${first}`),
+      );
+    }
+    const all = await jobsSubmittedBelow(dataset.root);
+    await checkDataset(dataset, { base, open: all.filter((_, at) => at % 2 === 1) });
+  },
+  "a job is found again where sbatch timed out, or was killed": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const env = await wrapSbatch(
+      dataset,
+      `case $1 in killed) shift; $real -Q "$@"; kill -KILL $$ ;; esac\n` +
+        // slurmctld accepts the job after sbatch has given up.
+        `case $1 in late) shift; (sleep 1; exec $real -Q "$@") & ;; *) $real -Q "$@" ;; esac\n` +
+        `${TIMED_OUT}\nexit 1`,
+    );
+    const ids: string[] = [];
+    for (const how of ["", "late", "killed"]) {
+      ids.push(await dataset.schedule(["-o", `out${how}`, `sbatch ${how} -H write.sh`], { env }));
+    }
+    assert.deepEqual(await jobsSubmittedBelow(dataset.root), ids);
+    await checkDataset(dataset, { base, open: ids });
+  },
+  "after a time-out without a trace of the job it is in doubt, and never submitted again":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const base = await dataset.git("rev-parse", "HEAD");
+      const env = await wrapSbatch(dataset, `${TIMED_OUT}\nexit 1`);
+      const command = ["schedule", "-o", "out", "sbatch", "-H", "write.sh", "out"];
+      const { code, stderr } = await dataset.tool(command, { env });
+      assert.equal(code, 3);
+      assert.match(stderr, /^Error: It is not known whether a job was submitted$/m);
+      assert.match(stderr, /Socket timed out/);
+      const doubtful = await dataset.tool(["recover"]);
+      assert.equal(doubtful.code, 1);
+      assert.match(doubtful.stderr, /in doubt whether this command submitted a job/);
+      // The output is not given to another job meanwhile.
+      assert.equal((await dataset.tool(command)).code, 1);
+      assert.deepEqual(await jobsSubmittedBelow(dataset.root), []);
+      // Long after that, and with no such job in queue and accounting, nothing was submitted.
+      const [token = ""] = [...Deno.readDirSync(`${dataset.root}/.git/datalad-slurm/journal`)]
+        .map(({ name }) => name);
+      await dataset.run([
+        "touch",
+        "-d",
+        "10 minutes ago",
+        `${dataset.root}/.git/datalad-slurm/journal/${token}/stderr`,
+      ]);
+      assert.equal((await dataset.tool(["recover"])).code, 0);
+      const id = jobIdIn(await dataset.succeed(command));
+      await checkDataset(dataset, { base, open: [id] });
+    },
+  "variables that change what Slurm's programs do and print are no obstacle": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const env = {
+      SBATCH_ARRAY_INX: "3,5",
+      SBATCH_CLUSTERS: "test",
+      SBATCH_ERROR: "log/%A_%a.err",
+      SBATCH_OUTPUT: "log/%A_%a.out",
+      SBATCH_WAIT: "1",
+      SACCT_FORMAT: "jobid",
+      SLURM_BITSTR_LEN: "1",
+      SLURM_CLUSTERS: "test",
+      SLURM_EXIT_ERROR: "77",
+      SLURM_TIME_FORMAT: "relative",
+      SQUEUE_FORMAT: "%u",
+      SQUEUE_STATES: "FAILED",
+      SCONTROL_FUTURE: "1",
+    };
+    await dataset.write("log/.keep", "");
+    const started = await dataset.commit("Logs");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "array.sh", "out"], { env });
+    const { job, cluster } = await toolPart(dataset);
+    assert.deepEqual([job.array, cluster], ["3,5", "test"]);
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"], { env });
+    const files = await dataset.git("show", "--format=", "--name-only", "HEAD");
+    assert.deepEqual(files.split("\n"), [
+      `log/${id}_3.err`,
+      `log/${id}_3.out`,
+      `log/${id}_5.err`,
+      `log/${id}_5.out`,
+      `log/slurm-job-${id}.env.json`,
+      "out/3",
+      "out/5",
+    ]);
+    const refused = await dataset.tool(
+      ["schedule", "-o", "b", "sbatch", "-p", "nowhere", "write.sh"],
+      { env },
+    );
+    assert.equal(refused.code, 3);
+    assert.match(refused.stderr, /Exit code: 77/);
+    assert.equal(await dataset.git("rev-list", "--count", `${base}..${started}`), "1");
+  },
+  "paths outside the dataset are recorded without the user's name": async () => {
+    await using dataset = await TestDataset.make();
+    const home = dataset.env["HOME"] ?? "";
+    const logs = `${dataset.scratch.directory}/tmp/ada/logs`;
+    await Deno.mkdir(logs, { recursive: true });
+    await dataset.schedule(
+      ["-o", "out", "sbatch", "-H", "-D", home, "-o", `${logs}/%j.out`, "write.sh", "out"],
+      { env: { USER: "ada" } },
+    );
+    const { job } = await toolPart(dataset);
+    assert.equal(job.work_dir, "~");
+    assert.match(job.stdout, /\/tmp\/%u\/logs\/\d+\.out$/);
+  },
+});
