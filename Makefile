@@ -12,10 +12,10 @@ export DENO_DIR := $(CURDIR)/$(TOOLCHAIN)/deno-dir
 export DENO_NO_UPDATE_CHECK := 1
 unexport MAKEFLAGS MFLAGS
 
-SOURCES := $(wildcard main.ts deno.json deno.lock lib/*.ts lib/*/*.ts lib/executable/*)
+SOURCES := $(wildcard main.ts deno.json deno.lock lib/*.ts lib/*/*.ts lib/*/*/* lib/executable/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install check bench stress cluster-up cluster-down clean packages
+.PHONY: help demo test build install check bench stress cluster-up cluster-down clean packages schema
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -44,6 +44,10 @@ bench: $(TOOLCHAIN)/dependencies build ## Measures the speed of the executable
 
 stress: $(TOOLCHAIN)/dependencies build ## Kills and crowds the executable for a while
 	$(DENO) run -A test/stress/stress.ts
+
+schema: $(TOOLCHAIN)/dependencies ## Writes the schema of --json anew (lib/cli/json/)
+	$(DENO) run -A lib/cli/json/write_schema.ts
+	$(DENO) fmt --quiet lib/cli/json
 
 cluster-up: $(TOOLCHAIN)/dependencies packages ## Starts a Slurm cluster of four nodes on this machine (root)
 	@$(DENO) run -A test/cluster/cluster.ts up

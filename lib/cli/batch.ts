@@ -9,6 +9,9 @@ import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { patienceOf, preparationOf } from "./command.ts";
 import { EXIT, showError } from "./exit.ts";
+import { aboutDataset } from "./json/about.ts";
+import type { OutputRecord } from "./json/records.ts";
+import { plannedRecord, submittedRecord } from "./submitted.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Runs `schedule --batch` and returns the exit code. */
@@ -16,9 +19,11 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
   const options = batchOptions(words);
   const patience = patienceOf("schedule --batch", words, terminal);
   if (words.has("dry-run")) {
-    const { lines, others } = await planBatch(options, patience);
+    const { dataset, lines, others } = await planBatch(options, patience);
     for (const { line, request } of lines) {
-      if (words.last("dry-run") === "command") terminal.result(request.command);
+      if (terminal.json) {
+        terminal.record({ ...plannedRecord("schedule", dataset.root, request), line });
+      } else if (words.last("dry-run") === "command") terminal.result(request.command);
       else terminal.result(`Line ${line}: ${harmless(request.command)}`);
     }
     terminal.say(`Would submit ${jobs(lines.length)}; ${others.length} need nothing`);
@@ -27,7 +32,7 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
   const counts = { submitted: 0, before: 0 };
   const ids: string[] = [];
   let code: number = EXIT.done;
-  const left = await scheduleBatch(options, patience, (outcome) => {
+  const left = await scheduleBatch(options, patience, (outcome, root) => {
     if (outcome.outcome === "submitted") {
       counts.submitted++;
       ids.push(outcome.job.jobId);
@@ -35,9 +40,10 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
         terminal.warn(`Line ${outcome.line}: ${harmless(warning)}`);
       }
     } else if (outcome.outcome === "recorded before") counts.before++;
-    if (terminal.json) terminal.result(JSON.stringify(asJson(outcome)));
-    if (outcome.outcome === "failed" || outcome.outcome === "in doubt") {
+    if ("error" in outcome) {
       code = Math.max(code, showFailure(terminal, outcome));
+    } else if (terminal.json) {
+      terminal.record(asRecord(outcome, root));
     }
   });
   if (!terminal.json) terminal.result(summary(counts, ids));
@@ -63,40 +69,26 @@ function summary(counts: { submitted: number; before: number }, ids: readonly st
 
 function showFailure(
   terminal: Terminal,
-  { line, error }: Extract<BatchOutcome, { error: unknown }>,
+  { line, outcome, error }: Extract<BatchOutcome, { error: unknown }>,
 ): number {
   // A bug ends the command, as everywhere else.
   if (!(error instanceof ToolError)) throw error;
-  return showError(terminal, error, `Line ${line}: `);
+  return showError(terminal, "schedule", error, { line, outcome });
 }
 
-function asJson(outcome: BatchOutcome): Record<string, unknown> {
-  const common = { action: "schedule", line: outcome.line };
-  switch (outcome.outcome) {
-    case "submitted": {
-      const { jobId, cluster, commit } = outcome.job;
-      return {
-        ...common,
-        status: "ok",
-        slurm_job_id: jobId,
-        ...(cluster === undefined ? {} : { cluster }),
-        commit,
-      };
-    }
-    case "recorded before":
-      return {
-        ...common,
-        status: "notneeded",
-        slurm_job_id: outcome.jobId,
-        commit: outcome.commit,
-        message: "Recorded before",
-      };
-    default: {
-      const { error } = outcome;
-      const message = error instanceof Error ? error.message : String(error);
-      return { ...common, status: "error", outcome: outcome.outcome, message };
-    }
-  }
+function asRecord(
+  outcome: Exclude<BatchOutcome, { error: unknown }>,
+  root: string,
+): OutputRecord {
+  const { line } = outcome;
+  return outcome.outcome === "submitted" ? { ...submittedRecord("schedule", outcome.job), line } : {
+    action: "schedule",
+    status: "notneeded",
+    ...aboutDataset(root),
+    line,
+    slurm_job_id: outcome.jobId,
+    commit: outcome.commit,
+  };
 }
 
 /** Returns what the words of a command line ask of a batch. */

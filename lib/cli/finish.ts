@@ -6,7 +6,9 @@ import { stateWord } from "../record/subject.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { type Command, DATASET, LOCK_TIMEOUT, MESSAGE, patienceOf, SINCE } from "./command.ts";
 import { EXIT } from "./exit.ts";
-import { showStatus } from "./status.ts";
+import { aboutDataset } from "./json/about.ts";
+import type { FinishedRecord } from "./json/records.ts";
+import { showNotOpen, showStatus } from "./status.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const finishCommand: Command = {
@@ -69,16 +71,11 @@ export const finishCommand: Command = {
     const result = await finish(options, patienceOf("finish", words, terminal));
     for (const reason of result.unreadable) terminal.warn(harmless(reason));
     for (const job of result.jobs) {
-      if (terminal.json) terminal.result(JSON.stringify(asJson(job)));
+      if (terminal.json) terminal.record(asRecord(result.root, job));
       else showJob(terminal, job);
     }
     for (const { target, reason } of result.notOpen) {
-      terminal.error(harmless(reason));
-      if (terminal.json) {
-        terminal.result(
-          JSON.stringify({ action: "finish", status: "impossible", target, message: reason }),
-        );
-      }
+      showNotOpen(terminal, "finish", result.root, target, reason);
     }
     if (result.jobs.length === 0 && result.notOpen.length === 0) terminal.say("No open jobs");
     return finishExitCode(result.jobs, result.notOpen.length > 0);
@@ -187,22 +184,39 @@ function exitOf(report: FinishedJob["report"]): string {
   return ` (exit code ${report.exitCode})`;
 }
 
-function asJson({ job, report, outcome, commit, notes }: FinishedJob): Record<string, unknown> {
+function asRecord(
+  root: string,
+  { job, report, outcome, commit, notes }: FinishedJob,
+): FinishedRecord {
   return {
     action: "finish",
-    status: outcome === "finished" || outcome === "closed"
-      ? "ok"
-      : outcome === "live" || outcome === "settled" || outcome === "on a branch"
-      ? "notneeded"
-      : outcome === "elsewhere"
-      ? "impossible"
-      : "error",
+    status: STATUS[outcome],
+    ...aboutDataset(root),
+    message: report?.reason,
     outcome,
     slurm_job_id: job.jobId,
     schedule_commit: job.commit,
     state: report?.state ?? "UNKNOWN",
-    ...(report?.reason === undefined ? {} : { message: report.reason }),
-    ...(commit === undefined ? {} : { commit }),
-    ...(notes === undefined ? {} : { notes }),
+    exit_code: report?.exitCode,
+    signal: report?.signal,
+    commit,
+    notes: notes && {
+      missing: [...notes.missing],
+      ignored: [...notes.ignored],
+      deleted: [...notes.deleted],
+      impossible: [...notes.impossible],
+      failed: [...notes.failed],
+    },
   };
 }
+
+const STATUS: Readonly<Record<FinishedJob["outcome"], FinishedRecord["status"]>> = {
+  "finished": "ok",
+  "closed": "ok",
+  "live": "notneeded",
+  "settled": "notneeded",
+  "on a branch": "notneeded",
+  "elsewhere": "impossible",
+  "failed": "error",
+  "unknown": "error",
+};

@@ -1,4 +1,5 @@
 import { recover } from "../commands/recover.ts";
+import { joinPath } from "../paths.ts";
 import { harmless } from "../record/show.ts";
 import { type Command, DATASET, LOCK_TIMEOUT, patienceOf } from "./command.ts";
 import { EXIT } from "./exit.ts";
@@ -23,21 +24,21 @@ export const recoverCommand: Command = {
     LOCK_TIMEOUT,
   ],
   async run(words, terminal) {
-    const { journal: taken, released } = await recover(
+    const { root, journal: taken, released } = await recover(
       words.last("dataset"),
       words.has("report"),
       patienceOf("recover", words, terminal),
     );
-    for (const entry of taken) {
-      if (terminal.json) {
-        terminal.result(JSON.stringify({ action: "recover", status: "ok", ...entry }));
-      } else {
-        showTakenUp(terminal, entry);
-      }
-    }
+    for (const entry of taken) showTakenUp(terminal, root, entry);
     for (const path of released) {
       if (terminal.json) {
-        terminal.result(JSON.stringify({ action: "release", status: "ok", path }));
+        terminal.record({
+          action: "release",
+          status: "ok",
+          path: joinPath(root, path),
+          refds: root,
+          ...(words.has("report") ? { dry_run: true } : {}),
+        });
       } else {
         terminal.result(
           `${words.has("report") ? "Would release" : "Released"} the output ${

@@ -6,6 +6,7 @@ import {
   rescheduleScript,
 } from "../commands/reschedule.ts";
 import { ToolError } from "../errors.ts";
+import { absolutePath } from "../paths.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import {
@@ -21,7 +22,7 @@ import {
   TRANSFERS,
 } from "./command.ts";
 import { EXIT } from "./exit.ts";
-import { showSubmitted } from "./schedule.ts";
+import { plannedRecord, showSubmitted } from "./submitted.ts";
 
 export const rescheduleCommand: Command = {
   name: "reschedule",
@@ -70,24 +71,39 @@ export const rescheduleCommand: Command = {
     const options = rescheduleOptions(words);
     const patience = patienceOf("reschedule", words, terminal);
     if (words.has("report")) {
-      const { planned } = await planReschedule(options, patience);
-      for (const plan of planned) for (const line of describe(plan)) terminal.result(line);
+      const { dataset, planned } = await planReschedule(options, patience);
+      for (const plan of planned) {
+        if (terminal.json) {
+          terminal.record(plannedRecord("reschedule", dataset.root, plan.request, plan.job));
+        } else {
+          terminal.result(describe(plan).join("\n"));
+        }
+      }
       return EXIT.done;
     }
     const script = words.last("script");
     if (script !== undefined) {
-      const text = rescheduleScript((await planReschedule(options, patience)).planned);
-      if (script === "-") terminal.result(text.trimEnd());
-      else writeScript(script, text);
+      const { dataset, planned } = await planReschedule(options, patience);
+      const text = rescheduleScript(planned);
+      if (script !== "-") writeScript(script, text);
+      if (terminal.json) {
+        terminal.record({
+          action: "reschedule",
+          status: "ok",
+          ...(script === "-" ? {} : { type: "file", path: absolutePath(script, Deno.cwd()) }),
+          refds: dataset.root,
+          script: text,
+        });
+      } else if (script === "-") {
+        terminal.result(text.trimEnd());
+      }
       return EXIT.done;
     }
-    const done = await reschedule(options, patience, (plan) => {
-      for (const line of describe(plan)) terminal.say(line);
+    const count = await reschedule(options, patience, {
+      before: (plan) => terminal.say(describe(plan).join("\n")),
+      after: ({ job, submitted }) => showSubmitted(terminal, "reschedule", submitted, job),
     });
-    for (const { submitted } of done) {
-      showSubmitted(terminal, "reschedule", submitted, terminal.json);
-    }
-    if (done.length === 0) terminal.say("No job was submitted after that commit");
+    if (count === 0) terminal.say("No job was submitted after that commit");
     return EXIT.done;
   },
 };

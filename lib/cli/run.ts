@@ -3,13 +3,14 @@ import { buildInfo } from "../executable/build_info.ts";
 import type { Invocation } from "../executable/environment.ts";
 import { interruption, watchSignals } from "../process/interruption.ts";
 import { distance, parseArguments } from "./arguments.ts";
-import { type Command, COMMON_OPTIONS, mannerOf } from "./command.ts";
+import { type Command, COMMON_OPTIONS, JSON_OUTPUT, mannerOf } from "./command.ts";
 import { EXIT, reportError } from "./exit.ts";
 import { finishCommand } from "./finish.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { handOverToDatalad } from "./hand_over.ts";
 import { recoverCommand } from "./recover.ts";
 import { rescheduleCommand } from "./reschedule.ts";
+import { schemaCommand } from "./schema.ts";
 import { scheduleCommand } from "./schedule.ts";
 import { statusCommand } from "./status.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
@@ -23,7 +24,10 @@ export const COMMANDS: readonly Command[] = [
   rescheduleCommand,
   recoverCommand,
   unlockCommand,
+  schemaCommand,
 ];
+
+const TOOL = "datalad-slurm";
 
 /** Called through a link of this name, the executable stands in front of DataLad's. */
 const DATALAD = "datalad";
@@ -48,7 +52,7 @@ export async function runCommandLine(
     if (command !== undefined) return await runCommand(command, rest, terminal);
     return runWithoutCommand(name, rest, terminal);
   } catch (error) {
-    return reportError(terminal, error);
+    return reportError(terminal, TOOL, error);
   }
 }
 
@@ -79,7 +83,9 @@ async function runCommand(
     const code = await command.run(parsed, chosen);
     return interruption.aborted ? EXIT.interrupted : code;
   } catch (error) {
-    return reportError(chosen, error);
+    // A command line that cannot be read may still ask for objects.
+    const asJson = chosen === terminal && words.includes(`--${JSON_OUTPUT.name}`);
+    return reportError(asJson ? terminal.as({ json: true }) : chosen, command.name, error);
   } finally {
     chosen.progress(undefined);
   }

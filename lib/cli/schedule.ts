@@ -1,5 +1,4 @@
 import { planSchedule, schedule, type ScheduleOptions } from "../commands/schedule.ts";
-import type { SubmittedJob } from "../commands/submission.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import {
@@ -15,7 +14,7 @@ import {
 } from "./command.ts";
 import { runBatch } from "./batch.ts";
 import { EXIT } from "./exit.ts";
-import type { Terminal } from "./terminal.ts";
+import { plannedRecord, showSubmitted } from "./submitted.ts";
 
 export const scheduleCommand: Command = {
   name: "schedule",
@@ -98,7 +97,11 @@ export const scheduleCommand: Command = {
     const options = scheduleOptions(words);
     const patience = patienceOf("schedule", words, terminal);
     if (words.has("dry-run")) {
-      const { request } = await planSchedule(options, patience);
+      const { dataset, request } = await planSchedule(options, patience);
+      if (terminal.json) {
+        terminal.record(plannedRecord("schedule", dataset.root, request));
+        return EXIT.done;
+      }
       if (words.last("dry-run") === "command") {
         terminal.result(request.command);
         return EXIT.done;
@@ -111,7 +114,7 @@ export const scheduleCommand: Command = {
       }
       return EXIT.done;
     }
-    showSubmitted(terminal, "schedule", await schedule(options, patience), terminal.json);
+    showSubmitted(terminal, "schedule", await schedule(options, patience));
     return EXIT.done;
   },
 };
@@ -129,28 +132,4 @@ export function scheduleOptions(words: ParsedArguments): ScheduleOptions {
     expand: words.last("expand") as ScheduleOptions["expand"],
     command: words.operands,
   };
-}
-
-/** Shows a job that was submitted; the first line is sbatch's own. */
-export function showSubmitted(
-  terminal: Terminal,
-  action: "schedule" | "reschedule",
-  job: SubmittedJob,
-  asJson: boolean,
-): void {
-  for (const line of job.stderr.trimEnd().split("\n")) if (line !== "") terminal.say(line);
-  for (const warning of job.warnings) terminal.warn(harmless(warning));
-  if (asJson) {
-    terminal.result(JSON.stringify({
-      action,
-      status: "ok",
-      slurm_job_id: job.jobId,
-      ...(job.cluster === undefined ? {} : { cluster: job.cluster }),
-      commit: job.commit,
-    }));
-    return;
-  }
-  const cluster = job.cluster === undefined ? "" : ` on cluster ${job.cluster}`;
-  terminal.result(`Submitted batch job ${job.jobId}${cluster}`);
-  terminal.result(`Recorded in commit ${job.commit}`);
 }

@@ -5,6 +5,8 @@ import { stateWord } from "../record/subject.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { type Command, DATASET, LOCK_TIMEOUT, patienceOf, SINCE } from "./command.ts";
 import { EXIT } from "./exit.ts";
+import { aboutDataset } from "./json/about.ts";
+import type { OpenJobRecord, OutputRecord } from "./json/records.ts";
 import { phaseStyle } from "./style.ts";
 import { table } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -40,10 +42,12 @@ export async function showStatus(
     since: words.last("since"),
   }, patienceOf(command, words, terminal));
   for (const reason of result.unreadable) terminal.warn(harmless(reason));
-  for (const taken of result.journal) showTakenUp(terminal, taken);
-  for (const { reason } of result.notOpen) terminal.error(harmless(reason));
+  for (const taken of result.journal) showTakenUp(terminal, result.root, taken);
+  for (const { target, reason } of result.notOpen) {
+    showNotOpen(terminal, "status", result.root, target, reason);
+  }
   if (terminal.json) {
-    for (const job of result.jobs) terminal.result(JSON.stringify(asJson(job)));
+    for (const job of result.jobs) terminal.record(asRecord(result.root, job));
   } else {
     if (result.jobs.length > 0) terminal.result(statusTable(result.jobs, terminal).join("\n"));
     else if (result.notOpen.length === 0) terminal.result("No open jobs");
@@ -51,14 +55,47 @@ export async function showStatus(
   return result.notOpen.length > 0 ? EXIT.refused : EXIT.done;
 }
 
+/** Says that a commit or job id names no open job. */
+export function showNotOpen(
+  terminal: Terminal,
+  action: "status" | "finish",
+  refds: string,
+  target: string,
+  reason: string,
+): void {
+  terminal.error(harmless(reason));
+  if (terminal.json) {
+    terminal.record({ action, status: "impossible", refds, message: reason, target });
+  }
+}
+
 /** Tells what became of an operation that another command left unfinished. */
-export function showTakenUp(terminal: Terminal, taken: TakenUp): void {
+export function showTakenUp(terminal: Terminal, root: string, taken: TakenUp): void {
   const what = {
     "recorded": `Recorded job ${taken.jobId}, whose submission was cut short`,
     "dropped": "Cleared away what a command that was cut short has left",
     "in doubt": "It is in doubt whether this command submitted a job",
     "at work": "Another command is at work",
   }[taken.outcome];
+  if (terminal.json) {
+    const { outcome, token, jobId, commit, details } = taken;
+    return terminal.record({
+      action: "recover",
+      status: {
+        "recorded": "ok",
+        "dropped": "ok",
+        "in doubt": "error",
+        "at work": "notneeded",
+      }[outcome] as OutputRecord["status"],
+      ...aboutDataset(root),
+      message: what,
+      outcome,
+      token,
+      ...(jobId === undefined ? {} : { slurm_job_id: jobId }),
+      ...(commit === undefined ? {} : { commit }),
+      details: [...details],
+    });
+  }
   terminal.say(`Note: ${what}`);
   for (const detail of taken.details) {
     for (const line of detail.split("\n")) terminal.say(`  ${harmless(line)}`);
@@ -105,13 +142,15 @@ function sinceOf({ report }: OpenJobStatus, terminal: Terminal): string {
   return seconds === undefined ? "" : readableTime(new Date(seconds * 1000), terminal);
 }
 
-function asJson({ job, report, branch }: OpenJobStatus): Record<string, unknown> {
+function asRecord(root: string, { job, report, branch }: OpenJobStatus): OpenJobRecord {
   const time = (seconds: number | undefined) =>
     seconds === undefined ? undefined : new Date(seconds * 1000).toISOString();
   return {
     action: "status",
     status: "ok",
+    ...aboutDataset(root),
     slurm_job_id: job.jobId,
+    cluster: job.record.datalad_slurm?.cluster,
     commit: job.commit,
     state: report?.state ?? "UNKNOWN",
     phase: report?.phase ?? "elsewhere",
@@ -119,10 +158,11 @@ function asJson({ job, report, branch }: OpenJobStatus): Record<string, unknown>
     submit: time(report?.submit),
     start: time(report?.start),
     end: time(report?.end),
-    tasks: report?.tasks,
+    tasks: report?.tasks?.map((group) => ({ ...group })),
     branch,
     cmd: job.record.cmd,
     pwd: job.record.pwd,
+    inputs: job.record.inputs,
     outputs: job.record.outputs,
   };
 }

@@ -1,3 +1,4 @@
+import type { OutputRecord } from "./json/records.ts";
 import { painted, type Style } from "./style.ts";
 import { shorten } from "./width.ts";
 
@@ -27,6 +28,8 @@ export interface Terminal extends Pick<Manner, "quiet" | "verbose" | "json"> {
   readonly showsProgress: boolean;
   /** Writes one line of a result, or several. */
   result(lines: string): void;
+  /** Writes one object as a line of JSON. */
+  record(record: OutputRecord): void;
   /** Writes one line of talk. */
   say(line: string): void;
   /** Says what the reader may do. */
@@ -93,6 +96,10 @@ class ProcessTerminal implements Terminal {
   result(lines: string): void {
     this.progress(undefined);
     write(Deno.stdout, `${lines}\n`);
+  }
+
+  record(record: OutputRecord): void {
+    this.result(JSON.stringify(record));
   }
 
   say(line: string): void {

@@ -1,8 +1,10 @@
 import { unlock } from "../commands/unlock.ts";
 import { harmless } from "../record/show.ts";
-import { describeHolder } from "../store/lock.ts";
+import { describeHolder, type Holder, type LockState } from "../store/lock.ts";
 import { type Command, DATASET } from "./command.ts";
 import { EXIT } from "./exit.ts";
+import { aboutDataset } from "./json/about.ts";
+import type { HolderRecord } from "./json/records.ts";
 
 export const unlockCommand: Command = {
   name: "unlock",
@@ -22,25 +24,58 @@ export const unlockCommand: Command = {
     { name: "force", value: "TOKEN", help: "Break the lock that this token holds" },
   ],
   async run(words, terminal) {
-    const { state, broken } = await unlock(words.last("dataset"), words.last("force"));
-    if (broken !== undefined) {
-      terminal.result(
-        broken === "broken" ? "The lock was broken" : "No lock is held by that token",
-      );
-      return broken === "broken" ? EXIT.done : EXIT.refused;
-    }
-    if (state.holder === undefined) {
-      terminal.result("Nobody holds the lock");
+    const { root, state, broken } = await unlock(words.last("dataset"), words.last("force"));
+    const outcome = broken ?? (state.holder === undefined ? "free" : "held");
+    if (terminal.json) {
+      terminal.record({
+        action: "unlock",
+        status: broken === "gone" ? "impossible" : "ok",
+        ...aboutDataset(root),
+        message: MESSAGES[outcome],
+        outcome,
+        ...(state.holder === undefined ? {} : { holder: holderRecord(state.holder) }),
+        queue: state.queue.map(holderRecord),
+      });
+    } else if (broken === undefined) {
+      for (const line of describe(state)) terminal.result(harmless(line));
     } else {
-      terminal.result(`Held by ${harmless(describeHolder(state.holder))}`);
-      terminal.result(`Token: ${harmless(state.holder.token)}`);
-      if (state.heartbeatAgeMs !== undefined) {
-        terminal.result(`Last heartbeat: ${Math.round(state.heartbeatAgeMs / 1000)} s ago`);
-      }
+      terminal.result(MESSAGES[outcome]);
     }
-    for (const waiting of state.queue) {
-      terminal.result(`Waiting: ${harmless(describeHolder(waiting))}`);
-    }
-    return EXIT.done;
+    return broken === "gone" ? EXIT.refused : EXIT.done;
   },
 };
+
+const MESSAGES = {
+  free: "Nobody holds the lock",
+  held: "The lock is held",
+  broken: "The lock was broken",
+  gone: "No lock is held by that token",
+} as const;
+
+function describe({ holder, heartbeatAgeMs, queue }: LockState): string[] {
+  const heartbeat = heartbeatAgeMs === undefined
+    ? []
+    : [`Last heartbeat: ${Math.round(heartbeatAgeMs / 1000)} s ago`];
+  return [
+    ...(holder === undefined
+      ? [MESSAGES.free]
+      : [`Held by ${describeHolder(holder)}`, `Token: ${holder.token}`, ...heartbeat]),
+    ...queue.map((waiting) => `Waiting: ${describeHolder(waiting)}`),
+  ];
+}
+
+function holderRecord({ token, phase, info, lastHeartbeat }: Holder): HolderRecord {
+  return {
+    token,
+    phase,
+    ...(info === undefined ? {} : {
+      command: info.command,
+      user: info.user,
+      host: info.host,
+      pid: info.pid,
+      slurm_job_id: info.slurmJobId,
+      since: info.since,
+    }),
+    last_heartbeat: lastHeartbeat?.toISOString(),
+  };
+}

@@ -77,7 +77,7 @@ const MOST_FAULTS = 50;
 export async function scheduleBatch(
   options: BatchOptions,
   patience: LockPatience,
-  tell: (outcome: BatchOutcome) => void,
+  tell: (outcome: BatchOutcome, root: string) => void,
 ): Promise<number> {
   let plan = await planBatch(options, patience);
   const [first] = plan.lines;
@@ -85,7 +85,8 @@ export async function scheduleBatch(
     plan = await planBatch(options, patience);
   }
   refuseMissingInputs(plan, options);
-  for (const outcome of plan.others) tell(outcome);
+  const { root } = plan.dataset;
+  for (const outcome of plan.others) tell(outcome, root);
   const progress = patience.begin?.("Submitting jobs");
   const { lines } = plan;
   let done = 0;
@@ -98,7 +99,7 @@ export async function scheduleBatch(
     });
     let submitted = 0;
     for (const outcome of outcomes) {
-      tell(outcome);
+      tell(outcome, root);
       if (outcome.outcome === "submitted") submitted++;
     }
     if (submitted < Math.min(CHUNK, lines.length - start)) {
@@ -379,7 +380,7 @@ async function submitSome(
     : await uninterrupted(() => recordSubmissions(dataset, accepted, endlessly(patience)));
   for (const one of accepted) {
     const { token } = one.entry;
-    const job = submittedJob(one, commits.get(token) ?? "");
+    const job = submittedJob(dataset, one, commits.get(token) ?? "");
     outcomes.push({ line: lineOf.get(token) ?? 0, outcome: "submitted", job });
   }
   if (conflict !== undefined) {

@@ -59,6 +59,8 @@ export interface FinishedJob {
 
 /** What `finish` has to tell. */
 export interface FinishResult {
+  /** The root of the dataset. */
+  readonly root: string;
   readonly jobs: readonly FinishedJob[];
   /** Targets that name no open job, with the reason. */
   readonly notOpen: readonly { readonly target: string; readonly reason: string }[];
@@ -134,7 +136,7 @@ export async function finish(
       );
     }
   }
-  return { jobs: [...outcomes.values()], notOpen, unreadable };
+  return { root: dataset.root, jobs: [...outcomes.values()], notOpen, unreadable };
 }
 
 /** Returns the outputs that are declared at the finish; throws when it is not clear whose. */

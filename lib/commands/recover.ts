@@ -307,6 +307,8 @@ export async function openTakingUp(
 
 /** What {@link recover} found and did. */
 export interface Recovered {
+  /** The root of the dataset. */
+  readonly root: string;
   readonly journal: readonly TakenUp[];
   /** Reserved paths that no open job of any branch holds, and that were released. */
   readonly released: readonly string[];
@@ -342,7 +344,7 @@ export async function recover(
     }
     return idle.map(({ path }) => path);
   });
-  return { journal, released };
+  return { root: dataset.root, journal, released };
 }
 
 /** What a killed finish has started may go on for a while, and write its draft once more. */

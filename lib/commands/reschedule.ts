@@ -49,27 +49,33 @@ export interface RescheduledJob extends PlannedReschedule {
   readonly submitted: SubmittedJob;
 }
 
+/** Who is told of each job that is submitted once more. */
+export interface RescheduleWatcher {
+  /** A record is data from somebody else, so the command is shown before it runs. */
+  readonly before: (planned: PlannedReschedule) => void;
+  readonly after: (rescheduled: RescheduledJob) => void;
+}
+
 /**
- * Submits recorded jobs once more, one after the other. `announce` is told of each beforehand: a
- * record is data from somebody else, so the command is shown before it runs.
+ * Submits recorded jobs once more, one after the other, and returns how many. The watcher is told
+ * of each at once: one that fails must not hide those before it.
  */
 export async function reschedule(
   options: RescheduleOptions,
   patience: LockPatience,
-  announce: (planned: PlannedReschedule) => void,
-): Promise<RescheduledJob[]> {
+  { before, after }: RescheduleWatcher,
+): Promise<number> {
   const { dataset, planned } = await planReschedule(await checkOut(options), patience);
-  const submitted: RescheduledJob[] = [];
   for (const { job, request } of planned) {
     throwIfInterrupted();
     const plan = await installNeeded(dataset, request)
       ? { job, request: await planJob(dataset, job, options) }
       : { job, request };
-    announce(plan);
+    before(plan);
     Deno.mkdirSync(`${dataset.root}/${plan.request.record.pwd}`, { recursive: true });
-    submitted.push({ ...plan, submitted: await submit(dataset, plan.request, patience) });
+    after({ ...plan, submitted: await submit(dataset, plan.request, patience) });
   }
-  return submitted;
+  return planned.length;
 }
 
 /**

@@ -25,6 +25,8 @@ export interface OpenJobStatus {
 
 /** What `status` shows. */
 export interface StatusResult {
+  /** The root of the dataset. */
+  readonly root: string;
   readonly jobs: readonly OpenJobStatus[];
   readonly notOpen: readonly { readonly target: string; readonly reason: string }[];
   readonly unreadable: readonly string[];
@@ -50,6 +52,7 @@ export async function status(
     jobs.map(({ jobId }) => jobBranch(jobId)),
   );
   return {
+    root: current.root,
     jobs: jobs.map((job) => ({
       job,
       branch: branches.has(jobBranch(job.jobId)) ? jobBranch(job.jobId) : undefined,

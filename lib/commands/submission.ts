@@ -29,6 +29,8 @@ import { newToken } from "./token.ts";
 
 /** A job that was submitted and recorded. */
 export interface SubmittedJob extends Submission {
+  /** The root of the dataset. */
+  readonly root: string;
   /** The commit that records it. */
   readonly commit: string;
   /** What the submitting command printed on stderr. */
@@ -61,7 +63,7 @@ export async function submit(
   const commits = await uninterrupted(() =>
     recordSubmissions(dataset, [accepted], endlessly(patience))
   );
-  return submittedJob(accepted, commits.get(begun.entry.token) ?? "");
+  return submittedJob(dataset, accepted, commits.get(begun.entry.token) ?? "");
 }
 
 /** A submission that has its journal entry and its outputs. */
@@ -103,10 +105,11 @@ export function isSettled(dataset: Dataset, { entry }: BegunSubmission, error: u
 
 /** Returns a recorded job as it is told to the reader. */
 export function submittedJob(
+  { root }: Dataset,
   { submission, printed, warnings }: Accepted,
   commit: string,
 ): SubmittedJob {
-  return { ...submission, commit, stderr: printed.stderr, warnings };
+  return { ...submission, root, commit, stderr: printed.stderr, warnings };
 }
 
 /** Writes the journal entry and reserves the outputs, as soon as they can be had. */

@@ -4,6 +4,8 @@ import { breakLock, inspectLock, type LockState } from "../store/lock.ts";
 
 /** What `unlock` found, and whether it broke the lock. */
 export interface UnlockResult {
+  /** The root of the dataset. */
+  readonly root: string;
   readonly state: LockState;
   readonly broken: "broken" | "gone" | undefined;
 }
@@ -16,10 +18,10 @@ export async function unlock(
   directory: string | undefined,
   force: string | undefined,
 ): Promise<UnlockResult> {
-  const { repository, store } = await openDataset(directory);
+  const { root, repository, store } = await openDataset(directory);
   const state = inspectLock(store.lock);
   const broken = force === undefined
     ? undefined
     : await breakLock(store.lock, force, (_token, epoch) => moveEpoch(repository, epoch));
-  return { state, broken };
+  return { root, state, broken };
 }

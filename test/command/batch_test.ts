@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset, checkNothingIsLeft } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
+import { readOutput } from "../support/output_records.ts";
 import { jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
 import { runInterposed } from "../stress/interpose.ts";
 
@@ -9,6 +10,7 @@ useCluster();
 
 /** Returns the JSON lines that a command printed. */
 function linesOf(stdout: string): Record<string, unknown>[] {
+  readOutput(stdout);
   return stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
 }
 
@@ -130,7 +132,11 @@ concurrently(noSlurm, {
     const batch = ["schedule", "--json", "-j1", "--batch", "six.jsonl"];
     const { code, stdout, stderr } = await dataset.tool(batch);
     assert.equal(code, 3);
-    assert.deepEqual(linesOf(stdout).map(({ status }) => status), ["ok", "ok", "error"]);
+    assert.deepEqual(readOutput(stdout).map(({ kind }) => kind), [
+      "submitted",
+      "submitted",
+      "failure",
+    ]);
     assert.match(stderr, /Line 3: The command submitted no job/);
     assert.match(stderr, /4 jobs of the batch are not submitted/);
     await checkNothingIsLeft(dataset);

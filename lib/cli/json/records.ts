@@ -1,0 +1,273 @@
+/**
+ * What `--json` prints: one object a line. Other modules import types from here and nothing else,
+ * so that no schema is built when the tool runs; `make schema` writes the schemas into
+ * `lib/cli/json/output.schema.json`, and tests hold real output to them.
+ *
+ * Fields that DataLad's result records have (`action`, `status`, `path`, `type`, `refds`,
+ * `message`) mean what they mean there. Within a version fields are only added.
+ */
+import * as z from "zod/mini";
+
+/** Told in the schema; a version with another meaning or without a field gets the next number. */
+export const OUTPUT_VERSION = 1;
+
+const text = z.string();
+const texts = z.array(text);
+const count = z.int().check(z.nonnegative());
+
+const status = z.enum(["ok", "notneeded", "impossible", "error"]).check(z.describe(
+  "`ok`: done; `notneeded`: nothing was to be done; `impossible`: it cannot be done as things " +
+    "stand; `error`: it has failed",
+));
+const message = z.optional(text.check(z.describe("What happened, for people")));
+const time = z.iso.datetime();
+const optionalTime = z.optional(time);
+const jobId = text.check(z.describe("The id of the Slurm job; of an array the master's"));
+const commit = text.check(z.describe("The full id of a commit"));
+const cluster = z.optional(text.check(z.describe("The cluster, where sbatch has named one")));
+const state = text.check(z.describe("Slurm's word, such as `COMPLETED`; `UNKNOWN` without answer"));
+
+/** What a result is about; absolute paths. */
+const ofDataset = {
+  type: z.literal("dataset"),
+  path: text.check(z.describe("The root of the dataset")),
+  refds: text.check(z.describe("The root of the dataset")),
+};
+
+const cmd = z.union([text, texts]).check(z.describe("The command as it is recorded"));
+const submission = {
+  pwd: text.check(z.describe("The directory it runs in, relative to the root")),
+  inputs: texts.check(z.describe("Relative to the root")),
+  outputs: texts.check(z.describe("Relative to the root")),
+};
+
+const reason = z.object({ path: text, reason: text });
+
+const taskGroup = z.object({
+  state,
+  phase: text,
+  indices: text.check(z.describe("The indices in Slurm's notation: `0-4,7`")),
+  count,
+});
+
+const line = z.optional(z.int().check(z.describe("The line of the batch file")));
+
+const submitted = z.object({
+  action: z.enum(["schedule", "reschedule"]),
+  status: z.enum(["ok", "notneeded"]).check(
+    z.describe("`notneeded`: a job of a batch that was recorded before"),
+  ),
+  ...ofDataset,
+  line,
+  slurm_job_id: jobId,
+  cluster,
+  commit,
+  original_slurm_job_id: z.optional(jobId),
+  original_commit: z.optional(commit),
+}).check(z.meta({
+  id: "submitted",
+  description: "schedule, reschedule: a job that was submitted and recorded",
+}));
+
+const planned = z.object({
+  action: z.enum(["schedule", "reschedule"]),
+  status: z.literal("ok"),
+  ...ofDataset,
+  line,
+  dry_run: z.literal(true),
+  cmd,
+  command: text.check(z.describe("The command line for the shell, placeholders filled in")),
+  ...submission,
+  original_slurm_job_id: z.optional(jobId),
+  original_commit: z.optional(commit),
+}).check(z.meta({
+  id: "planned",
+  description: "schedule --dry-run, reschedule --report: a job that would be submitted",
+}));
+
+const script = z.object({
+  action: z.literal("reschedule"),
+  status: z.literal("ok"),
+  type: z.optional(z.literal("file")),
+  path: z.optional(text.check(z.describe("The file that was written"))),
+  refds: text,
+  script: text,
+}).check(z.meta({ id: "script", description: "reschedule --script: the script" }));
+
+const openJob = z.object({
+  action: z.literal("status"),
+  status: z.literal("ok"),
+  ...ofDataset,
+  message: z.optional(text.check(z.describe(
+    "Slurm's reason for a job that waits, or why the state is not known",
+  ))),
+  slurm_job_id: jobId,
+  cluster,
+  commit,
+  state,
+  phase: z.enum(["pending", "running", "completed", "failed", "unknown", "elsewhere"]).check(
+    z.describe("`elsewhere`: a job of another clone, about which Slurm is not asked"),
+  ),
+  submit: optionalTime,
+  start: optionalTime,
+  end: optionalTime,
+  tasks: z.optional(z.array(taskGroup)),
+  branch: z.optional(text.check(z.describe("The branch that holds its results already"))),
+  cmd,
+  ...submission,
+}).check(z.meta({ id: "open_job", description: "status, finish --list-open-jobs: an open job" }));
+
+const finished = z.object({
+  action: z.literal("finish"),
+  status,
+  ...ofDataset,
+  message,
+  outcome: z.enum([
+    "finished",
+    "closed",
+    "live",
+    "failed",
+    "unknown",
+    "elsewhere",
+    "on a branch",
+    "settled",
+  ]).check(z.describe(
+    "`finished` and `closed` jobs have a commit now; the others are left open, but for `settled` " +
+      "ones, which another process has finished meanwhile",
+  )),
+  slurm_job_id: jobId,
+  schedule_commit: commit,
+  state,
+  exit_code: z.optional(z.int()),
+  signal: z.optional(z.int()),
+  commit: z.optional(commit),
+  notes: z.optional(
+    z.object({
+      missing: texts.check(z.describe("Outputs and logs that are not there")),
+      ignored: texts.check(z.describe("Outputs that git ignores, and that were not committed")),
+      deleted: texts.check(z.describe("Outputs that the job has deleted")),
+      impossible: z.array(reason).check(z.describe("What git cannot hold or must not touch")),
+      failed: z.array(reason).check(z.describe("What git or git-annex refused to take in")),
+    }).check(z.describe("What was found of the job's files; relative to the root")),
+  ),
+}).check(z.meta({ id: "finished", description: "finish: what became of a job" }));
+
+const notOpen = z.object({
+  action: z.enum(["status", "finish"]),
+  status: z.literal("impossible"),
+  refds: text,
+  message: text,
+  target: text.check(z.describe("The commit or job id as it was given")),
+}).check(z.meta({ id: "not_open", description: "status, finish: a name that no open job has" }));
+
+const takenUp = z.object({
+  action: z.literal("recover"),
+  status,
+  ...ofDataset,
+  message: text,
+  outcome: z.enum(["recorded", "dropped", "in doubt", "at work"]),
+  token: text.check(z.describe("What the operation is known by in the journal")),
+  slurm_job_id: z.optional(jobId),
+  commit: z.optional(commit),
+  details: texts,
+}).check(z.meta({
+  id: "taken_up",
+  description: "recover, status: an operation that another command has left unfinished",
+}));
+
+const released = z.object({
+  action: z.literal("release"),
+  status: z.literal("ok"),
+  path: text,
+  refds: text,
+  dry_run: z.optional(z.literal(true)),
+}).check(z.meta({
+  id: "released",
+  description: "recover: an output that was reserved for a job that no branch has",
+}));
+
+const holder = z.object({
+  token: text,
+  phase: text.check(z.describe("What it does; `waiting` while it does not hold the lock")),
+  command: z.optional(text),
+  user: z.optional(text),
+  host: z.optional(text),
+  pid: z.optional(z.int()),
+  slurm_job_id: z.optional(jobId),
+  since: optionalTime,
+  last_heartbeat: optionalTime,
+}).check(z.meta({ id: "holder", description: "A process that holds the lock, or waits for it" }));
+
+const lock = z.object({
+  action: z.literal("unlock"),
+  status,
+  ...ofDataset,
+  message: text,
+  outcome: z.enum(["free", "held", "broken", "gone"]).check(z.describe(
+    "`broken`: it was broken on request; `gone`: the token that was given holds no lock",
+  )),
+  holder: z.optional(holder),
+  queue: z.array(holder),
+}).check(z.meta({ id: "lock", description: "unlock: the repository lock" }));
+
+const failure = z.object({
+  action: text.check(z.describe("The command")),
+  status: z.enum(["impossible", "error"]),
+  message: text,
+  hint: z.optional(text.check(z.describe("What to do"))),
+  details: z.optional(texts.check(z.describe("Further lines, such as what a program said"))),
+  kind: z.enum(["refused", "usage", "external", "locked", "interrupted", "bug"]),
+  exit_code: z.int(),
+  line,
+  outcome: z.optional(
+    z.enum(["failed", "in doubt"]).check(z.describe(
+      "Of a job of a batch; `in doubt`: it is not known whether it was submitted",
+    )),
+  ),
+}).check(z.meta({
+  id: "failure",
+  description: "All commands: why the command, or a job of a batch, has failed; it stands on " +
+    "stderr as well",
+}));
+
+/** The schemas of all objects, most special first: no object fits one before its own. */
+export const RECORDS = {
+  submitted,
+  planned,
+  script,
+  openJob,
+  notOpen,
+  finished,
+  takenUp,
+  released,
+  lock,
+  failure,
+};
+
+/** Any object that `--json` prints. */
+export const outputRecord = z.union(Object.values(RECORDS));
+
+/** Any object that `--json` prints. */
+export type OutputRecord = z.infer<typeof outputRecord>;
+
+type Records = typeof RECORDS;
+export type OpenJobRecord = z.infer<Records["openJob"]>;
+export type FinishedRecord = z.infer<Records["finished"]>;
+export type TakenUpRecord = z.infer<Records["takenUp"]>;
+export type HolderRecord = z.infer<typeof holder>;
+export type SubmittedRecord = z.infer<Records["submitted"]>;
+export type PlannedRecord = z.infer<Records["planned"]>;
+export type FailureRecord = z.infer<Records["failure"]>;
+
+/** Returns the schema as JSON Schema, with a line for each kind of object. */
+export function outputSchema(): string {
+  const { $schema, ...rest } = z.toJSONSchema(outputRecord, { io: "input" });
+  const schema = {
+    $schema,
+    title: `Output of datalad-slurm --json, version ${OUTPUT_VERSION}`,
+    description: "One object a line. Times are in UTC, paths are absolute where it is not said " +
+      "otherwise. Further fields may come without a new version.",
+    ...rest,
+  };
+  return `${JSON.stringify(schema, null, 2)}\n`;
+}
