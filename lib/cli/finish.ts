@@ -2,7 +2,7 @@ import { finish, type FinishedJob, type FinishOptions } from "../commands/finish
 import type { FinishNotes } from "../commands/gather_results.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
-import { stateWord } from "../record/subject.ts";
+import { jobName, stateWord } from "../record/subject.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { type Command, DATASET, LOCK_TIMEOUT, MESSAGE, patienceOf, SINCE } from "./command.ts";
 import { EXIT } from "./exit.ts";
@@ -15,11 +15,12 @@ export const finishCommand: Command = {
   name: "finish",
   aliases: ["slurm-finish"],
   summary: "Commit the results of jobs that are over",
-  usage: "[COMMIT|JOBID …]",
+  usage: "[COMMIT|JOBID|JOBID_TASKS …]",
   description: [
     "Asks Slurm about the named jobs, or about all open jobs, and makes one commit for each that " +
     "is complete: its declared outputs, its log files, and what Slurm knew of it " +
-    "(slurm-job-ID.env.json). An array is complete when all its tasks are.",
+    "(slurm-job-ID.env.json). An array is complete when all its tasks are; tasks that are " +
+    "named, such as 516_3 or '516_[0-4,7]', or --array-tasks, are committed before the others.",
     "Jobs that are pending or running are left open; so are failed ones, until " +
     "--close-failed-jobs or --commit-failed-jobs says what to do about them. Nothing else in the " +
     "dataset is touched: what you have staged stays staged.",
@@ -44,6 +45,11 @@ export const finishCommand: Command = {
     {
       name: "close-failed-jobs",
       help: "Record failed jobs as closed, without their outputs",
+    },
+    {
+      name: "array-tasks",
+      help: "Commit the tasks of arrays that are over, and keep the arrays open for the others; " +
+        "--close-failed-jobs and --commit-failed-jobs count for each task then",
     },
     { name: "commit-failed-jobs", help: "Commit failed jobs with the outputs they left" },
     {
@@ -100,6 +106,7 @@ export function finishOptions(words: ParsedArguments): FinishOptions {
       : "leave",
     otherClones: words.has("other-clones"),
     verifyCopies: words.has("verify"),
+    arrayTasks: words.has("array-tasks"),
     layout: words.has("octopus") ? "octopus" : words.has("branches") ? "branches" : "linear",
   };
 }
@@ -113,8 +120,11 @@ export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolea
   return has("live") ? EXIT.pending : EXIT.done;
 }
 
-function showJob(terminal: Terminal, { job, report, outcome, commit, notes }: FinishedJob): void {
-  const name = `Job ${job.jobId}`;
+function showJob(
+  terminal: Terminal,
+  { job, tasks, report, outcome, commit, notes }: FinishedJob,
+): void {
+  const name = `Job ${jobName(job.jobId, tasks)}`;
   const state = stateWord(report?.state ?? "UNKNOWN");
   switch (outcome) {
     case "finished":
@@ -186,7 +196,7 @@ function exitOf(report: FinishedJob["report"]): string {
 
 function asRecord(
   root: string,
-  { job, report, outcome, commit, notes }: FinishedJob,
+  { job, tasks, report, outcome, commit, notes }: FinishedJob,
 ): FinishedRecord {
   return {
     action: "finish",
@@ -195,6 +205,7 @@ function asRecord(
     message: report?.reason,
     outcome,
     slurm_job_id: job.jobId,
+    ...(tasks === undefined ? {} : { array_tasks: tasks }),
     schedule_commit: job.commit,
     state: report?.state ?? "UNKNOWN",
     exit_code: report?.exitCode,

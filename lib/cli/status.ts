@@ -1,4 +1,5 @@
 import { type OpenJobStatus, status } from "../commands/status.ts";
+import { finishedTasks } from "../dataset/history.ts";
 import type { TakenUp } from "../commands/recover.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
@@ -122,7 +123,7 @@ function statusTable(jobs: readonly OpenJobStatus[], terminal: Terminal): string
   );
 }
 
-function stateOf({ report, branch }: OpenJobStatus): string {
+function stateOf({ job, report, branch }: OpenJobStatus): string {
   if (branch !== undefined) return `on branch ${branch.replace("refs/heads/", "")}`;
   if (report === undefined) return "in another clone";
   const label = stateWord(report.state);
@@ -131,10 +132,11 @@ function stateOf({ report, branch }: OpenJobStatus): string {
       ? label
       : `${label} (${harmless(report.reason)})`;
   }
-  const all = report.tasks.reduce((sum, { count }) => sum + count, 0);
-  return `${label} (${
-    report.tasks.map(({ state, count }) => `${count} of ${all} ${stateWord(state)}`).join(", ")
-  })`;
+  const finished = finishedTasks(job).size;
+  const all = report.tasks.reduce((sum, { count }) => sum + count, finished);
+  const groups = report.tasks.map(({ state, count }) => `${count} of ${all} ${stateWord(state)}`);
+  if (finished > 0) groups.push(`${finished} finished`);
+  return `${label} (${groups.join(", ")})`;
 }
 
 function sinceOf({ report }: OpenJobStatus, terminal: Terminal): string {
@@ -159,6 +161,7 @@ function asRecord(root: string, { job, report, branch }: OpenJobStatus): OpenJob
     start: time(report?.start),
     end: time(report?.end),
     tasks: report?.tasks?.map((group) => ({ ...group })),
+    finished_tasks: job.finished && { ...job.finished.states },
     branch,
     cmd: job.record.cmd,
     pwd: job.record.pwd,

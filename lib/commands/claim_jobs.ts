@@ -1,5 +1,5 @@
 import type { Dataset } from "../dataset/dataset.ts";
-import { jobKeyOf, readOpenJobs } from "../dataset/history.ts";
+import { finishedTasks, jobKeyOf, readOpenJobs, type RecordedJob } from "../dataset/history.ts";
 import { ToolError } from "../errors.ts";
 import { throwIfInterrupted } from "../process/interruption.ts";
 import {
@@ -11,13 +11,21 @@ import {
 } from "../store/journal.ts";
 import { endingOf, ownIdentity } from "../store/lock_identity.ts";
 import { type Locked, locked, type LockPatience } from "./locked.ts";
+import type { IndexSet } from "../slurm/array.ts";
 import { hasEnded } from "./owner.ts";
+import { reservedPaths } from "./reserved_paths.ts";
 import { newToken } from "./token.ts";
+
+/** A job to claim; of an array perhaps for some tasks alone. */
+export interface Claimable {
+  readonly job: RecordedJob;
+  readonly tasks?: IndexSet | undefined;
+}
 
 /** Jobs that nobody else finishes until they are given back. */
 export interface Claim {
-  /** The keys of those that are still open. */
-  readonly keys: ReadonlySet<string>;
+  /** Those that are still open, by key, as history has them now. */
+  readonly jobs: ReadonlyMap<string, RecordedJob>;
   /** Notes in which subdatasets the jobs' files are, before anything changes there. */
   cover(subdatasets: readonly string[]): void;
   giveBack(): void;
@@ -40,7 +48,7 @@ const ASK_EVERY = 15_000;
  */
 export async function claimJobs(
   dataset: Dataset,
-  jobs: FinishEntry["jobs"],
+  wanted: readonly Claimable[],
   patience: LockPatience,
 ): Promise<Claim> {
   const { journal, base } = dataset.store;
@@ -51,8 +59,8 @@ export async function claimJobs(
   const dead = new Set<string>();
   for (let pause = 20;; pause = Math.min(pause * 1.5, LONGEST_PAUSE)) {
     const result = await locked(dataset, patience, async (held) => {
-      const open = await stillOpen(dataset, jobs, held);
-      const rival = open.length === 0 ? undefined : findRival(journal, open, dead);
+      const open = await stillOpen(dataset, wanted, held);
+      const rival = open.size === 0 ? undefined : findRival(journal, open, dead);
       if (rival !== undefined) return rival;
       const entry: FinishEntry = {
         version: 1,
@@ -63,12 +71,15 @@ export async function claimJobs(
         ...(worktree === undefined ? {} : { worktree }),
         temporaryRef: `refs/datalad-slurm/finishing/${token}`,
         temporaryIndex: `${base}/index-${token}`,
-        jobs: open,
+        jobs: [...open].map(([key, { record }]) => ({
+          key,
+          paths: reservedPaths(record.outputs),
+        })),
       };
       writeEntry(journal, entry);
-      return claimOf(journal, entry);
+      return claimOf(journal, entry, open);
     });
-    if ("keys" in result) return result;
+    if ("giveBack" in result) return result;
     let lastAsked = performance.now();
     let isTold = false;
     while (readEntry(journal, result.token) !== undefined) {
@@ -89,32 +100,43 @@ export async function claimJobs(
   }
 }
 
-function claimOf(journal: string, entry: FinishEntry): Claim {
+function claimOf(
+  journal: string,
+  entry: FinishEntry,
+  jobs: ReadonlyMap<string, RecordedJob>,
+): Claim {
   return {
-    keys: new Set(entry.jobs.map(({ key }) => key)),
+    jobs,
     cover: (subdatasets) => writeEntry(journal, { ...entry, subdatasets: [...subdatasets] }),
     giveBack: () => removeEntry(journal, entry.token),
   };
 }
 
+/** Returns what of the jobs is open at the branch's tip, by key. */
 async function stillOpen(
   dataset: Dataset,
-  jobs: FinishEntry["jobs"],
+  wanted: readonly Claimable[],
   held: Locked,
-): Promise<FinishEntry["jobs"]> {
+): Promise<Map<string, RecordedJob>> {
   const { commit } = await held.readTip();
-  if (commit === dataset.head) return jobs;
-  const open = new Set((await readOpenJobs(dataset, commit)).jobs.map(jobKeyOf));
-  return jobs.filter(({ key }) => open.has(key));
+  const now = commit === dataset.head ? undefined : (await readOpenJobs(dataset, commit)).jobs;
+  const open = now && new Map(now.map((job) => [jobKeyOf(job), job]));
+  return new Map(wanted.flatMap(({ job, tasks }) => {
+    const key = jobKeyOf(job);
+    const current = open === undefined ? job : open.get(key);
+    if (current === undefined) return [];
+    const isDone = tasks !== undefined && tasks.size > 0 &&
+      tasks.without(finishedTasks(current)).size === 0;
+    return isDone ? [] : [[key, current] as const];
+  }));
 }
 
 /** Returns the entry of another process that is finishing one of the jobs. */
 function findRival(
   journal: string,
-  jobs: FinishEntry["jobs"],
+  wanted: ReadonlyMap<string, RecordedJob>,
   dead: ReadonlySet<string>,
 ): FinishEntry | undefined {
-  const wanted = new Set(jobs.map(({ key }) => key));
   for (const token of listEntries(journal)) {
     const entry = readEntry(journal, token);
     if (

@@ -62,7 +62,7 @@ export interface CommitOptions {
  */
 export async function takeFilesIn(
   dataset: Dataset,
-  keys: readonly string[],
+  jobs: readonly Pick<FinishEntry["jobs"][number], "key" | "tasks">[],
   files: readonly string[],
   patience: LockPatience,
 ): Promise<FilesInRepository> {
@@ -78,7 +78,7 @@ export async function takeFilesIn(
     temporaryRef: `refs/datalad-slurm/finishing/${token}`,
     temporaryIndex: `${store.base}/index-${token}`,
     // What is reserved is released by whoever has claimed the jobs.
-    jobs: keys.map((key) => ({ key, paths: [] })),
+    jobs: jobs.map((job) => ({ ...job, paths: [] })),
   };
   await locked(dataset, patience, () => Promise.resolve(writeEntry(store.journal, entry)));
   const draft = IndexDraft.of(repository, entry.temporaryIndex);

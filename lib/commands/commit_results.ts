@@ -1,12 +1,28 @@
 import { type Dataset, openDataset } from "../dataset/dataset.ts";
-import { jobKeyOf, readOpenJobs, type RecordedJob } from "../dataset/history.ts";
+import {
+  type FinishedTasks,
+  jobKeyOf,
+  readOpenJobs,
+  type RecordedJob,
+} from "../dataset/history.ts";
 import type { StagedChange } from "../git/changes.ts";
 import { isRepository } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import { throwIfInterrupted } from "../process/interruption.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { WrittenRecord } from "../record/schema.ts";
+import { IndexSet } from "../slurm/array.ts";
+import type { JobReport } from "../slurm/report.ts";
 import { release } from "../store/reservations.ts";
+import {
+  allTasks,
+  hasFiles,
+  type PlannedPart,
+  reportOfPart,
+  settlePart,
+  statesOf,
+  union,
+} from "./array_parts.ts";
 import { type Claim, claimJobs } from "./claim_jobs.ts";
 import {
   commitFiles,
@@ -26,9 +42,14 @@ import type { LockPatience } from "./locked.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
 import { reservedPaths } from "./reserved_paths.ts";
 
+/** A job that is over, or an array of which some tasks are. */
+export interface PlannedFinish extends Omit<FinishingJob, "part"> {
+  readonly part?: PlannedPart | undefined;
+}
+
 /** What {@link commitResults} is given. */
 export interface ResultsToCommit {
-  readonly jobs: readonly FinishingJob[];
+  readonly jobs: readonly PlannedFinish[];
   /** Jobs that stay open: their files are nobody else's, wherever they are. */
   readonly otherOpenJobs: readonly RecordedJob[];
   readonly message: string | undefined;
@@ -44,6 +65,11 @@ export function jobBranch(jobId: string): string {
 export interface CommittedResults {
   readonly commit: string;
   readonly notes: FinishNotes;
+  readonly report: JobReport;
+  /** The tasks of an array that stays open, in Slurm's notation. */
+  readonly tasks?: string;
+  /** Whether the commit holds the job's files. */
+  readonly withFiles: boolean;
 }
 
 /** A job with all that its commits need. */
@@ -63,40 +89,71 @@ export async function commitResults(
   results: ResultsToCommit,
   patience: LockPatience,
 ): Promise<Map<string, CommittedResults>> {
-  const wanted = results.jobs.map(({ job }) => ({
-    key: jobKeyOf(job),
-    paths: reservedPaths(job.record.outputs),
-  }));
+  const wanted = results.jobs.map(({ job, part }) => ({ job, tasks: part && union(part.states) }));
   const claim = await claimJobs(dataset, wanted, patience);
-  const jobs = results.jobs.filter(({ job }) => claim.keys.has(jobKeyOf(job)));
+  const jobs = results.jobs.flatMap((planned) => settle(planned, claim) ?? []);
   try {
     return jobs.length === 0
       ? new Map()
-      : await commitClaimed(dataset, { ...results, jobs }, claim, patience);
+      : await commitClaimed(dataset, results, jobs, claim, patience);
   } finally {
     claim.giveBack();
   }
 }
 
+/** Returns what is left to finish of a job that is claimed; undefined when others have done it. */
+function settle({ part: planned, ...finishing }: PlannedFinish, claim: Claim):
+  | FinishingJob
+  | undefined {
+  const job = claim.jobs.get(jobKeyOf(finishing.job));
+  if (job === undefined) return undefined;
+  const { report, withFiles } = finishing;
+  const all = allTasks(job, report);
+  // Others may have finished tasks of it since it was to be finished as a whole.
+  const wanted = planned ?? (job.finished === undefined ? undefined : {
+    states: statesOf(report),
+    closed: withFiles ? new IndexSet() : union(statesOf(report)),
+    all,
+  });
+  if (wanted === undefined) return { ...finishing, job };
+  const part = settlePart(job, wanted);
+  if (part === undefined) return undefined;
+  if (
+    part.isLast && job.finished === undefined && [0, part.tasks.size].includes(part.closed.size)
+  ) {
+    return { ...finishing, job };
+  }
+  return {
+    ...finishing,
+    job,
+    report: reportOfPart(job, report, part),
+    accounting: part.isLast ? finishing.accounting : undefined,
+    withFiles: hasFiles(job, part),
+    part,
+  };
+}
+
 async function commitClaimed(
   dataset: Dataset,
   results: ResultsToCommit,
+  finishing: readonly FinishingJob[],
   claim: Claim,
   patience: LockPatience,
 ): Promise<Map<string, CommittedResults>> {
-  const foreign = new Set(results.otherOpenJobs.flatMap((job) => {
-    const { logs, environment } = jobFiles(dataset.root, job);
-    return [...logs, environment];
-  }));
+  const foreign = foreignFiles(dataset, results, finishing);
   const gathered: GatheredResults[] = [];
-  for (const job of results.jobs) gathered.push(await gatherResults(dataset, job, foreign));
+  for (const job of finishing) gathered.push(await gatherResults(dataset, job, foreign));
   const deleted = await deletedPaths(dataset, gathered);
   const repositories = await takeAllIn(dataset, gathered, claim, patience);
   const pieces = gathered.map((job) =>
     complete(job, deleted.get(job.key) ?? new Map(), repositories, results.message)
   );
   const byKey = new Map(pieces.map((piece) => [piece.key, piece]));
-  const reserved = (key: string) => reservedPaths(byKey.get(key)?.job.record.outputs ?? []);
+  // What is reserved stays so until the last part.
+  const reserved = (key: string) => {
+    const piece = byKey.get(key);
+    return piece?.part?.isLast === false ? [] : reservedPaths(piece?.job.record.outputs ?? []);
+  };
   const commits = new Map<string, Map<string, string>>();
   // The deepest first: the dataset above records what was committed below.
   const paths = [...repositories.keys()].sort((a, b) => depth(b) - depth(a));
@@ -123,8 +180,11 @@ async function commitClaimed(
         stillWanted: async (all, held) => {
           const { commit } = await held.readTip();
           if (!isTop || commit === dataset.head) return all;
-          const open = new Set((await readOpenJobs(dataset, commit)).jobs.map(jobKeyOf));
-          return all.filter(({ key }) => open.has(key));
+          const open = (await readOpenJobs(dataset, commit)).jobs;
+          const now = new Map(open.map((job) => [jobKeyOf(job), job]));
+          return all.filter(({ key }) =>
+            now.has(key) && isSame(now.get(key)?.finished, byKey.get(key)?.job.finished)
+          );
         },
         afterwards: (done) => {
           if (!isTop) return;
@@ -136,11 +196,36 @@ async function commitClaimed(
   const top = commits.get(".") ?? new Map<string, string>();
   for (const key of top.keys()) await releaseInSubdatasets(dataset, key, reserved(key), patience);
   return new Map(
-    pieces.flatMap(({ key, notes }) => {
+    pieces.flatMap(({ key, notes, report, part, withFiles }) => {
       const commit = top.get(key);
-      return commit === undefined ? [] : [[key, { commit, notes }] as const];
+      if (commit === undefined) return [];
+      const tasks = part?.isLast === false ? { tasks: `${part.tasks}` } : {};
+      return [[key, { commit, notes, report, withFiles, ...tasks }] as const];
     }),
   );
+}
+
+/** Returns files that are nobody else's: logs of jobs and tasks that stay open. */
+function foreignFiles(
+  { root }: Dataset,
+  { otherOpenJobs }: ResultsToCommit,
+  finishing: readonly FinishingJob[],
+): Set<string> {
+  const others = otherOpenJobs.map((job) => jobFiles(root, job));
+  const ownParts = finishing.flatMap(({ job, part }) => {
+    if (part === undefined || part.isLast) return [];
+    const own = new Set(jobFiles(root, job, { tasks: part.tasks, withShared: false }).logs);
+    const { logs, environment } = jobFiles(root, job);
+    return [{ logs: logs.filter((path) => !own.has(path)), environment }];
+  });
+  return new Set([...others, ...ownParts].flatMap(({ logs, environment }) => [
+    ...logs,
+    environment,
+  ]));
+}
+
+function isSame(one: FinishedTasks | undefined, other: FinishedTasks | undefined): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** Takes in the files of all jobs, repository by repository. */
@@ -157,11 +242,14 @@ async function takeAllIn(
     for (const between of repositoriesBetween(dataset.root, path)) paths.add(between);
   }
   if (paths.size > 1) claim.cover([...paths].filter((path) => path !== "."));
-  const keys = gathered.map(({ key }) => key);
+  const names = gathered.map(({ key, part }) => ({
+    key,
+    ...(part?.isLast === false ? { tasks: `${part.tasks}` } : {}),
+  }));
   for (const path of paths) {
     const files = new Set(gathered.flatMap((job) => job.files.get(path) ?? []));
     const holder = path === "." ? dataset : await openDataset(`${dataset.root}/${path}`);
-    repositories.set(path, await takeFilesIn(holder, keys, [...files], patience));
+    repositories.set(path, await takeFilesIn(holder, names, [...files], patience));
   }
   return repositories;
 }
@@ -226,7 +314,7 @@ function complete(
 }
 
 function finishMessage(
-  { job, report, accounting, outputs, runOutputs, withFiles, key }: GatheredResults,
+  { job, report, accounting, outputs, runOutputs, withFiles, key, part }: GatheredResults,
   notes: FinishNotes,
   message: string | undefined,
 ): string {
@@ -241,6 +329,9 @@ function finishMessage(
       token: key,
       schedule_commit: job.commit,
       state: report.state,
+      ...(report.tasks === undefined ? {} : { task_states: { ...statesOf(report) } }),
+      ...(part === undefined || part.tasks.size === 0 ? {} : { array_tasks: `${part.tasks}` }),
+      ...(part === undefined || part.closed.size === 0 ? {} : { closed_tasks: `${part.closed}` }),
       ...Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0)),
       ...(withFiles ? {} : { closed: true }),
       ...(accounting === undefined ? {} : { accounting: { ...accounting } }),
@@ -249,6 +340,7 @@ function finishMessage(
   return encodeMessage({
     kind: "finish",
     jobId: job.jobId,
+    ...(part?.isLast === false ? { tasks: `${part.tasks}` } : {}),
     state: report.state,
     ...(message === undefined ? {} : { message }),
     record,

@@ -1,5 +1,5 @@
 import type { Dataset } from "../dataset/dataset.ts";
-import { jobKeyOf, readHistory } from "../dataset/history.ts";
+import { finishedNames, finishName, readHistory } from "../dataset/history.ts";
 import { settleDraft } from "../git/index_draft.ts";
 import { listEntries, readEntry } from "../store/journal.ts";
 import { endingOf, ownIdentity } from "../store/lock_identity.ts";
@@ -20,9 +20,9 @@ export async function settleDeadDrafts(dataset: Dataset): Promise<void> {
   });
   if (dead.length === 0) return;
   const { jobs } = await readHistory(dataset, "--all");
-  const finished = new Set(jobs.filter(({ kind }) => kind === "finish").map(jobKeyOf));
+  const finished = finishedNames(jobs);
   for (const entry of dead) {
-    const moved = entry.jobs.some(({ key }) => finished.has(key));
+    const moved = entry.jobs.some(({ key, tasks }) => finished.has(finishName(key, tasks)));
     settleDraft(repository, entry.temporaryIndex, moved);
   }
 }

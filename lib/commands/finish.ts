@@ -3,7 +3,8 @@ import { datasetPath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { findHolder } from "../store/reservations.ts";
 import { reservedPaths } from "./reserved_paths.ts";
-import { jobKeyOf, type RecordedJob } from "../dataset/history.ts";
+import { finishedTasks, jobKeyOf, type RecordedJob } from "../dataset/history.ts";
+import { submittedTasks } from "../dataset/task_paths.ts";
 import { requireAnnex } from "../git/annexed.ts";
 import { requireIdentity } from "../git/identity.ts";
 import type { JobAccounting } from "../slurm/account.ts";
@@ -11,9 +12,12 @@ import { accountJobs } from "../slurm/accounting.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobQuery, JobReport } from "../slurm/report.ts";
 import { existingRefs } from "../git/refs.ts";
+import { IndexSet } from "../slurm/array.ts";
+import type { JobPhase } from "../slurm/states.ts";
+import { allTasks, reportOfOpenTasks, union } from "./array_parts.ts";
 import type { CommitLayout } from "./commit_files.ts";
-import { commitResults, jobBranch } from "./commit_results.ts";
-import type { FinishingJob, FinishNotes } from "./gather_results.ts";
+import { commitResults, jobBranch, type PlannedFinish } from "./commit_results.ts";
+import type { FinishNotes } from "./gather_results.ts";
 import type { LockPatience } from "./locked.ts";
 import { openTakingUp } from "./recover.ts";
 import { type Selection, selectOpenJobs } from "./select_jobs.ts";
@@ -33,12 +37,16 @@ export interface FinishOptions extends Selection {
   /** Compares files that are copied back from an alternative directory, byte for byte. */
   readonly verifyCopies: boolean;
   readonly layout: CommitLayout;
+  /** Commits the tasks of an array that are over, and keeps it open for the others. */
+  readonly arrayTasks: boolean;
 }
 
-/** What `finish` did about one job. */
+/** What `finish` did about one job, or about some tasks of an array. */
 export interface FinishedJob {
   readonly job: RecordedJob;
   readonly report: JobReport | undefined;
+  /** The tasks of an array, in Slurm's notation, where not all of it is meant. */
+  readonly tasks?: string;
   /**
    * `finished` and `closed` jobs have a commit now; the others are left open: because they are not
    * over (`live`), have failed, are not known to Slurm, belong to another clone, or were finished on
@@ -76,67 +84,122 @@ export async function finish(
   patience: LockPatience,
 ): Promise<FinishResult> {
   const dataset = await openTakingUp(options.dataset, patience);
-  const { jobs, notOpen, open, unreadable } = await selectOpenJobs(dataset, options);
-  const here = jobsOfThisClone(dataset, jobs, options.otherClones);
+  const { jobs, tasks, notOpen, open, unreadable } = await selectOpenJobs(dataset, options);
+  const here = new Set(jobsOfThisClone(dataset, jobs, options.otherClones));
   const branches = await existingRefs(
     dataset.repository,
     jobs.map(({ jobId }) => jobBranch(jobId)),
   );
-  const { verifyCopies } = options;
   const addedOutputs = addOutputs(dataset, options, jobs);
+  const queries = [...here].map(queryOf);
   // sacct takes its time, so of a few jobs the accounting is asked for at the same time.
-  const early = here.length <= FEW_JOBS ? accountJobs(here.map(queryOf)) : undefined;
-  const reports = await queryJobs(here.map(queryOf));
-  const outcomes = new Map<string, FinishedJob>();
-  const finishing: Omit<FinishingJob, "accounting">[] = [];
+  const early = queries.length <= FEW_JOBS ? accountJobs(queries) : undefined;
+  const reports = await queryJobs(queries);
+  const done: FinishedJob[] = [];
+  const finishing: Decision[] = [];
   for (const job of jobs) {
-    const report = reports.get(jobKey(queryOf(job)));
-    const outcome = branches.has(jobBranch(job.jobId))
-      ? "on a branch"
-      : here.includes(job)
-      ? judge(report, options.failedJobs)
-      : "elsewhere";
-    outcomes.set(jobKeyOf(job), { job, report, outcome });
-    if (report !== undefined && (outcome === "finished" || outcome === "closed")) {
-      finishing.push({
+    const said = reports.get(jobKey(queryOf(job)));
+    const report = said && reportOfOpenTasks(job, said);
+    if (branches.has(jobBranch(job.jobId))) done.push({ job, report, outcome: "on a branch" });
+    else if (!here.has(job)) done.push({ job, report, outcome: "elsewhere" });
+    else {
+      const decision = decide(job, report, tasks.get(jobKeyOf(job)), options);
+      if (decision.takes !== undefined) finishing.push(decision);
+      done.push(...decision.left);
+    }
+  }
+  if (finishing.length === 0) return { root: dataset.root, jobs: done, notOpen, unreadable };
+  refuseAdjustedBranch(dataset);
+  refuseParts(options, finishing);
+  if (dataset.hasAnnex) requireAnnex(dataset.root);
+  await requireIdentity(dataset.root, dataset.configuration);
+  const accounts = await (early ?? accountJobs(finishing.map(({ job }) => queryOf(job))));
+  const taken = new Set(finishing.map(({ job }) => job));
+  const committed = await commitResults(dataset, {
+    jobs: finishing.flatMap(({ job, report, takes }) =>
+      report === undefined || takes === undefined ? [] : [{
         job,
         report,
-        withFiles: outcome === "finished",
+        ...takes,
         addedOutputs,
-        verifyCopies,
-      });
+        verifyCopies: options.verifyCopies,
+        accounting: ofWholeJob(accounts.get(jobKey(queryOf(job))), report),
+      }]
+    ),
+    otherOpenJobs: open.filter((job) => !taken.has(job)),
+    message: options.message,
+    layout: options.layout,
+  }, patience);
+  const results = finishing.map(({ job, report }): FinishedJob => {
+    const result = committed.get(jobKeyOf(job));
+    if (result === undefined) return { job, report, outcome: "settled" };
+    const { withFiles, ...others } = result;
+    return { job, outcome: withFiles ? "finished" : "closed", ...others };
+  });
+  return { root: dataset.root, jobs: inOrder(jobs, [...results, ...done]), notOpen, unreadable };
+}
+
+/** Returns what was done in the order of the jobs. */
+function inOrder(jobs: readonly RecordedJob[], done: readonly FinishedJob[]): FinishedJob[] {
+  const byJob = Map.groupBy(done, ({ job }) => job);
+  return jobs.flatMap((job) => byJob.get(job) ?? []);
+}
+
+/** What is to be done about one job: what of it is committed, and what is left open, and why. */
+interface Decision {
+  readonly job: RecordedJob;
+  readonly report: JobReport | undefined;
+  readonly takes?: Pick<PlannedFinish, "withFiles" | "part">;
+  readonly left: readonly FinishedJob[];
+}
+
+/** Decides by what Slurm says of the tasks that are open, or of the job if it is no array. */
+function decide(
+  job: RecordedJob,
+  report: JobReport | undefined,
+  named: IndexSet | undefined,
+  { arrayTasks, failedJobs }: FinishOptions,
+): Decision {
+  if (report?.tasks === undefined || !arrayTasks && named === undefined) {
+    const outcome = judge(report?.phase, failedJobs);
+    if (outcome !== "finished" && outcome !== "closed") {
+      return { job, report, left: [{ job, report, outcome }] };
     }
+    return { job, report, takes: { withFiles: outcome === "finished" }, left: [] };
   }
-  if (finishing.length > 0) {
-    refuseAdjustedBranch(dataset);
-    if (dataset.hasAnnex) requireAnnex(dataset.root);
-    await requireIdentity(dataset.root, dataset.configuration);
-    const accounts = await (early ?? accountJobs(finishing.map(({ job }) => queryOf(job))));
-    const committed = await commitResults(dataset, {
-      jobs: finishing.map((item) => ({
-        ...item,
-        accounting: ofWholeJob(accounts.get(jobKey(queryOf(item.job))), item.report),
-      })),
-      otherOpenJobs: open.filter((job) => !finishing.some((other) => other.job === job)),
-      message: options.message,
-      layout: options.layout,
-    }, patience);
-    for (const { job } of finishing) {
-      const key = jobKeyOf(job);
-      const before = outcomes.get(key);
-      if (before === undefined) continue;
-      const result = committed.get(key);
-      outcomes.set(
-        key,
-        result === undefined ? { ...before, outcome: "settled" } : {
-          ...before,
-          commit: result.commit,
-          notes: result.notes,
-        },
-      );
-    }
+  const closed = new IndexSet();
+  const states: Record<string, string> = {};
+  const left: FinishedJob[] = [];
+  for (const { state, phase, indices } of report.tasks) {
+    const tasks = named === undefined ? IndexSet.of(indices) : IndexSet.of(indices).within(named);
+    if (tasks.size === 0) continue;
+    const outcome = judge(phase, failedJobs);
+    if (outcome === "closed") closed.addAll(tasks);
+    if (outcome === "closed" || outcome === "finished") states[state] = `${tasks}`;
+    else left.push({ job, report: { ...report, state, phase }, tasks: `${tasks}`, outcome });
   }
-  return { root: dataset.root, jobs: [...outcomes.values()], notOpen, unreadable };
+  // Nothing to commit and nothing left: what parts of several branches have finished together.
+  if (Object.keys(states).length === 0 && left.length > 0) return { job, report, left };
+  const part = { states, closed, all: allTasks(job, report) };
+  return { job, report, takes: { withFiles: union(states).size > closed.size, part }, left };
+}
+
+/** Throws where parts of arrays are asked for in a way that has no place for them. */
+function refuseParts({ layout, outputs }: FinishOptions, finishing: readonly Decision[]): void {
+  const part = finishing.find(({ job, takes }) =>
+    takes?.part !== undefined || job.finished !== undefined
+  );
+  if (part === undefined) return;
+  if (layout !== "linear") {
+    throw new ToolError("refused", `Job ${part.job.jobId} is finished in parts, on this branch`, {
+      hint: "Leave out --branches and --octopus",
+    });
+  }
+  if (outputs.length > 0) {
+    throw new ToolError("refused", "Outputs cannot be added to a part of an array", {
+      hint: "Finish the array as a whole, without --array-tasks",
+    });
+  }
 }
 
 /** Returns the outputs that are declared at the finish; throws when it is not clear whose. */
@@ -167,14 +230,18 @@ function addOutputs(
   return paths;
 }
 
-/** Returns the question to Slurm about a recorded job. */
-export function queryOf({ jobId, record }: RecordedJob): JobQuery {
+/** Returns the question to Slurm about a recorded job; of an array about the tasks that are open. */
+export function queryOf(recorded: RecordedJob): JobQuery {
+  const { jobId, record } = recorded;
   const { cluster, submitted_at, job } = record.datalad_slurm ?? {};
+  // What is finished already may be gone from Slurm's memory.
+  const open = recorded.finished && submittedTasks(recorded)?.without(finishedTasks(recorded));
+  const expected = open === undefined || open.size === 0 ? job?.array : `${open}`;
   return {
     jobId,
     ...(cluster === undefined ? {} : { cluster }),
     ...(submitted_at === undefined ? {} : { submittedAt: new Date(submitted_at) }),
-    ...(job?.array === undefined ? {} : { expected: job.array }),
+    ...(expected === undefined ? {} : { expected }),
   };
 }
 
@@ -204,10 +271,10 @@ function ofWholeJob(
 }
 
 function judge(
-  report: JobReport | undefined,
+  phase: JobPhase | undefined,
   failedJobs: FinishOptions["failedJobs"],
 ): FinishedJob["outcome"] {
-  switch (report?.phase) {
+  switch (phase) {
     case "completed":
       return "finished";
     case "failed":

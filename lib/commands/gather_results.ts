@@ -1,7 +1,15 @@
 import { collectOutputs, type FilesByRepository } from "../dataset/collect.ts";
 import { cloneId, type Dataset } from "../dataset/dataset.ts";
-import { covers, expandPathOrKeep, fixedPrefix } from "../dataset/globs.ts";
+import { expandPathOrKeep } from "../dataset/globs.ts";
 import { jobKeyOf, type RecordedJob } from "../dataset/history.ts";
+import {
+  coveredBy,
+  type DeclaredPlaces,
+  namesTask,
+  placesOf,
+  reservedPath,
+  submittedTasks,
+} from "../dataset/task_paths.ts";
 import { absentLinks } from "../git/annexed.ts";
 import { entriesInCommit } from "../git/staged.ts";
 import { isThere } from "../files.ts";
@@ -9,6 +17,7 @@ import { isWithin, joinPath } from "../paths.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import type { JobReport } from "../slurm/report.ts";
 import { copyResults } from "./alt_dir.ts";
+import { type ArrayPart, statesOf, union } from "./array_parts.ts";
 import { writeEnvironment } from "./environment_file.ts";
 import { jobFiles } from "./job_files.ts";
 import { putLink } from "./prepare_outputs.ts";
@@ -24,6 +33,8 @@ export interface FinishingJob {
   readonly accounting: JobAccounting | undefined;
   /** Whether files of a job that ran elsewhere are compared after they were copied back. */
   readonly verifyCopies: boolean;
+  /** The tasks of an array that the commit is about, where it is finished in parts. */
+  readonly part?: ArrayPart | undefined;
 }
 
 /** What the reader should know of a finished job's files; all paths relative to the root. */
@@ -45,6 +56,8 @@ export interface GatheredResults extends FinishingJob {
   readonly key: string;
   /** All declared outputs, those declared now too. */
   readonly outputs: readonly string[];
+  /** Those of them, task by task, that the commit is about. */
+  readonly declared: DeclaredPlaces;
   /** The log files that are there, and what Slurm knew of the job. */
   readonly runOutputs: readonly string[];
   /** Files to commit, by repository and relative to it. */
@@ -64,31 +77,40 @@ export async function gatherResults(
 ): Promise<GatheredResults> {
   const { job, report, accounting, withFiles } = finishing;
   const outputs = [...job.record.outputs, ...finishing.addedOutputs];
-  const common = { ...finishing, key: jobKeyOf(job), outputs };
+  const declared = declaredPlaces(finishing, outputs);
+  const common = { ...finishing, key: jobKeyOf(job), outputs, declared };
   if (!withFiles) {
     const none = { files: new Map(), missing: [], impossible: [] };
     return { ...common, ...none, runOutputs: [] };
   }
   const { root } = dataset;
-  const { logs, environment } = jobFiles(root, job);
-  const inside = outputs.filter(isInside);
+  const { logs, environment } = jobFiles(root, job, finishing.part && declared);
+  const inside = placesOf(declared).filter(isInside);
   const altDir = ownAltDir(dataset, job);
   const newer = altDir === undefined
     ? []
     : await copyResults(dataset, altDir, [...inside, ...logs], finishing.verifyCopies);
-  writeEnvironment(root, environment, dataset.store.base, job, report, accounting);
+  // What Slurm knew of an array goes with the last of its parts.
+  const environments = declared.withShared ? [environment] : [];
+  if (declared.withShared) {
+    writeEnvironment(root, environment, dataset.store.base, job, report, accounting);
+  }
   const expanded = inside.flatMap((output) => expandPathOrKeep(root, output));
   const collected = await collectOutputs(
     root,
-    [...new Set([...expanded, ...logs.filter(isInside), environment])],
+    [...new Set([...expanded, ...logs.filter(isInside), ...environments])],
     (path) => foreign.has(path),
   );
+  // A job that turned out to be no array has nothing in place of `%a`.
+  const fieldless = declared.tasks.size > 0 || !declared.withShared
+    ? []
+    : outputs.filter(namesTask);
   const missing = new Set(collected.missing);
   return {
     ...common,
-    runOutputs: [...logs.filter((path) => !missing.has(path)), environment],
+    runOutputs: [...logs.filter((path) => !missing.has(path)), ...environments],
     files: deduplicated(collected.files),
-    missing: collected.missing,
+    missing: [...collected.missing, ...fieldless],
     impossible: [
       ...outputs.filter((path) => !isInside(path))
         .map((path) => ({ path, reason: "it is outside the dataset" })),
@@ -98,6 +120,19 @@ export async function gatherResults(
         reason: "the dataset has a newer file, which was kept and is committed",
       })),
     ],
+  };
+}
+
+/** Returns the outputs that the commit is about: all of them, or those of a part of an array. */
+function declaredPlaces(
+  { job, report, part }: FinishingJob,
+  outputs: readonly string[],
+): DeclaredPlaces {
+  return {
+    jobId: job.jobId,
+    outputs,
+    tasks: part?.tasks.without(part.closed) ?? submittedTasks(job) ?? union(statesOf(report)),
+    withShared: part?.isLast ?? true,
   };
 }
 
@@ -124,26 +159,27 @@ export async function deletedPaths(
   { root }: Dataset,
   gathered: readonly GatheredResults[],
 ): Promise<Map<string, FilesByRepository>> {
-  const declared = gathered.filter(({ withFiles }) => withFiles).flatMap(({ key, outputs }) =>
-    outputs.filter(isInside).map((output) => ({ key, output, prefix: fixedPrefix(output) }))
-  );
+  const declaring = gathered.filter(({ withFiles }) => withFiles).map(({ key, declared }) => ({
+    key,
+    covers: coveredBy({ ...declared, outputs: declared.outputs.filter(isInside) }),
+    prefixes: declared.outputs.filter((output) =>
+      isInside(output) && (declared.withShared || namesTask(output))
+    ).map(reservedPath),
+  }));
   const deleted = new Map<string, FilesByRepository>();
   for (const repository of new Set([".", ...gathered.flatMap(({ files }) => [...files.keys()])])) {
     const base = repository === "." ? root : `${root}/${repository}`;
-    const here = declared.filter(({ prefix }) =>
-      isWithin(prefix, repository) || isWithin(repository, prefix)
-    );
-    if (here.length === 0) continue;
-    const prefixes = here.map(({ prefix }) =>
-      isWithin(repository, prefix) ? "." : relative(prefix, repository)
-    );
+    const prefixes = declaring.flatMap((job) => job.prefixes)
+      .filter((prefix) => isWithin(prefix, repository) || isWithin(repository, prefix))
+      .map((prefix) => isWithin(repository, prefix) ? "." : relative(prefix, repository));
+    if (prefixes.length === 0) continue;
     const wanted = prefixes.includes(".") ? [] : [...new Set(prefixes)];
     const entries = await entriesInCommit(base, "HEAD", wanted);
     const gone = entries.filter(({ path }) => !isThere(`${base}/${path}`));
     const absent = await absentLinks(base, gone);
     for (const { path } of gone) {
       const whole = joinPath(repository, path);
-      const owner = here.find(({ output }) => covers(output, whole));
+      const owner = declaring.find((job) => job.covers(whole));
       if (owner === undefined) continue;
       const target = absent.get(path);
       if (target !== undefined && putLink(base, path, target)) continue;

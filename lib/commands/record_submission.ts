@@ -1,5 +1,5 @@
 import type { Dataset } from "../dataset/dataset.ts";
-import { jobKeyOf, readHistory } from "../dataset/history.ts";
+import { isSubmission, jobKeyOf, readHistory } from "../dataset/history.ts";
 import { createCommit } from "../git/commit.ts";
 import { createCommitSeries } from "../git/commit_series.ts";
 import { readIdentity } from "../git/identity.ts";
@@ -184,7 +184,7 @@ async function recordedMeanwhile(
   const wanted = new Set(doubtful.map(({ token }) => token));
   const { jobs } = await readHistory(dataset, dataset.repository.branch);
   return new Map(
-    jobs.filter((job) => job.kind !== "finish" && wanted.has(jobKeyOf(job)))
+    jobs.filter((job) => isSubmission(job) && wanted.has(jobKeyOf(job)))
       .map((job) => [jobKeyOf(job), job.commit]),
   );
 }

@@ -1,5 +1,12 @@
 import { type Dataset, openDataset } from "../dataset/dataset.ts";
-import { jobKeyOf, openAfter, readHistory } from "../dataset/history.ts";
+import {
+  finishedNames,
+  finishName,
+  isSubmission,
+  jobKeyOf,
+  openAfter,
+  readHistory,
+} from "../dataset/history.ts";
 import { settleDraft } from "../git/index_draft.ts";
 import { removeRefs } from "../git/refs.ts";
 import { findSubmission } from "../slurm/recover.ts";
@@ -125,7 +132,7 @@ async function dropFinish(
   await locked(dataset, patience, async () => {
     // Whatever branch is checked out by now: what no commit answers stays reserved.
     const { jobs } = await readHistory(dataset, "--all");
-    const finished = new Set(jobs.filter(({ kind }) => kind === "finish").map(jobKeyOf));
+    const finished = finishedNames(jobs);
     for (const { key, paths } of entry.jobs) {
       if (!finished.has(key)) continue;
       await releaseInSubdatasets(dataset, key, paths, patience);
@@ -135,7 +142,7 @@ async function dropFinish(
     settleDraft(
       dataset.repository,
       entry.temporaryIndex,
-      entry.jobs.some(({ key }) => finished.has(key)),
+      entry.jobs.some(({ key, tasks }) => finished.has(finishName(key, tasks))),
     );
     removeEntry(dataset.store.journal, entry.token);
   });
@@ -163,7 +170,7 @@ async function takeUpSubmissions(
   const { journal } = dataset.store;
   const { jobs } = await readHistory(dataset, "--all");
   const recorded = new Map(
-    jobs.filter(({ kind }) => kind !== "finish").map((job) => [jobKeyOf(job), job.jobId]),
+    jobs.filter(isSubmission).map((job) => [jobKeyOf(job), job.jobId]),
   );
   const findings: Finding[] = [];
   for (const entry of entries) {

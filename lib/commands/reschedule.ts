@@ -1,5 +1,5 @@
 import { type Dataset, openDataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
-import { readHistory, type RecordedJob } from "../dataset/history.ts";
+import { isSubmission, jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
 import { datasetPath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { git } from "../git/git.ts";
@@ -138,7 +138,7 @@ async function findJobs(
   const base = await requireCommit(dataset, since);
   const { commits } = await recordedCommits(dataset.root, from, base);
   const later = new Set(commits.map((logged) => logged.commit));
-  const jobs = history.jobs.filter((job) => job.kind !== "finish" && later.has(job.commit));
+  const jobs = history.jobs.filter((job) => isSubmission(job) && later.has(job.commit));
   for (const job of jobs) requireFinished(history.jobs, job);
   return withFailedJobs ? jobs : jobs.filter((job) => isComplete(finishOf(history.jobs, job)));
 }
@@ -156,13 +156,17 @@ function submissionOf(history: readonly RecordedJob[], commit: string): Recorded
       hint: "Name a [DATALAD SCHEDULE], [DATALAD RESCHEDULE] or [DATALAD FINISH] commit",
     });
   }
-  if (named.kind !== "finish") {
+  if (isSubmission(named)) {
     requireFinished(history, named);
     return named;
   }
   const submission = history.find((job) =>
-    job.kind !== "finish" && finishOf(history, job)?.commit === commit
+    isSubmission(job) &&
+    (named.kind === "part"
+      ? jobKeyOf(job) === jobKeyOf(named)
+      : finishOf(history, job)?.commit === commit)
   );
+  if (submission !== undefined) requireFinished(history, submission);
   return submission ?? named;
 }
 

@@ -1,10 +1,10 @@
-import { fixedPrefix } from "../dataset/globs.ts";
 import { outermostPaths } from "../dataset/paths.ts";
+import { reservedPath } from "../dataset/task_paths.ts";
 
 /**
  * Returns the paths that a job's declared outputs reserve, relative to the dataset's root: of a
- * glob that what stands before its first wildcard.
+ * glob, and of one that names array tasks (`%a`), that what stands before.
  */
 export function reservedPaths(outputs: readonly string[]): string[] {
-  return outermostPaths(outputs.map(fixedPrefix));
+  return outermostPaths(outputs.map(reservedPath));
 }

@@ -1,12 +1,20 @@
 import type { Dataset } from "../dataset/dataset.ts";
-import { jobKeyOf, readHistory, readOpenJobs, type RecordedJob } from "../dataset/history.ts";
+import {
+  finishedTasks,
+  jobKeyOf,
+  readHistory,
+  readOpenJobs,
+  type RecordedJob,
+} from "../dataset/history.ts";
+import { submittedTasks } from "../dataset/task_paths.ts";
 import { ToolError } from "../errors.ts";
 import { isAncestor, recordedCommits } from "../git/log.ts";
 import { resolveCommit } from "../git/refs.ts";
+import { IndexSet } from "../slurm/array.ts";
 
 /** Which jobs a command is about. */
 export interface Selection {
-  /** Commits or job ids; none for all open jobs. */
+  /** Commits, job ids, or tasks of an array (`45_3`, `45_[0-4,7]`); none for all open jobs. */
   readonly targets: readonly string[];
   /** Only jobs submitted after this commit. */
   readonly since?: string | undefined;
@@ -21,6 +29,8 @@ export interface NotOpen {
 /** The jobs that were found. */
 export interface SelectedJobs {
   readonly jobs: readonly RecordedJob[];
+  /** The array tasks that are meant, by job key, of jobs of which not all are. */
+  readonly tasks: ReadonlyMap<string, IndexSet>;
   readonly notOpen: readonly NotOpen[];
   /** All open jobs, the selected among them. */
   readonly open: readonly RecordedJob[];
@@ -41,16 +51,49 @@ export async function selectOpenJobs(
     reason.includes(commit) ? reason : `Commit ${commit}: ${reason}`
   );
   if (selection.targets.length === 0) {
-    return { jobs: candidates, notOpen: [], open, unreadable: complaints };
+    return { jobs: candidates, tasks: new Map(), notOpen: [], open, unreadable: complaints };
   }
   const jobs = new Map<string, RecordedJob>();
+  const tasks = new Map<string, IndexSet>();
   const notOpen: NotOpen[] = [];
   for (const target of selection.targets) {
-    const found = await findOpen(dataset, candidates, target);
-    if (found.length === 0) notOpen.push({ target, reason: await whyNotOpen(dataset, target) });
-    for (const job of found) jobs.set(jobKeyOf(job), job);
+    const [jobId, list] = partOfArray(target) ?? [target];
+    const found = await findOpen(dataset, candidates, jobId);
+    if (found.length === 0) notOpen.push({ target, reason: await whyNotOpen(dataset, jobId) });
+    for (const job of found) {
+      const key = jobKeyOf(job);
+      const reason = list && whyNoTasks(job, list);
+      if (reason !== undefined) {
+        notOpen.push({ target, reason });
+        continue;
+      }
+      // A job that is named as a whole, too, is meant as a whole.
+      if (list === undefined) tasks.delete(key);
+      else if (!jobs.has(key)) tasks.set(key, list);
+      else tasks.get(key)?.addAll(list);
+      jobs.set(key, job);
+    }
   }
-  return { jobs: [...jobs.values()], notOpen, open, unreadable: complaints };
+  return { jobs: [...jobs.values()], tasks, notOpen, open, unreadable: complaints };
+}
+
+/** Reads tasks of an array as Slurm names them: `45_3`, `45_[0-4,7]`. */
+function partOfArray(target: string): [string, IndexSet] | undefined {
+  const [, jobId, task, list] = /^(\d+)_(?:(\d+)|\[([\d,:-]+)\])$/.exec(target) ?? [];
+  const tasks = IndexSet.of(task ?? list);
+  return jobId === undefined || tasks.size === 0 ? undefined : [jobId, tasks];
+}
+
+/** Says why tasks of an open job cannot be meant; undefined where some of them can. */
+function whyNoTasks(job: RecordedJob, tasks: IndexSet): string | undefined {
+  const submitted = submittedTasks(job);
+  const others = submitted && tasks.without(submitted);
+  if (others !== undefined && others.size > 0) {
+    return `Job ${job.jobId} has no task ${others}: its tasks are ${submitted}`;
+  }
+  return tasks.without(finishedTasks(job)).size > 0
+    ? undefined
+    : `The tasks ${tasks} of job ${job.jobId} are finished already`;
 }
 
 /** Returns the full id of a commit named on the command line; throws when there is none. */
@@ -97,6 +140,10 @@ async function whyNotOpen(dataset: Dataset, target: string): Promise<string> {
   const [job] = named;
   if (job !== undefined) {
     const finish = finishOf(history.jobs, job);
+    if (job.kind === "part" && finish === undefined) {
+      return `Commit ${job.commit.slice(0, 10)} finishes tasks of job ${job.jobId}, ` +
+        "which is open: name the job by its id";
+    }
     return finish === undefined
       ? `Job ${job.jobId} was submitted, but not after the commit given with --since`
       : `Job ${job.jobId} is finished already, in commit ${finish.commit.slice(0, 10)}`;

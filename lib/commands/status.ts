@@ -3,6 +3,7 @@ import type { RecordedJob } from "../dataset/history.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobReport } from "../slurm/report.ts";
 import { existingRefs } from "../git/refs.ts";
+import { reportOfOpenTasks } from "./array_parts.ts";
 import { jobBranch } from "./commit_results.ts";
 import { jobsOfThisClone, queryOf } from "./finish.ts";
 import type { LockPatience } from "./locked.ts";
@@ -17,7 +18,10 @@ export interface StatusOptions extends Selection {
 /** One open job and what Slurm says of it. */
 export interface OpenJobStatus {
   readonly job: RecordedJob;
-  /** Undefined for a job of another clone, which may be another cluster's. */
+  /**
+   * Undefined for a job of another clone, which may be another cluster's. Of an array that is
+   * finished in part it is about the tasks that are open.
+   */
   readonly report: JobReport | undefined;
   /** The branch that holds its results, where that is not merged yet. */
   readonly branch: string | undefined;
@@ -53,11 +57,14 @@ export async function status(
   );
   return {
     root: current.root,
-    jobs: jobs.map((job) => ({
-      job,
-      branch: branches.has(jobBranch(job.jobId)) ? jobBranch(job.jobId) : undefined,
-      report: here.has(job) ? reports.get(jobKey(queryOf(job))) : undefined,
-    })),
+    jobs: jobs.map((job) => {
+      const report = here.has(job) ? reports.get(jobKey(queryOf(job))) : undefined;
+      return {
+        job,
+        branch: branches.has(jobBranch(job.jobId)) ? jobBranch(job.jobId) : undefined,
+        report: report && reportOfOpenTasks(job, report),
+      };
+    }),
     notOpen,
     unreadable,
     journal,

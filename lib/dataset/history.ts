@@ -3,6 +3,7 @@ import { type LoggedCommit, recordedCommits } from "../git/log.ts";
 import { decodeMessage } from "../record/message.ts";
 import { recordPaths } from "../record/paths.ts";
 import type { JobRecord } from "../record/schema.ts";
+import { IndexSet } from "../slurm/array.ts";
 import { readOpenJobsCache, writeOpenJobsCache } from "../store/open_jobs.ts";
 import type { Dataset } from "./dataset.ts";
 import { readSidecar } from "./sidecar.ts";
@@ -10,14 +11,27 @@ import { readSidecar } from "./sidecar.ts";
 /** One commit of a job in history. */
 export interface RecordedJob {
   readonly commit: string;
-  /** A `run` is both submission and result: the form of version 0.2.5 of the DataLad extension. */
-  readonly kind: "schedule" | "reschedule" | "finish" | "run";
+  /**
+   * A `part` finishes some tasks of an array, which stays open. A `run` is both submission and
+   * result: the form of version 0.2.5 of the DataLad extension.
+   */
+  readonly kind: "schedule" | "reschedule" | "part" | "finish" | "run";
   readonly jobId: string;
   /** The user's own words. */
   readonly message: string | undefined;
   /** The state in the subject: `Pending`, `Complete`, `Failed`. */
   readonly state: string;
   readonly record: JobRecord;
+  /** Of an open array: what its parts have finished already. */
+  readonly finished?: FinishedTasks;
+}
+
+/** The tasks of an open array that are finished, in Slurm's notation. */
+export interface FinishedTasks {
+  /** By Slurm's word for their state. */
+  readonly states: Readonly<Record<string, string>>;
+  /** Those of them that were closed without their files. */
+  readonly closed?: string;
 }
 
 /** A commit that claims to be ours and cannot be understood. */
@@ -57,7 +71,7 @@ export async function readOpenJobs(dataset: Dataset, tip = dataset.head): Promis
   const found = await decodeCommits(dataset, commits);
   const jobs = openAfter([...(known?.jobs as RecordedJob[] | undefined ?? []), ...found.jobs]);
   const unreadable = [...(known?.unreadable ?? []), ...found.unreadable];
-  writeOpenJobsCache(dataset.store.openJobs, { version: 1, head: tip, jobs, unreadable });
+  writeOpenJobsCache(dataset.store.openJobs, { version: 2, head: tip, jobs, unreadable });
   return { jobs, unreadable };
 }
 
@@ -71,7 +85,10 @@ export async function readHistory(
   return await decodeCommits(dataset, commits);
 }
 
-/** Returns the submissions that no later finish answers; the jobs are given oldest first. */
+/**
+ * Returns the submissions that no later finish answers, with what parts of them are finished; the
+ * jobs are given oldest first.
+ */
 export function openAfter(jobs: readonly RecordedJob[]): RecordedJob[] {
   const open = new Map<string, RecordedJob>();
   const byId = new Map<string, string[]>();
@@ -80,12 +97,72 @@ export function openAfter(jobs: readonly RecordedJob[]): RecordedJob[] {
       const key = jobKeyOf(job);
       open.set(key, job);
       byId.set(job.jobId, [...(byId.get(job.jobId) ?? []), key]);
-    } else if (job.kind === "finish") {
+    } else if (job.kind === "finish" || job.kind === "part") {
       const key = answeredKey(job, open, byId);
-      if (key !== undefined) open.delete(key);
+      const answered = key === undefined ? undefined : open.get(key);
+      if (key === undefined || answered === undefined) continue;
+      if (job.kind === "finish") open.delete(key);
+      else open.set(key, { ...answered, finished: withPart(answered.finished, job) });
     }
   }
   return [...open.values()];
+}
+
+/** Returns the tasks that are finished after one more part. */
+function withPart(before: FinishedTasks | undefined, { record }: RecordedJob): FinishedTasks {
+  const { array_tasks, task_states, closed_tasks, state = "UNKNOWN" } = record.datalad_slurm ?? {};
+  const states = task_states ?? (array_tasks === undefined ? {} : { [state]: array_tasks });
+  const closed = IndexSet.of(before?.closed).addAll(IndexSet.of(closed_tasks));
+  return {
+    states: mergeStates(before?.states ?? {}, states),
+    ...(closed.size === 0 ? {} : { closed: `${closed}` }),
+  };
+}
+
+/** Returns tasks by their state, of two lists of them. */
+export function mergeStates(
+  one: Readonly<Record<string, string>>,
+  other: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const merged = Object.entries(other).map(([state, tasks]) =>
+    [
+      state,
+      one[state] === undefined ? tasks : `${IndexSet.of(one[state]).addAll(IndexSet.of(tasks))}`,
+    ] as const
+  );
+  return { ...one, ...Object.fromEntries(merged) };
+}
+
+/** Returns the tasks of an array that its parts have finished. */
+export function finishedTasks({ finished }: RecordedJob): IndexSet {
+  const all = new IndexSet();
+  for (const tasks of Object.values(finished?.states ?? {})) all.addAll(IndexSet.of(tasks));
+  return all;
+}
+
+/**
+ * Returns what commits say is finished: a job's key, or its key with the tasks of a part, as
+ * {@link finishName} has it.
+ */
+export function finishedNames(jobs: readonly RecordedJob[]): Set<string> {
+  return new Set(
+    jobs.filter(({ kind }) => kind === "finish" || kind === "part").map((job) =>
+      finishName(
+        jobKeyOf(job),
+        job.kind === "part" ? job.record.datalad_slurm?.array_tasks : undefined,
+      )
+    ),
+  );
+}
+
+/** Returns what stands for the finish of a job, or of some tasks of it. */
+export function finishName(key: string, tasks?: string): string {
+  return tasks === undefined ? key : `${key} ${tasks}`;
+}
+
+/** Whether a commit records that a job was submitted. */
+export function isSubmission({ kind }: RecordedJob): boolean {
+  return kind !== "finish" && kind !== "part";
 }
 
 /**
@@ -142,7 +219,7 @@ export async function decodeCommit(
     : await readSidecar(dataset.root, commit, decoded.sidecar, decoded.jobId);
   return {
     commit,
-    kind: decoded.kind,
+    kind: decoded.tasks === undefined ? decoded.kind : "part",
     jobId: decoded.jobId,
     message: decoded.userMessage,
     state: decoded.stateWord,

@@ -1,6 +1,8 @@
 import { joinBlock, splitBlock } from "./block.ts";
 import { writeJson } from "./json.ts";
+import { malformed } from "./malformed.ts";
 import { type JobRecord, parseRecord, type WrittenRecord } from "./schema.ts";
+import { harmless } from "./show.ts";
 import { parseJson, refuseOtherJob, sidecarId } from "./sidecar.ts";
 import {
   type Heading,
@@ -8,6 +10,7 @@ import {
   readHeadingOf2024,
   type RecordKind,
   recordKind,
+  showsTasks,
   writeHeading,
 } from "./subject.ts";
 
@@ -18,6 +21,8 @@ export type RecordForm = "datalad-slurm" | "extension-2024" | "extension-0.2.5";
 export interface MessageToEncode {
   readonly kind: "schedule" | "reschedule" | "finish";
   readonly jobId: string;
+  /** For a part of an array: its tasks, as the record's `array_tasks` has them. */
+  readonly tasks?: string;
   /** For a finish: Slurm's word for the state; that of the record when absent. */
   readonly state?: string;
   /** The user's own words. */
@@ -49,12 +54,15 @@ export type DecodedMessage = DecodedRecord | DecodedSidecar;
  * what it must be, and it is validated when it is read.
  */
 export function encodeMessage(parts: MessageToEncode): string {
-  const { kind, jobId, message, record } = parts;
+  const { kind, jobId, tasks, message, record } = parts;
   if (record.slurm_job_id !== jobId) {
     throw new TypeError(`The record is of job ${record.slurm_job_id} and not of ${jobId}`);
   }
   const state = parts.state ?? record.datalad_slurm.state;
-  return joinBlock({ head: writeHeading(kind, jobId, state, message), json: writeJson(record) });
+  return joinBlock({
+    head: writeHeading(kind, jobId, state, message, tasks),
+    json: writeJson(record),
+  });
 }
 
 /**
@@ -75,7 +83,21 @@ export function decodeMessage(commitId: string, message: string): DecodedMessage
   const form = record.datalad_slurm === undefined ? older : "datalad-slurm";
   const heading = headingOf(form, commitId, kind, head);
   refuseOtherJob(commitId, heading.jobId, record);
+  refuseOtherTasks(commitId, heading.tasks, record);
   return { kind, form, record, ...heading };
+}
+
+/** Throws when the subject of a part names other tasks than its record. */
+function refuseOtherTasks(commitId: string, shown: string | undefined, record: JobRecord): void {
+  if (shown === undefined) return;
+  const tasks = record.datalad_slurm?.array_tasks;
+  if (tasks !== undefined && showsTasks(shown, tasks)) return;
+  throw malformed(
+    commitId,
+    `Its subject names the tasks ${shown} and its record ${
+      tasks === undefined ? "none" : harmless(tasks)
+    }`,
+  );
 }
 
 function headingOf(form: RecordForm, commitId: string, kind: RecordKind, head: string): Heading {

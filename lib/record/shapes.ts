@@ -4,6 +4,8 @@ import * as z from "zod/mini";
 export const RECORD_VERSION = 1;
 
 const OBJECT_ID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+/** Slurm's notation without steps: `0-4,7`. */
+const INDICES = /^\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*$/;
 const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/;
 
 /**
@@ -23,6 +25,7 @@ function buildShapes() {
   const optionalPaths = z.optional(paths);
   const optionalIdentifier = z.optional(identifier);
   const optionalCount = z.optional(custom<number>(Number.isFinite, "is not a number"));
+  const optionalIndices = z.optional(textLike(INDICES, "is not a list of task indices"));
 
   const submittedJob = z.looseObject({
     name: optionalText,
@@ -68,6 +71,16 @@ function buildShapes() {
     schedule_commit: z.optional(objectId),
     /** Slurm's own word, such as `COMPLETED`. */
     state: optionalText,
+    /** Of a finish of an array in parts: the tasks of this commit, as `0-4,7`. */
+    array_tasks: optionalIndices,
+    /** Those of them that were closed without their files. */
+    closed_tasks: optionalIndices,
+    /** The tasks by Slurm's word for their state: of a part its own, else all of the array. */
+    task_states: z.optional(
+      custom<Record<string, string>>(isIndicesByState, "is not task indices by state"),
+    ),
+    /** Of a job that repeats the tasks of another one that did not complete: these tasks. */
+    failed_tasks: optionalIndices,
     missing: optionalPaths,
     ignored: optionalPaths,
     deleted: optionalPaths,
@@ -153,6 +166,11 @@ function isObjectIdByPath(value: unknown): boolean {
     Object.entries(value).every(([path, id]) =>
       path !== "" && typeof id === "string" && OBJECT_ID.test(id)
     );
+}
+
+function isIndicesByState(value: unknown): boolean {
+  return isMap(value) &&
+    Object.values(value).every((list) => typeof list === "string" && INDICES.test(list));
 }
 
 function isTaskByIndex(value: unknown): boolean {

@@ -6,6 +6,8 @@ export type RecordKind = "schedule" | "reschedule" | "finish" | "run";
 /** What stands above the record in a commit message. */
 export interface Heading {
   readonly jobId: string;
+  /** Of a part of an array: its tasks as the subject shows them, which may be cut (`0,2,4,...`). */
+  readonly tasks?: string;
   /** The state as the subject words it: `Pending`, `Complete`, `Out of memory`. */
   readonly stateWord: string;
   /** The user's own words; absent when there are none. */
@@ -35,19 +37,40 @@ export function recordKind(message: string): RecordKind | undefined {
 
 /**
  * Returns the text above the record: the subject `[DATALAD SCHEDULE] Submitted batch job 45:
- * Pending`, and the user's message below it. A finish takes Slurm's word for the state.
+ * Pending`, and the user's message below it. A finish takes Slurm's word for the state; that of a
+ * part of an array names its tasks: `Processed batch job 45_[0-4,7]: Complete`.
  */
 export function writeHeading(
   kind: Exclude<RecordKind, "run">,
   jobId: string,
   state: string | undefined,
   userMessage: string | undefined,
+  tasks?: string,
 ): string {
   const subject = kind === "finish"
-    ? `[DATALAD FINISH] ${PHRASES.finish}${jobId}: ${stateWord(state)}`
+    ? `[DATALAD FINISH] ${PHRASES.finish}${jobName(jobId, tasks)}: ${stateWord(state)}`
     : `[DATALAD ${kind.toUpperCase()}] ${PHRASES[kind]}${jobId}: Pending`;
   const words = tidy(userMessage ?? "");
   return words === "" ? subject : `${subject}\n\n${words}`;
+}
+
+/** A longer list of tasks is cut, as Slurm does; the record has all of it. */
+const LONGEST_TASK_LIST = 64;
+
+/**
+ * Returns the name of a job, or of tasks of an array, as Slurm writes it: `45`, `45_3`,
+ * `45_[0-4,7]`, and `45_[0,2,4,...]` for a list that is too long to show.
+ */
+export function jobName(jobId: string, tasks?: string): string {
+  if (tasks === undefined) return jobId;
+  if (/^\d+$/.test(tasks)) return `${jobId}_${tasks}`;
+  if (tasks.length <= LONGEST_TASK_LIST) return `${jobId}_[${tasks}]`;
+  return `${jobId}_[${tasks.slice(0, tasks.lastIndexOf(",", LONGEST_TASK_LIST) + 1)}...]`;
+}
+
+/** Whether the tasks that a subject shows are those of a list, maybe cut. */
+export function showsTasks(shown: string, tasks: string): boolean {
+  return shown.endsWith("...") ? tasks.startsWith(shown.slice(0, -"...".length)) : shown === tasks;
 }
 
 /**
@@ -58,7 +81,8 @@ export function readHeading(commitId: string, kind: RecordKind, head: string): H
   const [subject = "", ...below] = withoutTag(head).split("\n");
   const job = jobAtEnd(kind, subject);
   if (job === undefined || job.before !== "") throw noJob(commitId, subject);
-  return { jobId: job.jobId, stateWord: job.stateWord, userMessage: joined(below) };
+  const { before: _, ...named } = job;
+  return { ...named, userMessage: joined(below) };
 }
 
 /**
@@ -70,24 +94,35 @@ export function readHeadingOf2024(commitId: string, kind: RecordKind, head: stri
   const lines = withoutTag(head).split("\n");
   for (let index = lines.length - 1; index >= 0; index--) {
     const job = jobAtEnd(kind, lines[index] ?? "");
-    if (job === undefined) continue;
+    if (job === undefined || job.tasks !== undefined) continue;
     const words = [...lines.slice(0, index), job.before, ...lines.slice(index + 1)];
     return { jobId: job.jobId, stateWord: job.stateWord, userMessage: joined(words) };
   }
   throw noJob(commitId, lines[0] ?? "");
 }
 
-/** Reads `… Submitted batch job 45: Pending`, the words of the kind, at the end of a line. */
+/**
+ * Reads `… Submitted batch job 45: Pending`, the words of the kind, at the end of a line; only a
+ * finish may name tasks: `45_3`, `45_[0-4,7]`, `45_[0,2,4,...]`.
+ */
 function jobAtEnd(
   kind: RecordKind,
   line: string,
-): { before: string; jobId: string; stateWord: string } | undefined {
+): { before: string; jobId: string; tasks?: string; stateWord: string } | undefined {
   const start = line.lastIndexOf(PHRASES[kind]);
   if (start < 0) return undefined;
   const rest = line.slice(start + PHRASES[kind].length).trim();
-  const [, jobId, stateWord] = /^(\d+): ([^:]+)$/.exec(rest) ?? [];
+  const [, jobId, task, list, stateWord] =
+    /^(\d+)(?:_(?:(\d+)|\[(\d[\d,-]*(?:\.\.\.)?)\]))?: ([^:]+)$/.exec(rest) ?? [];
+  const tasks = task ?? list;
   if (jobId === undefined || stateWord === undefined) return undefined;
-  return { before: line.slice(0, start).trim(), jobId, stateWord };
+  if (tasks !== undefined && kind !== "finish") return undefined;
+  return {
+    before: line.slice(0, start).trim(),
+    jobId,
+    ...(tasks === undefined ? {} : { tasks }),
+    stateWord,
+  };
 }
 
 /**

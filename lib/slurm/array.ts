@@ -54,7 +54,7 @@ function makeDisjoint(ranges: readonly IndexRange[]): readonly IndexRange[] {
     const next = sorted[at + 1];
     return next !== undefined && next.first <= range.last;
   });
-  return overlaps ? toRanges(new Set(sorted.flatMap((range) => [...indices([range])]))) : sorted;
+  return overlaps ? new IndexSet(sorted).ranges() : sorted;
 }
 
 /** Yields every index of some ranges in their order. */
@@ -69,13 +69,6 @@ export function countIndices(ranges: readonly IndexRange[]): number {
   return ranges.reduce(
     (sum, { first, last, step }) => sum + Math.floor((last - first) / step) + 1,
     0,
-  );
-}
-
-/** Returns whether an index is in some ranges. */
-export function hasIndex(ranges: readonly IndexRange[], index: number): boolean {
-  return ranges.some(({ first, last, step }) =>
-    index >= first && index <= last && (index - first) % step === 0
   );
 }
 
@@ -102,4 +95,80 @@ export function formatRanges(ranges: readonly IndexRange[]): string {
 /** Returns indices in Slurm's notation: `0-4,7`. */
 export function formatIndices(distinct: Iterable<number>): string {
   return formatRanges(toRanges(distinct));
+}
+
+/** A set of task indices: one byte for each index up to the highest, whatever the ranges are like. */
+export class IndexSet implements Iterable<number> {
+  #bytes: Uint8Array;
+  #size = 0;
+
+  /** Makes a set of the indices of some ranges, which may overlap. */
+  constructor(ranges: readonly IndexRange[] = []) {
+    const end = ranges.reduce((most, { last }) => Math.max(most, last + 1), 0);
+    this.#bytes = new Uint8Array(end);
+    for (const index of indices(ranges)) this.add(index);
+  }
+
+  /** Returns the set that a list in Slurm's notation stands for; none for a list it would refuse. */
+  static of(notation: string | undefined): IndexSet {
+    return new IndexSet(parseArraySpec(notation ?? "")?.ranges);
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  has(index: number): boolean {
+    return this.#bytes[index] === 1;
+  }
+
+  add(index: number): void {
+    if (this.has(index)) return;
+    if (index >= this.#bytes.length) {
+      const longer = new Uint8Array(Math.max(index + 1, this.#bytes.length * 2));
+      longer.set(this.#bytes);
+      this.#bytes = longer;
+    }
+    this.#bytes[index] = 1;
+    this.#size++;
+  }
+
+  /** Adds all indices of another set, and returns this one. */
+  addAll(other: IndexSet): this {
+    for (const index of other) this.add(index);
+    return this;
+  }
+
+  /** Returns the indices that are not in another set. */
+  without(other: IndexSet): IndexSet {
+    return this.#filter((index) => !other.has(index));
+  }
+
+  /** Returns the indices that are in another set as well. */
+  within(other: IndexSet): IndexSet {
+    return this.#filter((index) => other.has(index));
+  }
+
+  #filter(keep: (index: number) => boolean): IndexSet {
+    const kept = new IndexSet();
+    for (const index of this) if (keep(index)) kept.add(index);
+    return kept;
+  }
+
+  /** Yields the indices in ascending order. */
+  *[Symbol.iterator](): Generator<number> {
+    for (let index = 0; index < this.#bytes.length; index++) {
+      if (this.#bytes[index] === 1) yield index;
+    }
+  }
+
+  /** Returns the set as ascending ranges of step 1. */
+  ranges(): IndexRange[] {
+    return toRanges(this);
+  }
+
+  /** Returns the set in Slurm's notation: `0-4,7`. */
+  toString(): string {
+    return formatRanges(this.ranges());
+  }
 }

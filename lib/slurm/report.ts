@@ -1,4 +1,4 @@
-import { formatIndices, hasIndex, type IndexRange, indices, parseArraySpec } from "./array.ts";
+import { formatIndices, type IndexRange, IndexSet, indices, parseArraySpec } from "./array.ts";
 import type { ExitStatus, JobReference } from "./fields.ts";
 import { isLive, isOver, type JobPhase, type JobState, UNKNOWN_STATE } from "./states.ts";
 
@@ -97,16 +97,17 @@ export function gather(query: JobQuery, rows: readonly StateRow[]): Gathered {
     : own.some(({ reference }) => reference.component !== undefined)
     ? "components"
     : "job";
+  const submitted = spec && new IndexSet(spec.ranges);
   const parts = new Map<number, StateRow>();
   // Newest last; a record of many tasks gives way to the tasks' own records, whatever its place.
   const singles = own.filter(({ reference }) => reference.tasks === undefined);
   for (const row of singles) {
     const key = keyOf(kind, row.reference);
-    if (key === undefined || spec !== undefined && !hasIndex(spec.ranges, key)) continue;
+    if (key === undefined || submitted?.has(key) === false) continue;
     place(parts, key, row);
   }
   if (kind === "array") {
-    for (const row of own) placeTasks(parts, row, spec?.ranges);
+    for (const row of own) placeTasks(parts, row, submitted);
   }
   const expected = kind === "array"
     ? spec?.ranges
@@ -167,16 +168,16 @@ function earlierRun(row: StateRow, before: StateRow | undefined): string | undef
 function placeTasks(
   parts: Map<number, StateRow>,
   row: StateRow,
-  expected: readonly IndexRange[] | undefined,
+  submitted: IndexSet | undefined,
 ): void {
   if (row.reference.tasks === undefined) return;
   const list = row.reference.tasks;
   // A list that Slurm has cut (`6,8,13...`) stands for all that is left of the array.
   const listed = list.endsWith("...")
-    ? expected ?? parseArraySpec(list.replace(/[^,]*$/, ""))?.ranges
-    : parseArraySpec(list)?.ranges;
-  for (const index of indices(listed ?? [])) {
-    if (expected !== undefined && !hasIndex(expected, index)) continue;
+    ? submitted ?? IndexSet.of(list.replace(/[^,]*$/, ""))
+    : IndexSet.of(list);
+  for (const index of listed) {
+    if (submitted?.has(index) === false) continue;
     const before = parts.get(index);
     if (before === undefined || before.reference.tasks !== undefined) place(parts, index, row);
   }
@@ -223,7 +224,7 @@ export function report(
     ? [liveReason(rows, phase) ?? [], said].flat().join("; ")
     : liveReason(rows, phase);
   const { requeuedAfter } = rows.find((row) => row.state.phase === phase) ?? {};
-  const groups = kind === "job" ? undefined : groupsOf(parts, gaps);
+  const groups = kind === "job" ? undefined : groupsOf(parts, gaps, controllerAsked);
   const only = kind === "job" ? rows[0] : undefined;
   const end = isOver(phase) ? extreme(rows, "end", Math.max) : undefined;
   const start = extreme(rows, "start", Math.min);
@@ -330,11 +331,16 @@ function liveReason(rows: readonly StateRow[], phase: JobPhase): string | undefi
   return rows.find(({ state, reason }) => state.phase === phase && reason !== undefined)?.reason;
 }
 
-function groupsOf(parts: ReadonlyMap<number, StateRow>, gaps: readonly number[]): TaskGroup[] {
+function groupsOf(
+  parts: ReadonlyMap<number, StateRow>,
+  gaps: readonly number[],
+  controllerAsked: boolean,
+): TaskGroup[] {
   const byWord = new Map<string, { phase: JobPhase; keys: number[] }>();
   for (const [key, { state }] of parts) {
     const group = byWord.get(state.word);
-    if (group === undefined) byWord.set(state.word, { phase: state.phase, keys: [key] });
+    const phase = state.mayBeRequeued && !controllerAsked ? "unknown" : state.phase;
+    if (group === undefined) byWord.set(state.word, { phase, keys: [key] });
     else group.keys.push(key);
   }
   if (gaps.length > 0) {

@@ -44,8 +44,15 @@ function buildSchemas() {
     /** A ref that holds commits until the branch is moved, and an index file of its own. */
     temporaryRef: z.string(),
     temporaryIndex: z.string(),
-    /** The jobs' keys, with the paths that are released once they are finished. */
-    jobs: z.array(z.object({ key: z.string(), paths: z.array(z.string()) })),
+    /**
+     * The jobs' keys, with the paths that are released once they are finished; of a part of an
+     * array its tasks.
+     */
+    jobs: z.array(z.object({
+      key: z.string(),
+      paths: z.array(z.string()),
+      tasks: z.optional(z.string()),
+    })),
     /** Subdatasets with files of the jobs, where there may be entries as well. */
     subdatasets: z.optional(z.array(z.string())),
   });

@@ -5,9 +5,12 @@ import * as z from "zod/mini";
  * to be read. A cache: where it is missing, damaged or of another version, history is read anew.
  */
 const cache = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
   head: z.string(),
-  /** Schedule commits that no finish commit answers, as the reader of history made them. */
+  /**
+   * Schedule commits that no finish commit answers, as the reader of history made them, with the
+   * tasks that are finished (from version 2).
+   */
   jobs: z.array(z.unknown()),
   /** Commits whose record cannot be read, with the reason. */
   unreadable: z.array(z.object({ commit: z.string(), reason: z.string() })),

@@ -4,7 +4,7 @@ import {
   countIndices,
   formatIndices,
   formatRanges,
-  hasIndex,
+  IndexSet,
   indices,
   parseArraySpec,
 } from "../../lib/slurm/array.ts";
@@ -143,7 +143,21 @@ Deno.test("steps, brackets and the throttle of an array specification are read",
   const many = parseArraySpec("0-19999%50")?.ranges ?? [];
   assert.equal(many.length, 1);
   assert.equal(countIndices(many), 20000);
-  assert.equal(hasIndex(many, 20000), false);
+  assert.equal(new IndexSet(many).has(20000), false);
+});
+
+Deno.test("sets of indices are those of any other kind of set", () => {
+  const lists = fc.uniqueArray(fc.nat(300));
+  fc.assert(fc.property(lists, lists, (one, other) => {
+    const [a, b] = [IndexSet.of(formatIndices(one)), IndexSet.of(formatIndices(other))];
+    const sorted = (list: Iterable<number>) => [...list].sort((x, y) => x - y);
+    assert.deepEqual([...a], sorted(one));
+    assert.deepEqual([...a.without(b)], sorted(one.filter((index) => !other.includes(index))));
+    assert.deepEqual([...a.within(b)], sorted(one.filter((index) => other.includes(index))));
+    const all = sorted(new Set([...one, ...other]));
+    assert.equal(a.addAll(b).toString(), formatIndices(all));
+    assert.equal(a.size, all.length);
+  }));
 });
 
 Deno.test("indices written down are the indices read back", () => {
