@@ -70,7 +70,9 @@ export function reportOfPart(job: RecordedJob, report: JobReport, part: ArrayPar
     ? mergeStates(job.finished?.states ?? {}, Object.fromEntries(own))
     : Object.fromEntries(own);
   const tasks = groupsOf(states);
-  return { ...report, ...verdict(tasks), tasks };
+  // The reason was that of tasks which wait or run.
+  const { reason: _, ...others } = report;
+  return { ...others, ...verdict(tasks), tasks };
 }
 
 /** Returns the state of a whole whose tasks are all over, in the terms of a report. */

@@ -176,7 +176,13 @@ function decide(
     const outcome = judge(phase, failedJobs);
     if (outcome === "closed") closed.addAll(tasks);
     if (outcome === "closed" || outcome === "finished") states[state] = `${tasks}`;
-    else left.push({ job, report: { ...report, state, phase }, tasks: `${tasks}`, outcome });
+    else {
+      const { reason, ...others } = report;
+      // A reason is that of the tasks whose state is the whole array's.
+      const why = phase === report.phase && reason !== undefined ? { reason } : {};
+      const own = { ...others, state, phase, ...why };
+      left.push({ job, report: own, tasks: `${tasks}`, outcome });
+    }
   }
   // Nothing to commit and nothing left: what parts of several branches have finished together.
   if (Object.keys(states).length === 0 && left.length > 0) return { job, report, left };

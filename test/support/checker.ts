@@ -20,6 +20,8 @@ export interface ExpectedHistory {
   readonly open?: readonly string[];
   /** The jobs that have a finish commit, and what precisely that commit changes. */
   readonly finished?: Readonly<Record<string, Readonly<Record<string, Content>>>>;
+  /** Parts of arrays that have a finish commit of their own, such as `12_[0-3]`. */
+  readonly parts?: Readonly<Record<string, Readonly<Record<string, Content>>>>;
   /** Subjects of commits that are not the tool's. */
   readonly others?: readonly string[];
   /** The lines of `git status --porcelain`, in any order. */
@@ -42,7 +44,7 @@ interface Commit {
  * its files; a sound repository; and nothing left of locks, journal, reservations or refs.
  */
 export async function checkDataset(dataset: TestDataset, expected: ExpectedHistory): Promise<void> {
-  const { base, open = [], finished = {}, others = [], status = [] } = expected;
+  const { base, open = [], finished = {}, parts = {}, others = [], status = [] } = expected;
   const commits = await readCommits(dataset, base);
   const scheduled = [...open, ...Object.keys(finished)];
   const seen: string[] = [];
@@ -51,14 +53,15 @@ export async function checkDataset(dataset: TestDataset, expected: ExpectedHisto
     assert.equal(commit.parents.length, 1, `${commit.subject} is a merge`);
     const submitted = /^\[DATALAD (?:RE)?SCHEDULE\] Submitted batch job (\d+): Pending$/
       .exec(commit.subject)?.[1];
-    const done = /^\[DATALAD FINISH\] Processed batch job (\d+): \w+$/.exec(commit.subject)?.[1];
+    const done = /^\[DATALAD FINISH\] Processed batch job (\d+(?:_\S+)?): \w+$/
+      .exec(commit.subject)?.[1];
     if (submitted !== undefined) {
       seen.push(`schedule ${submitted}`);
       const parent = await dataset.git("rev-parse", `${commit.id}^^{tree}`);
       assert.equal(commit.tree, parent, `${commit.subject} changes a file`);
     } else if (done !== undefined) {
       seen.push(`finish ${done}`);
-      await checkChanges(dataset, commit, finished[done] ?? {});
+      await checkChanges(dataset, commit, finished[done] ?? parts[done] ?? {});
     } else {
       foreign.push(commit.subject);
     }
@@ -67,7 +70,7 @@ export async function checkDataset(dataset: TestDataset, expected: ExpectedHisto
     seen.toSorted(),
     [
       ...scheduled.map((id) => `schedule ${id}`),
-      ...Object.keys(finished).map((id) => `finish ${id}`),
+      ...Object.keys({ ...finished, ...parts }).map((id) => `finish ${id}`),
     ].toSorted(),
     "Each job has one schedule commit, each finished one has one finish commit",
   );

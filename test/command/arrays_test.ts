@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { checkDataset, type Content, environmentOf } from "../support/checker.ts";
+import { concurrently } from "../support/concurrently.ts";
+import { TestDataset } from "../support/dataset.ts";
+import { jobIs, jobsAreOver, noSlurm, slurm, useCluster } from "../support/real_slurm.ts";
+
+useCluster();
+
+/** Returns what tasks of `array.sh out` leave: their outputs and logs. */
+function filesOf(id: string, tasks: readonly number[]): Record<string, Content> {
+  return Object.fromEntries(
+    tasks.flatMap((task) => [[`out/${task}`, `task ${task}\n`], [`slurm-${id}_${task}.out`, ""]]),
+  );
+}
+
+/** Schedules an array of which all tasks are held; each has an output of its own. */
+async function scheduleHeld(
+  dataset: TestDataset,
+  array: string,
+  failing: readonly number[] = [],
+  outputs: readonly string[] = ["out/%a"],
+): Promise<string> {
+  return await dataset.schedule([
+    ...outputs.flatMap((output) => ["-o", output]),
+    "sbatch",
+    "-H",
+    `--array=${array}`,
+    "array.sh",
+    "out",
+    ...failing.map(String),
+  ]);
+}
+
+/** Lets tasks of an array run, and waits until they are over. */
+async function runTasks(id: string, tasks: readonly number[], state = "COMPLETED"): Promise<void> {
+  for (const task of tasks) await slurm("scontrol", "release", `${id}_${task}`);
+  for (const task of tasks) await jobIs(`${id}_${task}`, state);
+}
+
+concurrently(noSlurm, {
+  "--array-tasks commits the tasks that are over and keeps the array open for the others":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const base = await dataset.git("rev-parse", "HEAD");
+      const id = await scheduleHeld(dataset, "0-4", [], ["out/%a", "sum"]);
+      await runTasks(id, [1, 2]);
+      const { code, stdout } = await dataset.tool(["finish", "--array-tasks"]);
+      assert.match(
+        stdout,
+        new RegExp(
+          `^Job ${id}_\\[1-2\\]: Complete, committed as \\w+\n` +
+            `Job ${id}_\\[0,3-4\\]: Pending \\(JobHeldUser\\), left open\n$`,
+        ),
+      );
+      assert.equal(code, 8);
+      const parts = { [`${id}_[1-2]`]: filesOf(id, [1, 2]) };
+      await checkDataset(dataset, { base, open: [id], parts });
+      assert.match(await dataset.succeed(["status"]), /3 of 5 Pending, 2 finished/);
+      const again = await dataset.tool(["finish", "--array-tasks"]);
+      assert.equal(again.stdout, `Job ${id}_[0,3-4]: Pending (JobHeldUser), left open\n`);
+      const other = await dataset.tool(["schedule", "-o", "out/x", "sbatch", "write.sh", "out/x"]);
+      assert.match(other.stderr, new RegExp(`held by the open job ${id}`));
+      await runTasks(id, [0, 3, 4]);
+      await jobsAreOver([id]);
+      await dataset.write("sum", "all\n");
+      await dataset.succeed(["finish"]);
+      await checkDataset(dataset, {
+        base,
+        parts,
+        finished: {
+          [id]: {
+            ...filesOf(id, [0, 3, 4]),
+            sum: "all\n",
+            [`slurm-job-${id}.env.json`]: environmentOf(id),
+          },
+        },
+      });
+    },
+  "tasks are named as Slurm names them": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await scheduleHeld(dataset, "0-5:5,7,8", [8]);
+    await runTasks(id, [0, 5, 7]);
+    await runTasks(id, [8], "FAILED");
+    await dataset.succeed(["finish", `${id}_7`]);
+    const { code, stdout } = await dataset.tool(["finish", `${id}_[5,8]`]);
+    assert.match(stdout, new RegExp(`^Job ${id}_5: Complete.*\nJob ${id}_8: Failed, left open\n$`));
+    assert.equal(code, 1);
+    const { stderr } = await dataset.tool(["finish", `${id}_7`, `${id}_6`, "999999_1"]);
+    assert.match(stderr, new RegExp(`The tasks 7 of job ${id} are finished already`));
+    assert.match(stderr, new RegExp(`Job ${id} has no task 6: its tasks are 0,5,7-8`));
+    assert.match(stderr, /Job 999999 was never scheduled/);
+    await dataset.succeed(["finish", "--commit-failed-jobs", `${id}_8`]);
+    await dataset.succeed(["finish", `${id}_[0,5,7-8]`]);
+    await checkDataset(dataset, {
+      base,
+      parts: {
+        [`${id}_7`]: filesOf(id, [7]),
+        [`${id}_5`]: filesOf(id, [5]),
+        [`${id}_8`]: filesOf(id, [8]),
+      },
+      finished: {
+        [id]: { ...filesOf(id, [0]), [`slurm-job-${id}.env.json`]: environmentOf(id, "FAILED") },
+      },
+    });
+    assert.equal(
+      await dataset.git("log", "-1", "--format=%s"),
+      `[DATALAD FINISH] Processed batch job ${id}: Failed`,
+    );
+  },
+  "failed tasks are closed without their files, and the others committed": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await scheduleHeld(dataset, "1-3", [2]);
+    await runTasks(id, [1]);
+    await runTasks(id, [2], "FAILED");
+    assert.equal(
+      (await dataset.tool(["finish", "--array-tasks", "--close-failed-jobs"])).code,
+      8,
+    );
+    await runTasks(id, [3]);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, {
+      base,
+      parts: { [`${id}_[1-2]`]: filesOf(id, [1]) },
+      finished: {
+        [id]: { ...filesOf(id, [3]), [`slurm-job-${id}.env.json`]: environmentOf(id, "FAILED") },
+      },
+      status: ["?? out/2", `?? slurm-${id}_2.out`],
+    });
+  },
+  "an array of which all tasks are over is finished as a whole": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "--array=0-2", "array.sh", "out"]);
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish", "--array-tasks"]);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: { ...filesOf(id, [0, 1, 2]), [`slurm-job-${id}.env.json`]: environmentOf(id) },
+      },
+    });
+  },
+  "many finishing at once commit each task once": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    const base = await dataset.git("rev-parse", "HEAD");
+    const tasks = [...Array(8).keys()];
+    const id = await scheduleHeld(dataset, "0-7");
+    await runTasks(id, [0]);
+    // The others end while the processes are at work.
+    await slurm("scontrol", "release", `${id}_[1-7]`);
+    await Promise.all(tasks.map(() => dataset.tool(["finish", "--array-tasks", id])));
+    await jobsAreOver([id]);
+    await dataset.tool(["finish", "--array-tasks"]);
+    const log = await dataset.git("log", "--format=%H %s", "--reverse", `${base}..HEAD`);
+    const commits = log.split("\n").filter((line) => line.includes("FINISH"));
+    const seen: string[] = [];
+    const parts: Record<string, Record<string, Content>> = {};
+    let rest = filesOf(id, tasks);
+    for (const commit of commits) {
+      const [hash = "", name = ""] = /^(\w+) .* job (\S+):/.exec(commit)?.slice(1) ?? [];
+      const files = await dataset.git("show", "--format=", "--name-only", hash);
+      seen.push(...files.split("\n").filter((path) => path.startsWith("out/")));
+      if (name === id) continue;
+      const own = files.split("\n");
+      parts[name] = Object.fromEntries(own.map((path) => [path, rest[path] ?? ""]));
+      rest = Object.fromEntries(Object.entries(rest).filter(([path]) => !own.includes(path)));
+    }
+    assert.deepEqual(seen.toSorted(), tasks.map((task) => `out/${task}`).toSorted());
+    await checkDataset(dataset, {
+      base,
+      parts,
+      finished: { [id]: { ...rest, [`slurm-job-${id}.env.json`]: environmentOf(id) } },
+    });
+  },
+  "outputs carry fields and globs, and %% for a percent sign": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    await dataset.write(
+      "fields.sh",
+      '#!/bin/sh\ntask=$SLURM_ARRAY_TASK_ID\nmkdir -p "a/t$task" b\n' +
+        'echo "$task" >"a/t$task/x.csv"; echo "$task" >"a/t$task/x.txt"\n' +
+        'echo "$task" >"b/$SLURM_ARRAY_JOB_ID-00$task"; [ "$task" = 1 ] || sleep 0.2\n' +
+        'echo shared >"50%a"\n',
+    );
+    const scripts = await dataset.commit("Script");
+    const id = await dataset.schedule([
+      ...["-o", "a/t%a/*.csv", "-o", "b/%A-%3a", "-o", "50%%a"],
+      ...["sbatch", "-H", "--array=1,2", "fields.sh"],
+    ]);
+    await runTasks(id, [1]);
+    assert.equal((await dataset.tool(["finish", "--array-tasks"])).code, 8);
+    await runTasks(id, [2]);
+    await dataset.succeed(["finish"]);
+    const files = (task: number) => ({
+      [`a/t${task}/x.csv`]: `${task}\n`,
+      [`b/${id}-00${task}`]: `${task}\n`,
+      [`slurm-${id}_${task}.out`]: "",
+    });
+    await checkDataset(dataset, {
+      base: scripts,
+      parts: { [`${id}_1`]: files(1) },
+      finished: {
+        [id]: {
+          ...files(2),
+          "50%a": "shared\n",
+          [`slurm-job-${id}.env.json`]: environmentOf(id),
+        },
+      },
+      status: ["?? a/t1/x.txt", "?? a/t2/x.txt"],
+    });
+    assert.notEqual(base, scripts);
+  },
+});
