@@ -50,6 +50,10 @@ const taskGroup = z.object({
   count,
 });
 
+const arrayTasks = z.optional(text.check(z.describe(
+  "Of an array: the tasks that this is about, in Slurm's notation, where it is not about all",
+)));
+
 const line = z.optional(z.int().check(z.describe("The line of the batch file")));
 
 const submitted = z.object({
@@ -111,7 +115,14 @@ const openJob = z.object({
   submit: optionalTime,
   start: optionalTime,
   end: optionalTime,
-  tasks: z.optional(z.array(taskGroup)),
+  tasks: z.optional(
+    z.array(taskGroup).check(z.describe("Of an array: the tasks that are open, by state")),
+  ),
+  finished_tasks: z.optional(
+    z.record(text, text).check(
+      z.describe("Of an array that is finished in part: the finished tasks, by state"),
+    ),
+  ),
   branch: z.optional(text.check(z.describe("The branch that holds its results already"))),
   cmd,
   ...submission,
@@ -136,6 +147,7 @@ const finished = z.object({
       "ones, which another process has finished meanwhile",
   )),
   slurm_job_id: jobId,
+  array_tasks: arrayTasks,
   schedule_commit: commit,
   state,
   exit_code: z.optional(z.int()),
@@ -150,7 +162,9 @@ const finished = z.object({
       failed: z.array(reason).check(z.describe("What git or git-annex refused to take in")),
     }).check(z.describe("What was found of the job's files; relative to the root")),
   ),
-}).check(z.meta({ id: "finished", description: "finish: what became of a job" }));
+}).check(
+  z.meta({ id: "finished", description: "finish: what became of a job, or of tasks of an array" }),
+);
 
 const notOpen = z.object({
   action: z.enum(["status", "finish"]),
