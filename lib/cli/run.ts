@@ -2,6 +2,8 @@ import { ToolError } from "../errors.ts";
 import { buildInfo } from "../executable/build_info.ts";
 import type { Invocation } from "../executable/environment.ts";
 import { interruption, watchSignals } from "../process/interruption.ts";
+import { observeRuns, type RunObserver, showArgv } from "../process/run.ts";
+import { harmless } from "../record/show.ts";
 import { distance, parseArguments } from "./arguments.ts";
 import { type Command, COMMON_OPTIONS, JSON_OUTPUT, mannerOf } from "./command.ts";
 import { EXIT, reportError } from "./exit.ts";
@@ -78,7 +80,9 @@ async function runCommand(
       for (const line of commandHelp(command)) terminal.result(line);
       return EXIT.done;
     }
-    chosen = terminal.as(mannerOf(parsed));
+    const manner = mannerOf(parsed);
+    chosen = terminal.as(manner);
+    if (manner.verbose) observeRuns((...ended) => chosen.say(runLine(...ended)));
     watchSignals((signal) => chosen.say(`Stopping after ${signal}; once more stops at once`));
     const code = await command.run(parsed, chosen);
     return interruption.aborted ? EXIT.interrupted : code;
@@ -120,6 +124,12 @@ function runWithoutCommand(
       });
     }
   }
+}
+
+/** Returns a line on a program that was run, for `--verbose`. */
+function runLine(...[{ argv, code, signal }, milliseconds]: Parameters<RunObserver>): string {
+  const ending = signal !== null ? ` (${signal})` : code !== 0 ? ` (exit code ${code})` : "";
+  return `${milliseconds.toFixed(0).padStart(6)} ms  ${harmless(showArgv(argv))}${ending}`;
 }
 
 function versionLine(): string {

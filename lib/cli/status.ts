@@ -1,17 +1,14 @@
-import { type OpenJobStatus, status } from "../commands/status.ts";
-import { finishedTasks } from "../dataset/history.ts";
+import { type OpenJobStatus, status, type StatusResult } from "../commands/status.ts";
 import type { TakenUp } from "../commands/recover.ts";
 import { harmless } from "../record/show.ts";
-import { stateWord } from "../record/subject.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { type Command, DATASET, LOCK_TIMEOUT, patienceOf, SINCE } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { OpenJobRecord, OutputRecord } from "./json/records.ts";
-import { phaseStyle } from "./style.ts";
-import { table } from "./table.ts";
+import { fitsScreen, showLong } from "./pager.ts";
+import { statusSummary, statusTable } from "./status_table.ts";
 import type { Terminal } from "./terminal.ts";
-import { readableTime } from "./times.ts";
 
 export const statusCommand: Command = {
   name: "status",
@@ -21,13 +18,23 @@ export const statusCommand: Command = {
   description: [
     "Lists the jobs that were scheduled in the history of HEAD and are not finished, with what " +
     "Slurm says of them. Slurm is asked once, however many jobs there are.",
+    "On a terminal more jobs than fit on the screen are counted by state. Files and pipes get all.",
   ],
   examples: [
     ["datalad-slurm status", "list all open jobs"],
     ["datalad-slurm status --json", "the same for programs, one JSON object a line"],
   ],
   operands: "any",
-  options: [DATASET, SINCE, LOCK_TIMEOUT],
+  options: [
+    DATASET,
+    SINCE,
+    {
+      name: "all",
+      short: "a",
+      help: "List every job also where that takes more than a screen, through the pager of git",
+    },
+    LOCK_TIMEOUT,
+  ],
   run: (words, terminal) => showStatus("status", words, terminal),
 };
 
@@ -50,10 +57,27 @@ export async function showStatus(
   if (terminal.json) {
     for (const job of result.jobs) terminal.record(asRecord(result.root, job));
   } else {
-    if (result.jobs.length > 0) terminal.result(statusTable(result.jobs, terminal).join("\n"));
-    else if (result.notOpen.length === 0) terminal.result("No open jobs");
+    await showJobs(result, words, terminal);
   }
   return result.notOpen.length > 0 ? EXIT.refused : EXIT.done;
+}
+
+/** More than fits on the screen is summed up, unless it is asked for; then it is paged. */
+async function showJobs(
+  { jobs, notOpen, root }: StatusResult,
+  words: ParsedArguments,
+  terminal: Terminal,
+): Promise<void> {
+  if (jobs.length === 0) {
+    if (notOpen.length === 0) terminal.result("No open jobs");
+    return;
+  }
+  const isChosen = words.has("all") || words.operands.length > 0;
+  if (isChosen || fitsScreen(jobs.length + 1, terminal)) {
+    return await showLong(statusTable(jobs, terminal), terminal, root);
+  }
+  terminal.result(statusSummary(jobs, terminal).join("\n"));
+  terminal.hint("datalad-slurm status --all lists every job");
 }
 
 /** Says that a commit or job id names no open job. */
@@ -101,47 +125,6 @@ export function showTakenUp(terminal: Terminal, root: string, taken: TakenUp): v
   for (const detail of taken.details) {
     for (const line of detail.split("\n")) terminal.say(`  ${harmless(line)}`);
   }
-}
-
-function statusTable(jobs: readonly OpenJobStatus[], terminal: Terminal): string[] {
-  return table(
-    [
-      { title: "COMMIT" },
-      { title: "JOB" },
-      { title: "STATE", shrinks: true },
-      { title: "SINCE" },
-      { title: "OUTPUTS", shrinks: true },
-    ],
-    jobs.map((status) => [
-      status.job.commit.slice(0, 10),
-      status.job.jobId,
-      { text: stateOf(status), style: phaseStyle(status.report?.phase) },
-      sinceOf(status, terminal),
-      { text: status.job.record.outputs.map(harmless) },
-    ]),
-    terminal,
-  );
-}
-
-function stateOf({ job, report, branch }: OpenJobStatus): string {
-  if (branch !== undefined) return `on branch ${branch.replace("refs/heads/", "")}`;
-  if (report === undefined) return "in another clone";
-  const label = stateWord(report.state);
-  if (report.tasks === undefined) {
-    return report.reason === undefined || report.phase !== "pending"
-      ? label
-      : `${label} (${harmless(report.reason)})`;
-  }
-  const finished = finishedTasks(job).size;
-  const all = report.tasks.reduce((sum, { count }) => sum + count, finished);
-  const groups = report.tasks.map(({ state, count }) => `${count} of ${all} ${stateWord(state)}`);
-  if (finished > 0) groups.push(`${finished} finished`);
-  return `${label} (${groups.join(", ")})`;
-}
-
-function sinceOf({ report }: OpenJobStatus, terminal: Terminal): string {
-  const seconds = report?.end ?? (report?.phase === "pending" ? report.submit : report?.start);
-  return seconds === undefined ? "" : readableTime(new Date(seconds * 1000), terminal);
 }
 
 function asRecord(root: string, { job, report, branch }: OpenJobStatus): OpenJobRecord {

@@ -82,9 +82,13 @@ function fitted(cell: Cell, width: number): string {
   const whole = wholeText(cell);
   if (displayWidth(whole) <= width) return whole;
   const items = typeof cell === "string" || typeof cell.text === "string" ? [] : cell.text;
-  for (let count = items.length - 1; count > 0; count--) {
-    const some = `${items.slice(0, count).join(" ")} … +${items.length - count}`;
-    if (displayWidth(some) <= width) return some;
+  let best: string | undefined;
+  let begun = "";
+  for (const [index, item] of items.entries()) {
+    begun += index === 0 ? item : ` ${item}`;
+    const some = `${begun} … +${items.length - index - 1}`;
+    if (displayWidth(some) > width) break;
+    best = some;
   }
-  return shorten(whole, width);
+  return best ?? shorten(whole, width);
 }

@@ -142,7 +142,11 @@ async function commitClaimed(
 ): Promise<Map<string, CommittedResults>> {
   const foreign = foreignFiles(dataset, results, finishing);
   const gathered: GatheredResults[] = [];
-  for (const job of finishing) gathered.push(await gatherResults(dataset, job, foreign));
+  const progress = patience.begin?.("Gathering results");
+  for (const job of finishing) {
+    gathered.push(await gatherResults(dataset, job, foreign));
+    progress?.(gathered.length, finishing.length);
+  }
   const deleted = await deletedPaths(dataset, gathered);
   const repositories = await takeAllIn(dataset, gathered, claim, patience);
   const pieces = gathered.map((job) =>

@@ -70,6 +70,25 @@ export function findAbsent(root: string, files: readonly string[]): string[] {
   return files.filter((file) => absent.has(file) || isPointer(`${root}/${file}`));
 }
 
+/**
+ * Returns how many bytes the content of absent annexed files has together, as their keys say;
+ * undefined when a key does not.
+ */
+export function absentBytes(root: string, files: readonly string[]): number | undefined {
+  let sum = 0;
+  for (const file of files) {
+    const path = `${root}/${file}`;
+    const named = Deno.lstatSync(path).isSymlink
+      ? Deno.readLinkSync(path)
+      : Deno.readTextFileSync(path);
+    // `MD5E-s300000--0cc175b9c0f1b6a831c399e269772661.csv`; keys of URLs have no size.
+    const size = /\/[A-Z0-9_]+(?:-[a-zA-Z]\d+)*?-s(\d+)[-\w]*--[^/]*$/.exec(named.trim())?.[1];
+    if (size === undefined) return undefined;
+    sum += Number(size);
+  }
+  return sum;
+}
+
 /** git-annex takes a file of at most 32 KiB that starts so for a pointer (10.20230126). */
 function isPointer(path: string): boolean {
   try {

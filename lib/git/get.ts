@@ -1,7 +1,8 @@
 import { ToolError } from "../errors.ts";
 import type { Progress } from "../process/progress.ts";
 import { converse } from "../process/run.ts";
-import { findAbsent, requireAnnex } from "./annexed.ts";
+import { absentBytes, findAbsent, requireAnnex } from "./annexed.ts";
+import { AnnexProgress } from "./annex_progress.ts";
 import { annexEnvironment } from "./git.ts";
 
 /** A file whose content could not be had. */
@@ -18,7 +19,7 @@ export async function getContent(
   root: string,
   files: readonly string[],
   jobs: number | undefined,
-  progress: Progress = () => {},
+  progress?: Progress,
 ): Promise<NotGotten[]> {
   requireAnnex(root);
   const annex = converse([
@@ -29,6 +30,7 @@ export async function getContent(
     "-z",
     "--json",
     "--json-error-messages",
+    ...(progress === undefined ? [] : ["--json-progress"]),
     ...(jobs === undefined ? [] : [`-J${jobs}`]),
   ], { cwd: root, env: annexEnvironment() });
   const sending = (async () => {
@@ -38,14 +40,19 @@ export async function getContent(
   })();
   const failed: NotGotten[] = [];
   const waiting = new Set(files);
+  const allBytes = progress === undefined ? undefined : absentBytes(root, files);
+  const underWay = new AnnexProgress();
   let bytes = 0;
   for await (const line of annex.lines) {
-    const answer = parseGetAnswer(line);
-    if (answer === undefined) continue;
-    waiting.delete(answer.path);
-    bytes += answer.bytes;
-    if (answer.reason !== undefined) failed.push({ path: answer.path, reason: answer.reason });
-    progress(files.length - waiting.size, files.length, bytes);
+    if (!underWay.takes(line)) {
+      const answer = parseGetAnswer(line);
+      if (answer === undefined) continue;
+      waiting.delete(answer.path);
+      underWay.forget(answer.path);
+      bytes += answer.bytes;
+      if (answer.reason !== undefined) failed.push({ path: answer.path, reason: answer.reason });
+    }
+    progress?.(files.length - waiting.size, files.length, bytes + underWay.bytes, allBytes);
   }
   const ended = await sending;
   if (ended.code > 1 || ended.code === 1 && failed.length === 0) {

@@ -1,6 +1,7 @@
 import { ToolError } from "../errors.ts";
 import type { Progress } from "../process/progress.ts";
 import { converse, externalError, text } from "../process/run.ts";
+import { AnnexProgress } from "./annex_progress.ts";
 import { annexEnvironment, git } from "./git.ts";
 import type { IndexDraft } from "./index_draft.ts";
 
@@ -22,11 +23,16 @@ export async function takeInWithAnnex(
   root: string,
   files: readonly string[],
   draft: IndexDraft,
-  progress: Progress = () => {},
+  progress?: Progress,
 ): Promise<TakenIn> {
   // Where the index has an unlocked annexed file, git-annex takes a link to another file for it,
   // and puts the old content in the link's place (10.20230126). Git itself takes in links.
-  const links = files.filter((file) => Deno.lstatSync(`${root}/${file}`).isSymlink);
+  const sizes = new Map<string, number>();
+  const links = files.filter((file) => {
+    const { isSymlink, size } = Deno.lstatSync(`${root}/${file}`);
+    if (!isSymlink) sizes.set(file, size);
+    return isSymlink;
+  });
   const contents = links.length === 0 ? files : without(files, links);
   if (contents.length === 0) return await takeIn(root, links, draft);
   const annex = converse([
@@ -40,6 +46,7 @@ export async function takeInWithAnnex(
     "-z",
     "--json",
     "--json-error-messages",
+    ...(progress === undefined ? [] : ["--json-progress"]),
   ], { cwd: root, env: { ...annexEnvironment(), ...draft.environment } });
   const sending = (async () => {
     for (const file of contents) await annex.send(`${file}\0`);
@@ -47,8 +54,15 @@ export async function takeInWithAnnex(
   const lines = annex.lines[Symbol.asyncIterator]();
   const failed: TakenIn["failed"] = [];
   const silent: string[] = [];
+  const allBytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  const underWay = new AnnexProgress();
+  let bytes = 0;
   for (const [index, path] of contents.entries()) {
-    const line = await lines.next();
+    let line = await lines.next();
+    while (line.done !== true && underWay.takes(line.value)) {
+      progress?.(index, contents.length, bytes + underWay.bytes, allBytes);
+      line = await lines.next();
+    }
     if (line.done === true) {
       await sending;
       throw externalError(await annex.end(), `git-annex failed to add ${JSON.stringify(path)}`);
@@ -56,7 +70,9 @@ export async function takeInWithAnnex(
     const reason = parseAnnexAnswer(line.value);
     if (reason === "silent") silent.push(path);
     else if (reason !== undefined) failed.push({ path, reason });
-    progress(index + 1, contents.length);
+    underWay.forget(path);
+    bytes += sizes.get(path) ?? 0;
+    progress?.(index + 1, contents.length, bytes, allBytes);
   }
   await sending;
   const ignored = await ignoredFiles(root, [...silent, ...links]);

@@ -9,6 +9,7 @@ import { ToolError } from "../errors.ts";
 const controller = new AbortController();
 const children = new Set<() => void>();
 let critical = 0;
+let handedOver = 0;
 
 /** Aborted by the first signal. */
 export const interruption: AbortSignal = controller.signal;
@@ -17,6 +18,7 @@ export const interruption: AbortSignal = controller.signal;
 export function watchSignals(notice: (signal: string) => void): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     Deno.addSignalListener(signal, () => {
+      if (signal === "SIGINT" && handedOver > 0) return;
       if (interruption.aborted) Deno.exit(130);
       notice(signal);
       controller.abort(
@@ -41,6 +43,16 @@ export async function uninterrupted<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } finally {
     critical--;
+  }
+}
+
+/** Does work during which Ctrl-C is for a program that has the terminal, such as a pager. */
+export async function leavingInterrupts<T>(work: () => Promise<T>): Promise<T> {
+  handedOver++;
+  try {
+    return await work();
+  } finally {
+    handedOver--;
   }
 }
 

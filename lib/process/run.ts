@@ -30,6 +30,19 @@ export interface RunResult {
   readonly stderr: string;
 }
 
+/** Told of each program when it has ended, and how many milliseconds it took. */
+export type RunObserver = (
+  ended: Pick<RunResult, "argv" | "code" | "signal">,
+  milliseconds: number,
+) => void;
+
+let observer: RunObserver | undefined;
+
+/** Has every program reported from now on, for `--verbose`. */
+export function observeRuns(next: RunObserver): void {
+  observer = next;
+}
+
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
@@ -43,6 +56,7 @@ export function text(bytes: Uint8Array): string {
  * the program cannot be started: it is not on PATH, or the directory is gone.
  */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  const report = reporter(argv);
   const child = spawn(argv, options, options.stdin === undefined ? "null" : "piped");
   let timedOut = false;
   // Not setTimeout: the first one of a process costs 5 to 10 ms (Deno 2.9), this under 1.
@@ -63,6 +77,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
       child.output(),
       options.stdin === undefined ? undefined : feed(child.stdin, options.stdin),
     ]);
+    report?.(output);
     return {
       argv,
       cwd: options.cwd,
@@ -90,6 +105,7 @@ export interface Conversation {
 
 /** Starts a program to talk to. Throws a {@link ToolError} when it cannot be started. */
 export function converse(argv: readonly string[], options: RunOptions = {}): Conversation {
+  const report = reporter(argv);
   const child = spawn(argv, options, "piped");
   const forget = killedBySignal(() => kill(child, false, "SIGTERM"));
   const writer = child.stdin.getWriter();
@@ -109,6 +125,7 @@ export function converse(argv: readonly string[], options: RunOptions = {}): Con
       await closeQuietly(writer);
       const [status, errors] = await Promise.all([child.status, stderr]);
       forget();
+      report?.(status);
       return {
         argv,
         cwd: options.cwd,
@@ -152,6 +169,15 @@ export function showArgv(argv: readonly string[]): string {
   return words.length > 40
     ? `${words.slice(0, 40).join(" ")} … (${words.length} words)`
     : words.join(" ");
+}
+
+/** Returns what tells the observer of one program's end; undefined where there is no observer. */
+function reporter(argv: readonly string[]) {
+  if (observer === undefined) return undefined;
+  const tell = observer;
+  const started = performance.now();
+  return ({ code, signal }: { readonly code: number; readonly signal: string | null }) =>
+    tell({ argv, code, signal }, performance.now() - started);
 }
 
 function spawn(

@@ -1,0 +1,115 @@
+import type { OpenJobStatus } from "../commands/status.ts";
+import { finishedTasks } from "../dataset/history.ts";
+import { harmless } from "../record/show.ts";
+import { stateWord } from "../record/subject.ts";
+import type { JobPhase } from "../slurm/states.ts";
+import { phaseStyle } from "./style.ts";
+import { table } from "./table.ts";
+import type { Terminal } from "./terminal.ts";
+import { readableTime } from "./times.ts";
+
+type View = Pick<Terminal, "isTerminal" | "width" | "colour">;
+
+/** Returns the table of open jobs, a line each. */
+export function statusTable(jobs: readonly OpenJobStatus[], terminal: View): string[] {
+  return table(
+    [
+      { title: "COMMIT" },
+      { title: "JOB" },
+      { title: "STATE", shrinks: true },
+      { title: "SINCE" },
+      { title: "OUTPUTS", shrinks: true },
+    ],
+    jobs.map((status) => [
+      status.job.commit.slice(0, 10),
+      status.job.jobId,
+      { text: stateOf(status), style: phaseStyle(status.report?.phase) },
+      sinceOf(status, terminal),
+      { text: status.job.record.outputs.map(harmless) },
+    ]),
+    terminal,
+  );
+}
+
+function stateOf({ job, report, branch }: OpenJobStatus): string {
+  if (branch !== undefined) return `on branch ${branch.replace("refs/heads/", "")}`;
+  if (report === undefined) return "in another clone";
+  const label = stateWord(report.state);
+  if (report.tasks === undefined) {
+    return report.reason === undefined || report.phase !== "pending"
+      ? label
+      : `${label} (${harmless(report.reason)})`;
+  }
+  const finished = finishedTasks(job).size;
+  const all = report.tasks.reduce((sum, { count }) => sum + count, finished);
+  const groups = report.tasks.map(({ state, count }) => `${count} of ${all} ${stateWord(state)}`);
+  if (finished > 0) groups.push(`${finished} finished`);
+  return `${label} (${groups.join(", ")})`;
+}
+
+function sinceOf(status: OpenJobStatus, terminal: View): string {
+  return timeText(sinceSeconds(status), terminal);
+}
+
+function sinceSeconds({ report }: OpenJobStatus): number | undefined {
+  return report?.end ?? (report?.phase === "pending" ? report.submit : report?.start);
+}
+
+function timeText(seconds: number | undefined, terminal: View): string {
+  return seconds === undefined ? "" : readableTime(new Date(seconds * 1000), terminal);
+}
+
+/** What asks for the reader's attention comes first. */
+const ORDER: readonly (JobPhase | undefined)[] = [
+  "failed",
+  "unknown",
+  "completed",
+  "running",
+  "pending",
+  undefined,
+];
+
+/** Returns the open jobs counted by state, a line for each state. */
+export function statusSummary(jobs: readonly OpenJobStatus[], terminal: View): string[] {
+  const groups = new Map<string, OpenJobStatus[]>();
+  for (const job of jobs) {
+    const label = groupOf(job);
+    const group = groups.get(label);
+    if (group === undefined) groups.set(label, [job]);
+    else group.push(job);
+  }
+  const place = ([, [first]]: [string, OpenJobStatus[]]) => ORDER.indexOf(first?.report?.phase);
+  const sorted = [...groups].sort((a, b) => place(a) - place(b) || b[1].length - a[1].length);
+  return table(
+    [
+      { title: "STATE", shrinks: true },
+      { title: "COUNT", alignsRight: true },
+      { title: "OLDEST" },
+      { title: "JOBS", shrinks: true },
+    ],
+    sorted.map(([label, group]) => [
+      { text: label, style: phaseStyle(group[0]?.report?.phase) },
+      String(group.length),
+      timeText(oldest(group), terminal),
+      { text: group.map(({ job }) => job.jobId) },
+    ]),
+    terminal,
+  );
+}
+
+/** The tasks of arrays are not counted: jobs of a state belong together. */
+function groupOf({ report, branch }: OpenJobStatus): string {
+  if (branch !== undefined) return "on a branch of its own";
+  if (report === undefined) return "in another clone";
+  const label = stateWord(report.state);
+  return report.phase === "pending" && report.reason !== undefined
+    ? `${label} (${harmless(report.reason)})`
+    : label;
+}
+
+function oldest(group: readonly OpenJobStatus[]): number | undefined {
+  return group.reduce<number | undefined>((least, status) => {
+    const seconds = sinceSeconds(status);
+    return seconds === undefined || least !== undefined && least <= seconds ? least : seconds;
+  }, undefined);
+}
