@@ -12,10 +12,10 @@ export DENO_DIR := $(CURDIR)/$(TOOLCHAIN)/deno-dir
 export DENO_NO_UPDATE_CHECK := 1
 unexport MAKEFLAGS MFLAGS
 
-SOURCES := $(wildcard main.ts deno.json deno.lock lib/*.ts lib/*/*.ts lib/*/*/* lib/executable/*)
+SOURCES := $(wildcard main.ts deno.json deno.lock lib/*.ts lib/*/*.ts lib/*/*/* lib/executable/* doc/*.md)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install check bench stress cluster-up cluster-down clean packages schema
+.PHONY: help demo test build install uninstall check bench stress cluster-up cluster-down clean packages schema
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -27,11 +27,13 @@ demo: packages build ## Shows the tool at work with a real Slurm
 test: $(TOOLCHAIN)/dependencies packages ## Runs all checks and tests; LAYER=pure runs one layer
 	@$(DENO) run -A test/support/run_tests.ts $(LAYER)
 
-build: dist/datalad-slurm ## Builds the executable dist/datalad-slurm
+build: dist/datalad-slurm ## Builds the executable dist/datalad-slurm, which is all that is needed
 
-install: dist/datalad-slurm ## Installs below PREFIX (/usr/local), or below DESTDIR/PREFIX
-	mkdir -p '$(DESTDIR)$(PREFIX)/bin'
-	install -m 755 dist/datalad-slurm '$(DESTDIR)$(PREFIX)/bin/datalad-slurm'
+install: dist/datalad-slurm dist/share ## Installs below PREFIX (/usr/local), or below DESTDIR/PREFIX
+	@lib/executable/install.sh install '$(PREFIX)' '$(DESTDIR)'
+
+uninstall: dist/share ## Removes what install has put there
+	@lib/executable/install.sh uninstall '$(PREFIX)' '$(DESTDIR)'
 
 check: $(TOOLCHAIN)/dependencies ## Checks formatting, lint, types and the layers of imports
 	$(DENO) fmt --check
@@ -72,3 +74,7 @@ $(TOOLCHAIN)/dependencies: $(DENO) deno.json deno.lock
 
 dist/datalad-slurm: $(SOURCES) $(TOOLCHAIN)/dependencies
 	@$(DENO) run -A lib/executable/build.ts $@
+
+# Man pages, completions and the modulefile.
+dist/share: $(SOURCES) $(TOOLCHAIN)/dependencies
+	@$(DENO) run -A lib/executable/build_share.ts $@

@@ -12,6 +12,8 @@ export interface Command extends ArgumentSpec {
   readonly name: string;
   /** Further names; they are the same command. */
   readonly aliases: readonly string[];
+  /** Whether it is for programs of ours alone, and in no list of commands. */
+  readonly hidden?: boolean;
   /** What it does, in one line without a period. */
   readonly summary: string;
   /** The operands, as shown behind the options. */

@@ -3,30 +3,45 @@ import { type Command, COMMON_OPTIONS } from "./command.ts";
 
 const WIDTH = 80;
 
+export const GENERAL_SUMMARY = "Slurm jobs as commits of a DataLad dataset";
+
+export const GENERAL_DESCRIPTION: readonly string[] = [
+  "A job's life: schedule submits it and records that in a commit; status shows how it is " +
+  "doing; finish commits its results when it is over; reschedule submits it once more.",
+];
+
+/** What the exit codes mean, in a few words each. */
+export const EXIT_CODES: readonly (readonly [number, string])[] = [
+  [0, "done"],
+  [1, "refused, or a job failed"],
+  [2, "usage"],
+  [3, "an external program failed"],
+  [4, "the lock was not to be had in time"],
+  [8, "jobs are still pending or running"],
+  [130, "interrupted"],
+  [255, "a bug"],
+];
+
 /** Returns the help of the whole tool. */
 export function generalHelp(commands: readonly Command[]): string[] {
+  const shown = commands.filter(({ hidden }) => hidden !== true);
   return [
-    "datalad-slurm: Slurm jobs as commits of a DataLad dataset",
+    `datalad-slurm: ${GENERAL_SUMMARY}`,
     "",
     "Usage: datalad-slurm COMMAND [OPTION …]",
     "",
-    ...commands.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`),
+    ...shown.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`),
     "",
-    ...wrap(
-      "A job's life: schedule submits it and records that in a commit; status shows how it is " +
-        "doing; finish commits its results when it is over; reschedule submits it once more.",
-      "",
-    ),
+    ...GENERAL_DESCRIPTION.flatMap((paragraph) => wrap(paragraph, "")),
     "",
     "datalad-slurm COMMAND --help tells more; datalad-slurm --version names the version.",
-    "Exit codes: 0 done, 1 refused or a job failed, 2 usage, 3 an external program failed,",
-    "4 the lock was not to be had in time, 8 jobs are still pending or running.",
+    ...wrap(`Exit codes: ${EXIT_CODES.map(([code, what]) => `${code} ${what}`).join(", ")}.`, ""),
   ];
 }
 
 /** Returns the help of one command. */
 export function commandHelp(command: Command): string[] {
-  const { name, aliases, summary, usage, description, examples, options } = command;
+  const { name, aliases, summary, usage, description, examples } = command;
   return [
     `datalad-slurm ${name}: ${summary}`,
     "",
@@ -35,12 +50,16 @@ export function commandHelp(command: Command): string[] {
     "",
     ...description.flatMap((paragraph) => [...wrap(paragraph, ""), ""]),
     "Options:",
-    ...options.flatMap(optionHelp),
-    ...COMMON_OPTIONS.flatMap(optionHelp),
+    ...optionsOf(command).flatMap(optionHelp),
     "",
     "Examples:",
     ...examples.flatMap(([line, what]) => [`  ${line}`, `      ${what}`]),
   ];
+}
+
+/** Returns the options of a command as they are shown, with those that all commands have. */
+export function optionsOf({ options }: Command): OptionSpec[] {
+  return [...options, ...COMMON_OPTIONS];
 }
 
 function optionHelp(option: OptionSpec): string[] {

@@ -6,9 +6,12 @@ import { observeRuns, type RunObserver, showArgv } from "../process/run.ts";
 import { harmless } from "../record/show.ts";
 import { distance, parseArguments } from "./arguments.ts";
 import { type Command, COMMON_OPTIONS, JSON_OUTPUT, mannerOf } from "./command.ts";
+import { completeCommand } from "./complete.ts";
+import { completionCommand } from "./completion.ts";
 import { EXIT, reportError } from "./exit.ts";
 import { finishCommand } from "./finish.ts";
 import { commandHelp, generalHelp } from "./help.ts";
+import { showHelp } from "./show_help.ts";
 import { handOverToDatalad } from "./hand_over.ts";
 import { recoverCommand } from "./recover.ts";
 import { rescheduleCommand } from "./reschedule.ts";
@@ -27,6 +30,8 @@ export const COMMANDS: readonly Command[] = [
   recoverCommand,
   unlockCommand,
   schemaCommand,
+  completionCommand(() => COMMANDS),
+  completeCommand,
 ];
 
 const TOOL = "datalad-slurm";
@@ -52,7 +57,7 @@ export async function runCommandLine(
       return await handOverToDatalad(words, invocation.executable);
     }
     if (command !== undefined) return await runCommand(command, rest, terminal);
-    return runWithoutCommand(name, rest, terminal);
+    return await runWithoutCommand(name, rest, terminal);
   } catch (error) {
     return reportError(terminal, TOOL, error);
   }
@@ -95,23 +100,19 @@ async function runCommand(
   }
 }
 
-function runWithoutCommand(
+async function runWithoutCommand(
   name: string | undefined,
   rest: readonly string[],
   terminal: Terminal,
-): number {
+): Promise<number> {
   switch (name) {
     case "--version":
       terminal.result(versionLine());
       return EXIT.done;
     case "help":
     case "--help":
-    case "-h": {
-      const about = rest[0] === undefined ? undefined : findCommand(rest[0]);
-      const help = about === undefined ? generalHelp(COMMANDS) : commandHelp(about);
-      for (const line of help) terminal.result(line);
-      return EXIT.done;
-    }
+    case "-h":
+      return await showHelp(COMMANDS, rest, terminal);
     case undefined:
       for (const line of generalHelp(COMMANDS)) terminal.say(line);
       return EXIT.usage;

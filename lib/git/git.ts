@@ -2,7 +2,7 @@ import { externalError, run, type RunOptions, type RunResult } from "../process/
 import type { ToolError } from "../errors.ts";
 
 /** What every git and git-annex process of this tool is started with. */
-export interface GitOptions extends Pick<RunOptions, "stdin" | "stderr" | "env"> {
+export interface GitOptions extends Pick<RunOptions, "stdin" | "stderr" | "env" | "timeoutMs"> {
   /** Exit codes besides 0 that the caller understands; any other code throws. */
   readonly tolerate?: readonly number[];
 }

@@ -46,11 +46,41 @@ export async function recordedCommits(
     ], { tolerate: since === undefined ? [] : [128] }),
     since === undefined ? true : isAncestor(root, since, tip),
   ]);
-  const commits = text(result.stdout).split("\0").filter((entry) => entry !== "").map((entry) => {
-    const newline = entry.indexOf("\n");
-    return { commit: entry.slice(0, newline), message: entry.slice(newline + 1) };
-  });
+  const commits = text(result.stdout).split("\0").filter((entry) => entry !== "").map(asCommit);
   return { commits, linear };
+}
+
+/**
+ * Returns the newest commits in the history of HEAD whose message mentions `[DATALAD `, newest
+ * first: as many as git finds within so many milliseconds, and none that `since` reaches.
+ */
+export async function newestRecordedCommits(
+  root: string,
+  timeoutMs: number,
+  since?: string,
+): Promise<LoggedCommit[]> {
+  const result = await git(root, [
+    "-c",
+    "log.showSignature=false",
+    "log",
+    "-z",
+    "--encoding=UTF-8",
+    "--no-color",
+    "--fixed-strings",
+    "--grep=[DATALAD ",
+    "--format=%H%n%B",
+    "HEAD",
+    ...(since === undefined ? [] : [`^${since}`]),
+    "--",
+    // 137: it was stopped (SIGKILL).
+  ], { timeoutMs, tolerate: [137] });
+  // Each ends with NUL; what follows the last one was cut off.
+  return text(result.stdout).split("\0").slice(0, -1).map(asCommit);
+}
+
+function asCommit(entry: string): LoggedCommit {
+  const newline = entry.indexOf("\n");
+  return { commit: entry.slice(0, newline), message: entry.slice(newline + 1) };
 }
 
 /** Whether a commit is reachable from another one. */

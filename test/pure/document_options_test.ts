@@ -1,30 +1,28 @@
 import assert from "node:assert/strict";
+import { optionsOf } from "../../lib/cli/help.ts";
 import { COMMANDS } from "../../lib/cli/run.ts";
 
 const root = new URL("../../", import.meta.url);
 
-/** Options of everything, or of one command. */
-function optionsOf(name: string | undefined): Set<string> {
-  const commands = COMMANDS.filter((command) =>
-    name === undefined || command.name === name || command.aliases.includes(name)
-  );
-  return new Set([
-    ...commands.flatMap(({ options }) => options.map((option) => option.name)),
-    "help",
-    "version",
-  ]);
-}
+/** What there is besides the commands' own options. */
+const GENERAL = ["help", "version", "man"];
 
 /** Returns what a document's text says of options and commands that are not there. */
 function complaintsAbout(markdown: string): string[] {
   const found: string[] = [];
   for (const [, span = ""] of markdown.matchAll(/(?<!`)`([^`]+)`(?!`)/g)) {
-    const [program, name] = span.split(/\s+/);
+    const [program, name = ""] = span.split(/\s+/);
     // Other programs have options of their own.
     if (program !== "datalad-slurm" && !span.startsWith("--")) continue;
-    const isCommand = program === "datalad-slurm" && /^[a-z]/.test(name ?? "");
-    const options = optionsOf(isCommand ? name : undefined);
-    if (options.size <= 2 && name !== "help") found.push(`There is no command in \`${span}\``);
+    const isNamed = program === "datalad-slurm" && /^[a-z]/.test(name) && name !== "help";
+    const commands = COMMANDS.filter((command) =>
+      !isNamed || command.name === name || command.aliases.includes(name)
+    );
+    if (commands.length === 0) found.push(`There is no command in \`${span}\``);
+    const options = new Set([
+      ...commands.flatMap((command) => optionsOf(command).map((option) => option.name)),
+      ...GENERAL,
+    ]);
     for (const [, option = ""] of span.matchAll(/(?:^|\s)--([a-z][\w-]*)/g)) {
       if (!options.has(option)) found.push(`There is no option --${option} in \`${span}\``);
     }

@@ -3,7 +3,7 @@
 # what is missing and what is skipped because of it. Starts no service and never fails: the tests
 # that can run shall run.
 
-# Each line: a program that tells whether the package is there, the package, what it is for.
+# Each line: a program or file that tells whether the package is there, the package, what it is for.
 wanted='git git everything
 git-annex git-annex datasets with an annex
 datalad datalad comparisons with DataLad
@@ -12,7 +12,21 @@ slurmctld slurmctld the Slurm cluster
 slurmd slurmd the Slurm cluster
 slurmdbd slurmdbd the Slurm cluster
 munged munge the Slurm cluster
-mariadbd mariadb-server the Slurm cluster'
+mariadbd mariadb-server the Slurm cluster
+man man-db reading the man pages
+mandoc mandoc reading the man pages with another program
+zsh zsh completions in zsh
+fish fish completions in fish
+/usr/share/bash-completion/bash_completion bash-completion completions in bash as they are loaded
+tclsh tcl the modulefile'
+
+# The two module systems exclude each other. Whichever is there stays; Lmod is installed otherwise,
+# and Environment Modules are unpacked beside the toolchain.
+if [ ! -e /usr/share/modules/init/bash ]; then
+    wanted="$wanted
+/usr/share/lmod/lmod/init/bash lmod the modulefile in Lmod"
+fi
+unpacked=.toolchain/environment-modules
 
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -20,7 +34,10 @@ find_missing() {
     missing=
     reasons=
     while read -r program package reason; do
-        command -v "$program" >/dev/null && continue
+        case $program in
+        /*) [ ! -e "$program" ] || continue ;;
+        *) command -v "$program" >/dev/null && continue ;;
+        esac
         missing="$missing $package"
         reasons="$reasons  $package: skips $reason
 "
@@ -50,6 +67,16 @@ install_missing() {
     if [ -n "$made_policy" ]; then rm -f "$policy"; fi
 }
 
+# Needs no root, but the lists of packages.
+unpack_environment_modules() {
+    mkdir -p "$unpacked.new" && (
+        cd "$unpacked.new" && apt-get download --quiet environment-modules </dev/null &&
+            dpkg-deb -x environment-modules_*.deb . && rm -f environment-modules_*.deb
+    ) >/dev/null 2>&1 && mv "$unpacked.new" "$unpacked" && return
+    rm -rf "$unpacked.new"
+    echo "environment-modules cannot be fetched: skips the modulefile in Environment Modules" >&2
+}
+
 find_missing
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     install_missing
@@ -59,5 +86,9 @@ if [ -n "$missing" ]; then
     echo "These packages are missing, and what they are for is skipped:" >&2
     printf '%s' "$reasons" >&2
     echo "As root on Debian: apt-get install --no-install-recommends$missing" >&2
+fi
+if [ ! -e "$unpacked" ] && [ ! -e /usr/share/modules/init/bash ] &&
+    command -v apt-get >/dev/null; then
+    unpack_environment_modules
 fi
 exit 0

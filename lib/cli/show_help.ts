@@ -1,0 +1,40 @@
+import { ToolError } from "../errors.ts";
+import type { Command } from "./command.ts";
+import { EXIT } from "./exit.ts";
+import { commandHelp, generalHelp } from "./help.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What there is a text on besides the commands. */
+const TOPICS: readonly string[] = ["guide"];
+
+/**
+ * Shows `help [COMMAND|guide]` for a reader, or `help --man [COMMAND|guide]` for man, and returns
+ * the exit code. Throws a {@link ToolError} for any other topic.
+ */
+export async function showHelp(
+  commands: readonly Command[],
+  words: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
+  const [topic] = words.filter((word) => word !== "--man");
+  const about = commands.find(({ name, aliases }) =>
+    topic !== undefined && (name === topic || aliases.includes(topic))
+  );
+  if (topic !== undefined && about === undefined && !TOPICS.includes(topic)) {
+    throw new ToolError("usage", `There is no help on ${JSON.stringify(topic)}`, {
+      hint: "See the commands with: datalad-slurm --help; how to use them with: " +
+        "datalad-slurm help guide",
+    });
+  }
+  if (words.includes("--man")) {
+    const { manPage } = await import("./manual.ts");
+    terminal.result(manPage(commands, about?.name ?? topic).trimEnd());
+  } else if (topic !== undefined && about === undefined) {
+    const { guideText } = await import("./manual.ts");
+    terminal.result(guideText().trimEnd());
+  } else {
+    const help = about === undefined ? generalHelp(commands) : commandHelp(about);
+    for (const line of help) terminal.result(line);
+  }
+  return EXIT.done;
+}
