@@ -51,6 +51,14 @@ export const JSON_OUTPUT: OptionSpec = {
   help: "Print one JSON object a line, for programs",
 };
 
+export const SLURM: OptionSpec = {
+  name: "slurm",
+  value: "local|cluster",
+  choices: ["local", "cluster"],
+  help: "Where jobs are submitted to: `local` is a stand-in that runs them on this machine, for " +
+    "trying things where there is no Slurm; DATALAD_SLURM says the same",
+};
+
 const HELP: OptionSpec = { name: "help", short: "h", help: "Show this help" };
 const QUIET: OptionSpec = {
   name: "quiet",

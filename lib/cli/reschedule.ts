@@ -19,6 +19,7 @@ import {
   patienceOf,
   preparationOf,
   SINCE,
+  SLURM,
   TRANSFERS,
 } from "./command.ts";
 import { EXIT } from "./exit.ts";
@@ -65,6 +66,7 @@ export const rescheduleCommand: Command = {
     ALT_DIR,
     ASSUME_READY,
     TRANSFERS,
+    SLURM,
     LOCK_TIMEOUT,
   ],
   async run(words, terminal) {

@@ -4,8 +4,10 @@ import type { Invocation } from "../executable/environment.ts";
 import { interruption, watchSignals } from "../process/interruption.ts";
 import { observeRuns, type RunObserver, showArgv } from "../process/run.ts";
 import { harmless } from "../record/show.ts";
+import { setOwnProgram } from "../process/own_program.ts";
+import { CHOICE } from "../slurm/local/choice.ts";
 import { distance, parseArguments } from "./arguments.ts";
-import { type Command, COMMON_OPTIONS, JSON_OUTPUT, mannerOf } from "./command.ts";
+import { type Command, COMMON_OPTIONS, JSON_OUTPUT, mannerOf, SLURM } from "./command.ts";
 import { completeCommand } from "./complete.ts";
 import { completionCommand } from "./completion.ts";
 import { EXIT, reportError } from "./exit.ts";
@@ -39,6 +41,10 @@ const TOOL = "datalad-slurm";
 /** Called through a link of this name, the executable stands in front of DataLad's. */
 const DATALAD = "datalad";
 
+/** Called by a name of these, or told to be one of them, the executable stands in for Slurm. */
+const SLURM_PROGRAMS = ["sbatch", "squeue", "sacct", "scontrol", "scancel"];
+const AS_STAND_IN = /^--stand-in=/;
+
 /**
  * Runs the command line and returns the exit code. The name that the executable was called by
  * counts: `datalad`, or a command's.
@@ -48,7 +54,13 @@ export async function runCommandLine(
   invocation: Invocation,
   terminal: Terminal = processTerminal(),
 ): Promise<number> {
+  setOwnProgram(invocation.executable);
   try {
+    if (SLURM_PROGRAMS.includes(invocation.name) || AS_STAND_IN.test(words[0] ?? "")) {
+      // Loaded when it is needed only: it is not to slow down the start of the commands.
+      const { runAsStandIn } = await import("./stand_in.ts");
+      return await runAsStandIn(words, invocation, terminal);
+    }
     const own = findCommand(invocation.name);
     if (own !== undefined) return await runCommand(own, words, terminal);
     const [name, ...rest] = words;
@@ -88,6 +100,9 @@ async function runCommand(
     const manner = mannerOf(parsed);
     chosen = terminal.as(manner);
     if (manner.verbose) observeRuns((...ended) => chosen.say(runLine(...ended)));
+    const slurm = parsed.last(SLURM.name);
+    // Programs that are started, and jobs by them, learn of it as well.
+    if (slurm !== undefined) Deno.env.set(CHOICE, slurm);
     watchSignals((signal) => chosen.say(`Stopping after ${signal}; once more stops at once`));
     const code = await command.run(parsed, chosen);
     return interruption.aborted ? EXIT.interrupted : code;

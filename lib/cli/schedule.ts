@@ -10,6 +10,7 @@ import {
   MESSAGE,
   patienceOf,
   preparationOf,
+  SLURM,
   TRANSFERS,
 } from "./command.ts";
 import { runBatch } from "./batch.ts";
@@ -90,6 +91,7 @@ export const scheduleCommand: Command = {
     ALT_DIR,
     ASSUME_READY,
     TRANSFERS,
+    SLURM,
     LOCK_TIMEOUT,
   ],
   async run(words, terminal) {

@@ -4,6 +4,7 @@ import { findInQueue } from "../slurm/find_in_queue.ts";
 import { isSameHost, type Recovery, type SubmissionTrace } from "../slurm/recover.ts";
 import { CLOCK_SLACK } from "../slurm/report.ts";
 import { showJob, type Shown, type ShownJob } from "../slurm/show_job.ts";
+import { atStandIn } from "../slurm/stand_in.ts";
 import {
   parseSubmissions,
   saysNoAnswer,
@@ -76,7 +77,8 @@ export async function identifyNamed(
   search: (trace: SubmissionTrace) => Promise<Recovery>,
 ): Promise<Identified | undefined> {
   const { submissions, bare } = parseSubmissions(printed.stdout);
-  const last = submissions.at(-1);
+  const named = submissions.at(-1);
+  const last = named && atStandIn(named, printed.stderr, trace.cluster);
   if (last === undefined) return undefined;
   if (!bare) {
     return { submission: last, others: submissions.filter(({ jobId }) => jobId !== last.jobId) };
@@ -122,6 +124,7 @@ export function traceOf(entry: SubmissionEntry, files: SubmissionFiles): Submiss
     sessionId: Number(Deno.readTextFileSync(files.session)),
     host: entry.owner.host,
     since: new Date(entry.since),
+    ...(entry.cluster === undefined ? {} : { cluster: entry.cluster }),
   };
 }
 
@@ -162,6 +165,8 @@ function notSubmitted(
         ? "Leave --test-only out to submit the job"
         : /script is empty/i.test(output)
         ? "The command gets no stdin: put the batch script into a file, or use sbatch --wrap"
+        : /sbatch: .*not found/i.test(output)
+        ? "Where there is no Slurm, `--slurm local` runs jobs on this machine"
         : "A job is known by what sbatch prints, such as: Submitted batch job 123",
       details: [
         `Command: ${entry.command}`,

@@ -3,6 +3,7 @@ import { joinPath } from "../paths.ts";
 import { throwIfInterrupted, uninterrupted } from "../process/interruption.ts";
 import type { BeginProgress } from "../process/progress.ts";
 import type { ToolPart } from "../record/schema.ts";
+import { chosenStandIn } from "../slurm/local/choice.ts";
 import type { Submission } from "../slurm/submission.ts";
 import {
   removeEntry,
@@ -142,9 +143,10 @@ export async function begin(
 ): Promise<Beginning> {
   const { store } = dataset;
   const clone = cloneId(dataset) ?? await locked(dataset, patience, () => makeCloneId(dataset));
+  const standIn = await chosenStandIn();
   const all = requests.map((request) => ({
     request,
-    entry: newEntry(dataset, request, clone),
+    entry: newEntry(dataset, request, clone, standIn),
     prepared: [],
   }));
   const beginning = await locked(dataset, patience, async (): Promise<Beginning> => {
@@ -173,6 +175,7 @@ function newEntry(
   { repository, root }: Dataset,
   request: SubmissionRequest,
   clone: string,
+  standIn: string | undefined,
 ): SubmissionEntry {
   const token = newToken();
   const { kind, record, command, message, batch } = request;
@@ -199,6 +202,7 @@ function newEntry(
     ...(message === undefined ? {} : { message }),
     command,
     directory: joinPath(record.alt_dir ?? root, record.pwd),
+    ...(standIn === undefined ? {} : { cluster: standIn }),
     record: { ...record, datalad_slurm: part },
   };
 }

@@ -1,6 +1,7 @@
 import { userUmask } from "../dataset/dataset.ts";
 import { interruption } from "../process/interruption.ts";
 import { run, type RunResult } from "../process/run.ts";
+import { standInPath } from "../slurm/local/choice.ts";
 import { parseSubmissions } from "../slurm/submission.ts";
 import type { SubmissionEntry, SubmissionFiles } from "../store/journal.ts";
 import { tagSbatch } from "../store/tagged_sbatch.ts";
@@ -38,13 +39,16 @@ async function start(entry: SubmissionEntry, files: SubmissionFiles): Promise<Ru
     'set -C; echo $$ >"$1" && set +C && umask "$5" && exec /bin/sh -c "$4" >"$2" 2>"$3"';
   const umask = userUmask.toString(8).padStart(4, "0");
   const { session, stdout, stderr } = files;
+  const path = entry.cluster === undefined
+    ? Deno.env.get("PATH") ?? ""
+    : await standInPath(entry.cluster);
   return await run(
     ["/bin/sh", "-c", script, "sh", session, stdout, stderr, entry.command, umask],
     {
       cwd: entry.directory,
       detached: true,
       outlivesUs: true,
-      env: { PATH: tagSbatch(files.directory) ?? Deno.env.get("PATH") },
+      env: { PATH: tagSbatch(files.directory, path) ?? path },
     },
   );
 }

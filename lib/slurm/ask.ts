@@ -1,5 +1,7 @@
 import { run, text } from "../process/run.ts";
 import { ToolError } from "../errors.ts";
+import { standInPath } from "./local/choice.ts";
+import { isStandIn } from "./stand_in.ts";
 import { classifyFailure, explain, type Outcome } from "./outcome.ts";
 
 /** What one of Slurm's programs said. */
@@ -57,6 +59,13 @@ export const QUERY_ENVIRONMENT: Readonly<Record<string, string | undefined>> = {
   ),
 };
 
+/** A question about the stand-in's jobs goes to the stand-in, whatever is on PATH. */
+async function environmentFor(argv: readonly string[]): Promise<typeof QUERY_ENVIRONMENT> {
+  const cluster = argv.find((word) => word.startsWith("--clusters="))?.slice("--clusters=".length);
+  if (cluster === undefined || !isStandIn(cluster)) return QUERY_ENVIRONMENT;
+  return { ...QUERY_ENVIRONMENT, PATH: await standInPath(cluster) };
+}
+
 /**
  * Runs one query and returns what it said; a program that is missing or does not answer in time is
  * an outcome too. The program gets a session of its own, so that the time limit also ends what a
@@ -70,7 +79,7 @@ export async function ask(
   const program = argv[0] ?? "";
   try {
     const result = await run(argv, {
-      env: QUERY_ENVIRONMENT,
+      env: await environmentFor(argv),
       timeoutMs,
       detached: true,
       ...(stdin === undefined ? {} : { stdin }),

@@ -3,6 +3,7 @@ import { isJobId, parseReference, parseTime } from "./fields.ts";
 import type { QueryOptions } from "./query.ts";
 import { CLOCK_SLACK } from "./report.ts";
 import { sacctArgv, sacctSearchArgv } from "./sacct.ts";
+import { isStandIn } from "./stand_in.ts";
 import type { Submission } from "./submission.ts";
 import { parseTable } from "./table.ts";
 
@@ -16,6 +17,8 @@ export interface SubmissionTrace {
   readonly host: string;
   /** When the submission began. */
   readonly since: Date;
+  /** The cluster of the stand-in, where that was chosen. */
+  readonly cluster?: string;
 }
 
 /** What the search for a submission has shown. */
@@ -46,7 +49,7 @@ export async function findSubmission(
   const since = trace.since.getTime() / 1000 - CLOCK_SLACK;
   const age = Math.max(0, Date.now() / 1000 - since);
   const [accounting, queue] = await Promise.all([
-    ask(sacctSearchArgv(SUBMIT_COLUMNS, age), timeoutMs),
+    ask(sacctSearchArgv(SUBMIT_COLUMNS, age, trace.cluster), timeoutMs),
     searchQueue(trace, timeoutMs),
   ]);
   const tagged = fromSubmitLines(accounting.stdout, trace.token, since);
@@ -86,19 +89,19 @@ export async function searchQueue(
   timeoutMs: number,
   everywhere = false,
 ): Promise<QueueSearch> {
-  const answer = await ask(queueSearchArgv(everywhere), timeoutMs);
+  const answer = await ask(queueSearchArgv(everywhere ? "all" : trace.cluster), timeoutMs);
   const answered = answer.outcome === "answered";
   const since = trace.since.getTime() / 1000 - CLOCK_SLACK;
   const session = answered ? fromSession(answer.stdout, trace.sessionId, since) : [];
   const asked = [said(answer, session.length)];
-  if (answered && session.length === 0 && !everywhere) {
+  if (answered && session.length === 0 && !everywhere && trace.cluster === undefined) {
     const others = await searchQueue(trace, timeoutMs, true);
     return { ...others, asked: others.answered ? others.asked : asked, answered };
   }
   const here = session.filter(({ host }) => isSameHost(host, trace.host));
   return {
     here: here.map(({ jobId, cluster }) =>
-      everywhere && cluster !== undefined ? { jobId, cluster } : { jobId }
+      cluster !== undefined && (everywhere || isStandIn(cluster)) ? { jobId, cluster } : { jobId }
     ),
     elsewhere: session.filter((job) => !here.includes(job)).map(({ jobId }) => jobId),
     asked,
@@ -132,11 +135,11 @@ async function confirm(
 }
 
 /** Returns the argv that shows from which host and session the jobs of the queue came. */
-export function queueSearchArgv(everywhere = false): string[] {
+export function queueSearchArgv(clusters?: string): string[] {
   const format = QUEUE_COLUMNS.map((column) => `${column}:255`).join(",");
   return [
     "squeue",
-    ...(everywhere ? ["--clusters=all"] : []),
+    ...(clusters === undefined ? [] : [`--clusters=${clusters}`]),
     "--me",
     "--noheader",
     "--states=all",

@@ -73,14 +73,18 @@ export function sacctArgv(
 }
 
 /**
- * Returns the argv that asks sacct, on all clusters it knows, for the user's own jobs of the last
+ * Returns the argv that asks sacct, on all clusters it knows or on one, for the user's own jobs of the last
  * so many seconds. Naming the states finds jobs that were cancelled before they could start, too;
  * those that wait for a release or a dependency are in no search by time (22.05).
  */
-export function sacctSearchArgv(columns: readonly string[], lastSeconds: number): string[] {
+export function sacctSearchArgv(
+  columns: readonly string[],
+  lastSeconds: number,
+  cluster?: string,
+): string[] {
   return [
     "sacct",
-    "--allclusters",
+    cluster === undefined ? "--allclusters" : `--clusters=${cluster}`,
     "--allocations",
     ...TABLE_OPTIONS,
     `--format=${columns.join(",")}`,

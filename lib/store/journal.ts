@@ -30,6 +30,8 @@ function buildSchemas() {
     /** The command line as it goes to the shell, and the absolute directory it runs in. */
     command: z.string(),
     directory: z.string(),
+    /** The cluster of the stand-in for Slurm, where that was chosen. */
+    cluster: z.optional(z.string()),
     /** The record but for what only the submission tells. */
     record: z.record(z.string(), z.unknown()),
   });

@@ -9,10 +9,9 @@ import { quoteWord } from "../record/command.ts";
  * Returns the PATH for the submitting command; undefined where sbatch cannot be called like that: a
  * site's wrapper script may look at its own name.
  */
-export function tagSbatch(directory: string): string | undefined {
-  const path = Deno.env.get("PATH") ?? "";
+export function tagSbatch(directory: string, path: string): string | undefined {
   const sbatch = findProgram("sbatch", path);
-  if (sbatch === undefined || directory.includes(":") || !isBinary(sbatch)) return undefined;
+  if (sbatch === undefined || directory.includes(":") || !hasAnyName(sbatch)) return undefined;
   const bin = `${directory}/bin`;
   Deno.symlinkSync(sbatch, `${directory}/sbatch`);
   Deno.mkdirSync(bin);
@@ -44,11 +43,14 @@ function findProgram(name: string, path: string): string | undefined {
   return undefined;
 }
 
-function isBinary(path: string): boolean {
+/** Whether a program works under any name: one that is compiled, or the stand-in's script. */
+function hasAnyName(path: string): boolean {
   try {
     using file = Deno.openSync(path);
-    const start = new Uint8Array(4);
-    return file.readSync(start) === 4 && start.join() === "127,69,76,70"; // ELF
+    const bytes = new Uint8Array(64);
+    const start = bytes.subarray(0, file.readSync(bytes) ?? 0);
+    return start.subarray(0, 4).join() === "127,69,76,70" || // ELF
+      new TextDecoder().decode(start).includes("\n# datalad-slurm: the local stand-in");
   } catch {
     return false;
   }

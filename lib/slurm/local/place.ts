@@ -1,0 +1,98 @@
+import { absolutePath } from "../../paths.ts";
+import { ownProgram } from "../../process/own_program.ts";
+import { quoteWord } from "../../record/command.ts";
+import { isStandIn, standInCluster } from "../stand_in.ts";
+import { hostName } from "./machine.ts";
+import { type LocalStore, makeStore, readQuietly, storeAt, writeWhole } from "./store.ts";
+
+/** The names of Slurm's programs that the stand-in answers to. */
+export const PROGRAMS: readonly string[] = ["sbatch", "squeue", "sacct", "scontrol", "scancel"];
+
+/** The first word by which the executable is told to be one of them, or the runner. */
+export const AS_STAND_IN = "--stand-in=";
+
+/**
+ * Returns the stand-in's folder: what `DATALAD_SLURM_LOCAL_DIR` names, or that of this machine in
+ * the user's state directory. A home may be shared by several machines, their processes are not.
+ */
+export function standInDirectory(): string {
+  const named = Deno.env.get("DATALAD_SLURM_LOCAL_DIR");
+  return named ? absolutePath(named, Deno.cwd()) : `${baseDirectory()}/${hostName()}`;
+}
+
+function baseDirectory(): string {
+  const state = Deno.env.get("XDG_STATE_HOME");
+  const base = state?.startsWith("/") === true
+    ? state
+    : `${Deno.env.get("HOME") || `/tmp/datalad-slurm-${Deno.uid()}`}/.local/state`;
+  return `${base}/datalad-slurm/local`;
+}
+
+/** Whether a folder is another machine's, whose processes cannot be seen from here. */
+export function isElsewhere(directory: string): boolean {
+  const at = directory.lastIndexOf("/");
+  return directory.slice(0, at) === baseDirectory() && directory.slice(at + 1) !== hostName();
+}
+
+/** Returns the cluster name of a folder, which it keeps when the machine is given another name. */
+export function clusterOf(store: LocalStore): string {
+  const kept = readQuietly(`${store.directory}/cluster`)?.trim();
+  return isStandIn(kept) && kept !== undefined ? kept : standInCluster(hostName());
+}
+
+/** Makes the stand-in of this machine ready and returns its cluster name. */
+export function useStandIn(): string {
+  const store = storeAt(standInDirectory());
+  makeStore(store);
+  const cluster = clusterOf(store);
+  const kept = `${store.directory}/cluster`;
+  if (readQuietly(kept) === undefined) writeWhole(kept, `${cluster}\n`);
+  return cluster;
+}
+
+/**
+ * Returns a PATH on which the stand-in of a cluster answers. That of another machine answers from
+ * its folder, where a shared home has it.
+ */
+export function pathOfStandIn(cluster: string): string {
+  const here = storeAt(standInDirectory());
+  const host = cluster.slice(cluster.indexOf("@") + 1);
+  const store = clusterOf(here) === cluster || !/^[\w-]+$/.test(host)
+    ? here
+    : storeAt(`${baseDirectory()}/${host}`);
+  try {
+    makePrograms(store);
+  } catch (error) {
+    // Nothing of it is here, or it is not ours to write to: then what is there has to do.
+    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied)) {
+      throw error;
+    }
+    if (!(error instanceof Deno.errors.PermissionDenied)) return pathWith(here);
+  }
+  return pathWith(store);
+}
+
+function pathWith({ bin }: LocalStore): string {
+  const path = (Deno.env.get("PATH") ?? "/usr/bin:/bin").split(":").filter((one) => one !== bin);
+  return [bin, ...path].join(":");
+}
+
+/** The second line of a program of the stand-in. */
+const MARK = "# datalad-slurm: the local stand-in for Slurm";
+
+/** Writes the programs, which call this executable, where they are not as they should be. */
+function makePrograms({ bin, directory }: LocalStore): void {
+  const own = ownProgram();
+  if (own === undefined) return;
+  const environment = Object.entries(own.environment)
+    .map(([name, value]) => `${name}=${quoteWord(value)} `).join("");
+  for (const program of PROGRAMS) {
+    const words = [...own.argv, `${AS_STAND_IN}${program}`].map(quoteWord).join(" ");
+    // By the name that it was called by a submission is found again.
+    const text = `#!/bin/sh\n${MARK}\n${environment}exec ${words} "$0" ${
+      quoteWord(directory)
+    } "$@"\n`;
+    const path = `${bin}/${program}`;
+    if (readQuietly(path) !== text) writeWhole(path, text, 0o755);
+  }
+}
