@@ -38,3 +38,35 @@ export class ToolError extends Error {
     this.details = options.details;
   }
 }
+
+/** What the file system says that a user can act on, by the code of the error, and what to do. */
+const FILE_SYSTEM_TROUBLE: Readonly<Record<string, string>> = {
+  ENOSPC: "Free some space and run the command again",
+  EDQUOT: "Free some of your quota and run the command again",
+  EFBIG: "Raise the limit on the size of files (ulimit -f) and run the command again",
+  EROFS: "Use a clone on a file system that may be written to",
+  EACCES: "Check the permissions of the repository, and of the files that are named",
+  EPERM: "Check the permissions of the repository, and of the files that are named",
+  EIO: "Ask those who run the file system, then run the command again",
+  ESTALE: "The network file system has lost it; run the command again",
+  ETIMEDOUT: "The network file system does not answer; run the command again",
+  ENOTCONN: "The network file system is not there; mount it again",
+  EMFILE: "Raise the limit on open files (ulimit -n) and run the command again",
+  ENFILE: "The machine has too many open files; run the command again later",
+  ENOMEM: "The machine is out of memory; run the command again later",
+  EAGAIN: "The machine has no room for another process; run the command again later",
+};
+
+/**
+ * Returns an error as one that a user can act on: itself where it is one, trouble of the file
+ * system by its code; undefined for anything else, which is a bug.
+ */
+export function asToolError(error: unknown): ToolError | undefined {
+  if (error instanceof ToolError) return error;
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  const hint = typeof error.code === "string" ? FILE_SYSTEM_TROUBLE[error.code] : undefined;
+  if (hint === undefined) return undefined;
+  return new ToolError("external", `The file system refuses: ${error.message}`, {
+    hint: `Nothing that Slurm accepted is lost. ${hint}`,
+  });
+}

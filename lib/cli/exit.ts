@@ -1,4 +1,4 @@
-import { type ErrorKind, ToolError } from "../errors.ts";
+import { asToolError, type ErrorKind, ToolError } from "../errors.ts";
 import { interruption } from "../process/interruption.ts";
 import { harmless } from "../record/show.ts";
 import type { FailureRecord } from "./json/records.ts";
@@ -34,9 +34,9 @@ const BY_KIND: Readonly<Record<ErrorKind, number>> = {
  */
 export function reportError(terminal: Terminal, action: string, thrown: unknown): number {
   // A program that the signal has ended is no failure of its own.
-  const error = interruption.aborted ? interruption.reason as unknown : thrown;
-  if (!(error instanceof ToolError)) {
-    const trace = error instanceof Error ? error.stack ?? error.message : String(error);
+  const error = asToolError(interruption.aborted ? interruption.reason : thrown);
+  if (error === undefined) {
+    const trace = thrown instanceof Error ? thrown.stack ?? thrown.message : String(thrown);
     return fail(terminal, {
       action,
       status: "error",

@@ -116,7 +116,9 @@ export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolea
   const has = (...outcomes: FinishedJob["outcome"][]) =>
     jobs.some(({ outcome }) => outcomes.includes(outcome));
   const isIncomplete = jobs.some(({ notes }) => (notes?.failed.length ?? 0) > 0);
-  if (someNotOpen || isIncomplete || has("failed", "unknown")) return EXIT.refused;
+  if (someNotOpen || isIncomplete || has("failed", "unknown", "not in history")) {
+    return EXIT.refused;
+  }
   return has("live") ? EXIT.pending : EXIT.done;
 }
 
@@ -164,6 +166,12 @@ function showJob(
       break;
     case "settled":
       terminal.result(`${name}: finished by another process meanwhile`);
+      break;
+    case "not in history":
+      terminal.result(
+        `${name}: its schedule commit was taken off the branch meanwhile, left alone`,
+      );
+      terminal.say("Hint: Its files are where it left them; git reflog shows the commit");
   }
   if (notes !== undefined) showNotes(terminal, notes);
 }
@@ -228,6 +236,7 @@ const STATUS: Readonly<Record<FinishedJob["outcome"], FinishedRecord["status"]>>
   "settled": "notneeded",
   "on a branch": "notneeded",
   "elsewhere": "impossible",
+  "not in history": "impossible",
   "failed": "error",
   "unknown": "error",
 };

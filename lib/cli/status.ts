@@ -1,5 +1,5 @@
 import { type OpenJobStatus, status, type StatusResult } from "../commands/status.ts";
-import type { TakenUp } from "../commands/recover.ts";
+import type { TakenUp } from "../commands/take_up.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { type Command, DATASET, LOCK_TIMEOUT, patienceOf, SINCE } from "./command.ts";
@@ -124,6 +124,11 @@ export function showTakenUp(terminal: Terminal, root: string, taken: TakenUp): v
   terminal.say(`Note: ${what}`);
   for (const detail of taken.details) {
     for (const line of detail.split("\n")) terminal.say(`  ${harmless(line)}`);
+  }
+  const { outcome, token } = taken;
+  if (outcome === "at work" || outcome === "in doubt") terminal.say(`  Token: ${harmless(token)}`);
+  if (outcome === "at work") {
+    terminal.say("  Once you know that it is dead: datalad-slurm recover --force TOKEN");
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Dataset } from "../dataset/dataset.ts";
 import { finishedTasks, jobKeyOf, readOpenJobs, type RecordedJob } from "../dataset/history.ts";
 import { ToolError } from "../errors.ts";
-import { throwIfInterrupted } from "../process/interruption.ts";
+import { pause, throwIfInterrupted } from "../process/interruption.ts";
 import {
   type FinishEntry,
   listEntries,
@@ -57,7 +57,7 @@ export async function claimJobs(
   const started = performance.now();
   /** Entries of processes that have died in the meantime. */
   const dead = new Set<string>();
-  for (let pause = 20;; pause = Math.min(pause * 1.5, LONGEST_PAUSE)) {
+  for (let wait = 20;;) {
     const result = await locked(dataset, patience, async (held) => {
       const open = await stillOpen(dataset, wanted, held);
       const rival = open.size === 0 ? undefined : findRival(journal, open, dead);
@@ -94,8 +94,8 @@ export async function claimJobs(
         patience.say?.(`Waiting for ${describeOwner(result)} which is finishing the same jobs`);
       }
       if (performance.now() - started > (patience.timeoutMs ?? Infinity)) throw timedOut(result);
-      await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
-      pause = Math.min(pause * 1.5, LONGEST_PAUSE);
+      await pause(wait);
+      wait = Math.min(wait * 1.5, LONGEST_PAUSE);
     }
   }
 }

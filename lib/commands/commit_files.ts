@@ -5,10 +5,11 @@ import { readIdentity } from "../git/identity.ts";
 import type { StagedChange } from "../git/changes.ts";
 import { entriesInCommit, pathsInCommit, stagedChanges, takeOff } from "../git/staged.ts";
 import { takeIn, takeInWithAnnex, type TakenIn, unstage } from "../git/stage.ts";
-import { IndexDraft } from "../git/index_draft.ts";
+import { IndexDraft, indexLock } from "../git/index_draft.ts";
 import type { Tip } from "../git/refs.ts";
 import { stageSubdatasets } from "../git/subdatasets.ts";
-import { type FinishEntry, removeEntry, writeEntry } from "../store/journal.ts";
+import { pause, throwIfInterrupted } from "../process/interruption.ts";
+import { type FinishEntry, hasEntry, removeEntry, writeEntry } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { settleDeadDrafts } from "./dead_drafts.ts";
 import { type Locked, locked, type LockPatience } from "./locked.ts";
@@ -47,13 +48,13 @@ export interface CommitOptions {
   readonly layout: CommitLayout;
   /** Whether a job without any change gets a commit as well. */
   readonly evenWithoutChanges: boolean;
-  /** Under the lock: leaves out jobs that another process has finished meanwhile. */
+  /** Leaves out jobs that are not open at a commit, where the branch is now. */
   readonly stillWanted: (
     jobs: readonly JobFilesToCommit[],
-    held: Locked,
+    tip: string,
   ) => Promise<readonly JobFilesToCommit[]>;
-  /** Under the lock, when the branch has moved. */
-  readonly afterwards: (jobs: readonly JobFilesToCommit[]) => void;
+  /** Under the lock, when the branch has moved, with the keys of the jobs that are committed. */
+  readonly afterwards: (keys: Iterable<string>) => void;
 }
 
 /**
@@ -108,38 +109,64 @@ export async function commitFiles(
     readIdentity(dataset.root, "AUTHOR"),
     readIdentity(dataset.root, "COMMITTER"),
   ]);
-  return await locked(dataset, patience, async (held) => {
-    await settleDeadDrafts(dataset);
-    const wanted = await options.stillWanted(jobs, held);
-    if (wanted.length === 0) {
+  const series: Series = {
+    ...options,
+    passedOver: new Set([...takenIn.ignored, ...takenIn.failed.map(({ path }) => path)]),
+    temporaryRef: entry.temporaryRef,
+    author,
+    committer,
+  };
+  const started = performance.now();
+  for (let wasBusy = false;; wasBusy = true) {
+    const commits = await locked(dataset, patience, async (held) => {
+      requireEntry(dataset, entry);
+      await settleDeadDrafts(dataset);
+      held.lock.phase("index");
       await takenIn.stage();
+      await unstage(dataset.root, jobs.flatMap(({ deleted }) => deleted), draft);
+      const subdatasets = latest(jobs.flatMap((job) => job.subdatasets));
+      await stageSubdatasets(dataset.root, subdatasets, draft);
+      const made = await publishSeries(dataset, held, jobs, draft, series, wasBusy);
+      if (made === undefined) return undefined;
+      options.afterwards(made.keys());
       draft.discard();
       removeEntry(dataset.store.journal, entry.token);
-      return new Map();
-    }
-    held.lock.phase("index");
-    await takenIn.stage();
-    await unstage(dataset.root, wanted.flatMap(({ deleted }) => deleted), draft);
-    const subdatasets = latest(wanted.flatMap((job) => job.subdatasets));
-    await stageSubdatasets(dataset.root, subdatasets, draft);
-    const commits = await publishSeries(dataset, held, wanted, draft, {
-      layout: options.layout,
-      evenWithoutChanges: options.evenWithoutChanges,
-      passedOver: new Set([...takenIn.ignored, ...takenIn.failed.map(({ path }) => path)]),
-      temporaryRef: entry.temporaryRef,
-      author,
-      committer,
+      return made;
     });
-    options.afterwards(wanted);
-    draft.discard();
-    removeEntry(dataset.store.journal, entry.token);
-    return commits;
+    if (commits !== undefined) return commits;
+    await indexIsFree(dataset, started);
+  }
+}
+
+/** Throws where somebody has said that this command is dead, and another one has taken over. */
+function requireEntry({ store }: Dataset, { token }: FinishEntry): void {
+  if (hasEntry(store.journal, token)) return;
+  throw new ToolError("locked", "This command was said to be dead, and another one goes on", {
+    hint: "Nothing was published; see where things stand with datalad-slurm status",
   });
 }
 
-interface Series {
-  readonly layout: CommitLayout;
-  readonly evenWithoutChanges: boolean;
+/** Longest wait for an index that another git command holds, in milliseconds. */
+const INDEX_PATIENCE_MS = 60_000;
+
+/** Waits, without the repository lock, until no other git command holds the index. */
+async function indexIsFree({ repository }: Dataset, started: number): Promise<void> {
+  for (let wait = 50;; wait = Math.min(wait * 1.5, 1_000)) {
+    const lock = indexLock(repository);
+    const isLate = performance.now() - started > INDEX_PATIENCE_MS;
+    if (lock === undefined && !isLate) return;
+    if (isLate) {
+      throw new ToolError("external", "The index could not be written", {
+        hint: "Another git command holds it; if none is at work, remove the file",
+        details: lock ?? "Others take it again and again",
+      });
+    }
+    await pause(wait);
+    throwIfInterrupted();
+  }
+}
+
+interface Series extends CommitOptions {
   /** Files that were not taken in, as the notes say. */
   readonly passedOver: ReadonlySet<string>;
   readonly temporaryRef: string;
@@ -150,14 +177,18 @@ interface Series {
 /** After so many commits of somebody else's in our way the index is locked from the start. */
 const UNLOCKED_ATTEMPTS = 2;
 
-/** Builds the commits on the branch's tip and moves the branch; again, if it has moved meanwhile. */
+/**
+ * Builds the commits on the branch's tip and moves the branch; again, if it has moved meanwhile.
+ * Returns the commits by job key, or undefined where another git command holds the index.
+ */
 async function publishSeries(
   dataset: Dataset,
   held: Locked,
   jobs: readonly JobFilesToCommit[],
   draft: IndexDraft,
   series: Series,
-): Promise<Map<string, string>> {
+  indexFirst: boolean,
+): Promise<Map<string, string> | undefined> {
   const { root, repository } = dataset;
   // On branches of their own the jobs' files are not the index's business.
   const touchesIndex = series.layout !== "branches";
@@ -166,18 +197,20 @@ async function publishSeries(
     let holdsIndex = false;
     let moved = false;
     try {
-      if (touchesIndex && attempt > UNLOCKED_ATTEMPTS) {
-        await draft.lock(own);
+      if (touchesIndex && (indexFirst || attempt > UNLOCKED_ATTEMPTS)) {
+        if (!await draft.lock(own)) return undefined;
         holdsIndex = true;
       }
       const tip = await held.readTip();
       requireBranch(dataset, tip);
+      // The branch may have been reset, and the jobs not be in its history any more.
+      const wanted = await series.stillWanted(jobs, tip.commit);
       const staged = await stagedChanges(root, tip.commit, draft);
-      await requireStaged(root, jobs, staged, series.passedOver, tip.commit);
-      const changes = changesByJob(jobs, staged);
+      await requireStaged(root, wanted, staged, series.passedOver, tip.commit);
+      const changes = changesByJob(wanted, staged);
       const committing = series.evenWithoutChanges
-        ? jobs
-        : jobs.filter(({ key }) => (changes.get(key)?.length ?? 0) > 0);
+        ? wanted
+        : wanted.filter(({ key }) => (changes.get(key)?.length ?? 0) > 0);
       if (committing.length === 0) return new Map();
       const plan = await planSeries(root, committing, changes, tip.commit, series.layout);
       const ids = await createCommitSeries(root, plan, {
@@ -185,9 +218,12 @@ async function publishSeries(
         sign: dataset.configuration.getBoolean("commit.gpgsign", false),
       });
       own = committing.flatMap(({ key }) => changes.get(key) ?? []);
-      if (touchesIndex && !holdsIndex) {
-        await draft.lock(own);
-        holdsIndex = true;
+      if (touchesIndex) {
+        // The files of jobs that are left out must not come to be staged.
+        const hasOthers = committing.length < jobs.length;
+        if (holdsIndex && hasOthers) draft.unlock();
+        if (!holdsIndex || hasOthers) holdsIndex = await draft.lock(own, hasOthers);
+        if (!holdsIndex) return undefined;
       }
       moved = await held.publish({
         ref: repository.branch,

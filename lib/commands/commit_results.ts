@@ -181,18 +181,17 @@ async function commitClaimed(
         // Below, the jobs' commits lie one after the other in any case.
         layout: isTop ? results.layout : "linear",
         evenWithoutChanges: isTop,
-        stillWanted: async (all, held) => {
-          const { commit } = await held.readTip();
-          if (!isTop || commit === dataset.head) return all;
-          const open = (await readOpenJobs(dataset, commit)).jobs;
+        stillWanted: async (all, tip) => {
+          if (!isTop || tip === dataset.head) return all;
+          const open = (await readOpenJobs(dataset, tip)).jobs;
           const now = new Map(open.map((job) => [jobKeyOf(job), job]));
           return all.filter(({ key }) =>
             now.has(key) && isSame(now.get(key)?.finished, byKey.get(key)?.job.finished)
           );
         },
-        afterwards: (done) => {
+        afterwards: (keys) => {
           if (!isTop) return;
-          for (const { key } of done) release(dataset.store.reservations, key, reserved(key));
+          for (const key of keys) release(dataset.store.reservations, key, reserved(key));
         },
       }, patience),
     );

@@ -1,5 +1,5 @@
 import { cloneId, type Dataset } from "../dataset/dataset.ts";
-import { jobKeyOf, readOpenJobs } from "../dataset/history.ts";
+import { jobKeyOf, openAfter, readHistory, readOpenJobs } from "../dataset/history.ts";
 import { ToolError } from "../errors.ts";
 import { readTip } from "../git/refs.ts";
 import { hasEntry, listEntries, readEntry } from "../store/journal.ts";
@@ -42,9 +42,12 @@ export async function conflictError(dataset: Dataset, conflict: Conflict): Promi
   });
 }
 
-/** Makes the reservations anew from the open jobs of this clone and the submissions in flight. */
+/**
+ * Makes the reservations anew from the open jobs of this clone, on whatever branch, and the
+ * submissions in flight.
+ */
 export async function restoreReservations(dataset: Dataset): Promise<void> {
-  const { jobs } = await readOpenJobs(dataset);
+  const jobs = openAfter((await readHistory(dataset, "--all")).jobs);
   const clone = cloneId(dataset);
   const own = jobs.filter(({ record }) => {
     const job = record.datalad_slurm;

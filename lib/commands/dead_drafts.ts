@@ -1,6 +1,6 @@
 import type { Dataset } from "../dataset/dataset.ts";
 import { finishedNames, finishName, readHistory } from "../dataset/history.ts";
-import { settleDraft } from "../git/index_draft.ts";
+import { indexLock, settleDraft } from "../git/index_draft.ts";
 import { listEntries, readEntry } from "../store/journal.ts";
 import { endingOf, ownIdentity } from "../store/lock_identity.ts";
 
@@ -11,7 +11,7 @@ import { endingOf, ownIdentity } from "../store/lock_identity.ts";
  */
 export async function settleDeadDrafts(dataset: Dataset): Promise<void> {
   const { repository, store } = dataset;
-  if (!isThere(`${repository.gitDirectory}/index.lock`)) return;
+  if (indexLock(repository) === undefined) return;
   const dead = listEntries(store.journal).flatMap((token) => {
     const entry = readEntry(store.journal, token);
     return entry?.kind === "finish" && endingOf(entry.owner, ownIdentity()) !== "unknown"
@@ -24,14 +24,5 @@ export async function settleDeadDrafts(dataset: Dataset): Promise<void> {
   for (const entry of dead) {
     const moved = entry.jobs.some(({ key, tasks }) => finished.has(finishName(key, tasks)));
     settleDraft(repository, entry.temporaryIndex, moved);
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

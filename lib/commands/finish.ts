@@ -3,7 +3,7 @@ import { datasetPath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { findHolder } from "../store/reservations.ts";
 import { reservedPaths } from "./reserved_paths.ts";
-import { finishedTasks, jobKeyOf, type RecordedJob } from "../dataset/history.ts";
+import { finishedTasks, jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
 import { submittedTasks } from "../dataset/task_paths.ts";
 import { requireAnnex } from "../git/annexed.ts";
 import { requireIdentity } from "../git/identity.ts";
@@ -11,7 +11,7 @@ import type { JobAccounting } from "../slurm/account.ts";
 import { accountJobs } from "../slurm/accounting.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobQuery, JobReport } from "../slurm/report.ts";
-import { existingRefs } from "../git/refs.ts";
+import { existingRefs, readTip } from "../git/refs.ts";
 import { IndexSet } from "../slurm/array.ts";
 import type { JobPhase } from "../slurm/states.ts";
 import { allTasks, reportOfOpenTasks, union } from "./array_parts.ts";
@@ -19,7 +19,7 @@ import type { CommitLayout } from "./commit_files.ts";
 import { commitResults, jobBranch, type PlannedFinish } from "./commit_results.ts";
 import type { FinishNotes } from "./gather_results.ts";
 import type { LockPatience } from "./locked.ts";
-import { openTakingUp } from "./recover.ts";
+import { openTakingUp } from "./take_up.ts";
 import { type Selection, selectOpenJobs } from "./select_jobs.ts";
 
 const FEW_JOBS = 50;
@@ -50,7 +50,8 @@ export interface FinishedJob {
   /**
    * `finished` and `closed` jobs have a commit now; the others are left open: because they are not
    * over (`live`), have failed, are not known to Slurm, belong to another clone, or were finished on
-   * a branch that is not merged yet. `settled` jobs were finished by another process meanwhile.
+   * a branch that is not merged yet. `settled` jobs were finished by another process meanwhile; the
+   * schedule commit of those that are `not in history` was taken off the branch meanwhile.
    */
   readonly outcome:
     | "finished"
@@ -60,7 +61,8 @@ export interface FinishedJob {
     | "unknown"
     | "elsewhere"
     | "on a branch"
-    | "settled";
+    | "settled"
+    | "not in history";
   readonly commit?: string;
   readonly notes?: FinishNotes;
 }
@@ -130,9 +132,13 @@ export async function finish(
     message: options.message,
     layout: options.layout,
   }, patience);
+  const history = committed.size < finishing.length ? await jobsInHistory(dataset) : undefined;
   const results = finishing.map(({ job, report }): FinishedJob => {
-    const result = committed.get(jobKeyOf(job));
-    if (result === undefined) return { job, report, outcome: "settled" };
+    const key = jobKeyOf(job);
+    const result = committed.get(key);
+    if (result === undefined) {
+      return { job, report, outcome: history?.has(key) === false ? "not in history" : "settled" };
+    }
     const { withFiles, ...others } = result;
     return { job, outcome: withFiles ? "finished" : "closed", ...others };
   });
@@ -206,6 +212,12 @@ function refuseParts({ layout, outputs }: FinishOptions, finishing: readonly Dec
       hint: "Finish the array as a whole, without --array-tasks",
     });
   }
+}
+
+/** Returns the keys of all jobs in the history of the branch as it is now. */
+async function jobsInHistory(dataset: Dataset): Promise<Set<string>> {
+  const { commit } = await readTip(dataset.repository);
+  return new Set((await readHistory(dataset, commit)).jobs.map(jobKeyOf));
 }
 
 /** Returns the outputs that are declared at the finish; throws when it is not clear whose. */

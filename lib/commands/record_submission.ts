@@ -3,6 +3,7 @@ import { isSubmission, jobKeyOf, readHistory } from "../dataset/history.ts";
 import { createCommit } from "../git/commit.ts";
 import { createCommitSeries } from "../git/commit_series.ts";
 import { readIdentity } from "../git/identity.ts";
+import { resolveCommit } from "../git/refs.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { SubmittedJob, ToolPart, WrittenRecord } from "../record/schema.ts";
 import { jobKey } from "../slurm/query.ts";
@@ -34,7 +35,10 @@ export async function recordSubmissions(
   patience: LockPatience,
 ): Promise<Map<string, string>> {
   const commits = new Map<string, string>();
-  for (const [branch, group] of Map.groupBy(accepted, ({ entry }) => entry.branch)) {
+  for (const group of Map.groupBy(accepted, ({ entry }) => placeOf(entry)).values()) {
+    const [first] = group;
+    if (first === undefined) continue;
+    const branch = await branchFor(dataset, first.entry);
     const onBranch = { ...dataset, repository: { ...dataset.repository, branch } };
     const recorded = await recordOnBranch(
       onBranch,
@@ -45,6 +49,26 @@ export async function recordSubmissions(
     for (const [token, commit] of recorded) commits.set(token, commit);
   }
   return commits;
+}
+
+/** What {@link branchFor} depends on. */
+function placeOf({ branch, worktree }: SubmissionEntry): string {
+  return JSON.stringify([branch, worktree]);
+}
+
+/**
+ * Returns the ref that a record goes to: its own branch, or the one that is checked out where its
+ * own is gone by now, since the record of a job must go somewhere.
+ */
+async function branchFor({ repository }: Dataset, entry: SubmissionEntry): Promise<string> {
+  const isHere = entry.worktree === repository.worktree;
+  const ref = entry.branch !== "HEAD" || isHere
+    ? entry.branch
+    : entry.worktree === undefined
+    ? "main-worktree/HEAD"
+    : `worktrees/${entry.worktree}/HEAD`;
+  if (ref === repository.branch) return ref;
+  return await resolveCommit(repository, ref) === undefined ? repository.branch : ref;
 }
 
 async function recordOnBranch(

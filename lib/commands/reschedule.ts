@@ -9,7 +9,7 @@ import { throwIfInterrupted } from "../process/interruption.ts";
 import { joinCommand, quoteWord } from "../record/command.ts";
 import type { LockPatience } from "./locked.ts";
 import { installNeeded } from "./prepare_inputs.ts";
-import { openTakingUp } from "./recover.ts";
+import { openTakingUp } from "./take_up.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import { expandCommand, namedFiles } from "./schedule.ts";
 import { finishOf, requireCommit } from "./select_jobs.ts";

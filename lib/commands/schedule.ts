@@ -8,7 +8,7 @@ import { absolutePath, joinPath, pathBelow } from "../paths.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import type { LockPatience } from "./locked.ts";
 import { installNeeded } from "./prepare_inputs.ts";
-import { openTakingUp } from "./recover.ts";
+import { openTakingUp } from "./take_up.ts";
 import { refuseConflicts } from "./conflicts.ts";
 import { submit, type SubmittedJob } from "./submission.ts";
 import type { Preparation, RecordTemplate, SubmissionRequest } from "./submission_request.ts";

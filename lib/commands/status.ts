@@ -7,7 +7,7 @@ import { reportOfOpenTasks } from "./array_parts.ts";
 import { jobBranch } from "./commit_results.ts";
 import { jobsOfThisClone, queryOf } from "./finish.ts";
 import type { LockPatience } from "./locked.ts";
-import { type TakenUp, takeUpJournal } from "./recover.ts";
+import { type TakenUp, takeUpJournal } from "./take_up.ts";
 import { type Selection, selectOpenJobs } from "./select_jobs.ts";
 
 /** What `status` is asked to show. */

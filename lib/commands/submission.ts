@@ -1,6 +1,6 @@
 import { cloneId, type Dataset, makeCloneId } from "../dataset/dataset.ts";
 import { joinPath } from "../paths.ts";
-import { throwIfInterrupted, uninterrupted } from "../process/interruption.ts";
+import { pause, throwIfInterrupted, uninterrupted } from "../process/interruption.ts";
 import type { BeginProgress } from "../process/progress.ts";
 import type { ToolPart } from "../record/schema.ts";
 import { chosenStandIn } from "../slurm/local/choice.ts";
@@ -26,6 +26,7 @@ import { reservedPaths } from "./reserved_paths.ts";
 import type { Preparation, SubmissionRequest } from "./submission_request.ts";
 import { toldCommand } from "./submitted_job.ts";
 import { hasBegun, type Printed, readPrinted, runCommand } from "./submitting_command.ts";
+import { takeUpJournal } from "./take_up.ts";
 import { newToken } from "./token.ts";
 
 /** A job that was submitted and recorded. */
@@ -119,13 +120,15 @@ async function open(
   request: SubmissionRequest,
   patience: LockPatience,
 ): Promise<BegunSubmission> {
-  for (let pause = 100;; pause = Math.min(pause * 1.5, 5_000)) {
+  for (let wait = 100;; wait = Math.min(wait * 1.5, 5_000)) {
     const { begun: [begun], conflict } = await begin(dataset, [request], patience);
     if (begun !== undefined) return begun;
     if (conflict === undefined) throw new TypeError("Neither begun nor refused");
     if (!request.waitForOutputs) throw await conflictError(dataset, conflict);
-    await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
+    await pause(wait);
     throwIfInterrupted();
+    // Whoever holds them may have died meanwhile, before it had submitted anything.
+    await takeUpJournal(dataset, patience);
   }
 }
 

@@ -1,10 +1,11 @@
-import { ToolError } from "../errors.ts";
+import { isThere } from "../files.ts";
+import { pause } from "../process/interruption.ts";
 import { git } from "./git.ts";
 import type { Repository } from "./repository.ts";
 import type { StagedChange } from "./changes.ts";
 
-/** Longest wait for an index that another git command holds, in milliseconds. */
-const PATIENCE_MS = 60_000;
+/** Longest wait for an index that another git command holds for a moment, in milliseconds. */
+const PATIENCE_MS = 1_000;
 
 /**
  * A copy of the index that takes what a finish stages, while the repository's own index stays as it
@@ -18,6 +19,8 @@ export class IndexDraft {
   readonly #path: string;
   readonly #index: string;
   #copied: string;
+  /** The lock that we have taken, by its inode. */
+  #held: number | undefined;
 
   private constructor(root: string, index: string, path: string) {
     this.#root = root;
@@ -37,38 +40,41 @@ export class IndexDraft {
   }
 
   /**
-   * Takes the lock of the index for the draft, waiting for other git commands. Where the index has
-   * changed since it was copied, the draft is made anew from it with these changes. Throws a
-   * {@link ToolError} when the lock is not to be had for a minute.
+   * Takes the lock of the index for the draft, waiting a moment for other git commands; returns
+   * whether it was to be had. Where the index has changed since it was copied, or `anew` says so,
+   * the draft is made anew from it with these changes.
    */
-  async lock(changes: readonly StagedChange[]): Promise<void> {
+  async lock(changes: readonly StagedChange[], anew = false): Promise<boolean> {
     const started = performance.now();
-    for (let pause = 20;; pause = Math.min(pause * 2, 1000)) {
-      if (this.#copied !== fingerprint(this.#index)) await this.#renew(changes);
+    let isStale = anew;
+    for (let wait = 20;; wait *= 2) {
+      if (isStale || this.#copied !== fingerprint(this.#index)) await this.#renew(changes);
+      isStale = false;
       if (takeLock(this.#path, lockOf(this.#index))) {
-        if (this.#copied === fingerprint(this.#index)) return;
+        this.#held = inode(lockOf(this.#index));
+        if (this.#copied === fingerprint(this.#index)) return true;
         this.unlock();
         continue;
       }
-      if (performance.now() - started > PATIENCE_MS) {
-        throw new ToolError("external", "The index could not be written", {
-          hint: "Another git command holds it; if none is at work, remove the file",
-          details: lockOf(this.#index),
-        });
-      }
-      await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
+      if (performance.now() - started > PATIENCE_MS) return false;
+      await pause(wait);
     }
   }
 
   /** Gives the lock of the index back; the index is what it was. */
   unlock(): void {
-    Deno.removeSync(lockOf(this.#index));
+    if (this.#holdsLock()) Deno.removeSync(lockOf(this.#index));
   }
 
   /** Puts the draft in the place of the index, and with it gives back the lock. */
   put(): void {
-    Deno.renameSync(lockOf(this.#index), this.#index);
+    if (this.#holdsLock()) Deno.renameSync(lockOf(this.#index), this.#index);
     this.discard();
+  }
+
+  /** Where we were taken for dead it may have been settled, and the lock be another's. */
+  #holdsLock(): boolean {
+    return this.#held !== undefined && inode(lockOf(this.#index)) === this.#held;
   }
 
   /** Removes the draft. */
@@ -98,6 +104,12 @@ export class IndexDraft {
   }
 }
 
+/** Returns the lock of the index where somebody holds it. */
+export function indexLock({ gitDirectory }: Repository): string | undefined {
+  const lock = lockOf(`${gitDirectory}/index`);
+  return isThere(lock) ? lock : undefined;
+}
+
 /**
  * Deals with the lock that a draft has left whose command was killed between taking it and putting
  * the draft in place: puts it in place where the branch has moved, gives the lock back otherwise.
@@ -124,7 +136,8 @@ function takeLock(draft: string, lock: string): boolean {
     Deno.linkSync(draft, lock);
     return true;
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
+    // A network file system may have repeated the request, and ours be there since the first one.
+    if (error instanceof Deno.errors.AlreadyExists) return inode(draft) === inode(lock);
     if (error instanceof Deno.errors.NotFound) throw error;
     return takeLockByCopy(draft, lock);
   }

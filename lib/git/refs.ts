@@ -1,4 +1,5 @@
 import { ToolError } from "../errors.ts";
+import { pause } from "../process/interruption.ts";
 import { type RunResult, text } from "../process/run.ts";
 import { git, gitError } from "./git.ts";
 import { EPOCH_REF, type Repository } from "./repository.ts";
@@ -53,7 +54,7 @@ export interface RefTransaction {
  */
 export async function publish(repository: Repository, change: RefTransaction): Promise<boolean> {
   const started = performance.now();
-  for (let pause = 20;; pause = Math.min(pause * 2, 1000)) {
+  for (let wait = 20;; wait = Math.min(wait * 2, 1000)) {
     const result = await updateRefs(repository, change);
     if (result.code === 0) return true;
     const now = await readTip(repository);
@@ -63,7 +64,7 @@ export async function publish(repository: Repository, change: RefTransaction): P
     if (!isLocked || performance.now() - started > PATIENCE_MS) {
       throw gitError(result, `Branch ${JSON.stringify(change.ref)} could not be moved`);
     }
-    await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
+    await pause(wait);
   }
 }
 
@@ -71,12 +72,10 @@ export async function publish(repository: Repository, change: RefTransaction): P
 const PATIENCE_MS = 60_000;
 
 async function updateRefs(repository: Repository, change: RefTransaction): Promise<RunResult> {
-  const detached = change.ref === "HEAD";
   return await git(repository.root, [
     "update-ref",
     "-m",
     change.reason,
-    ...(detached ? ["--no-deref"] : []),
     "--stdin",
   ], {
     stdin: [

@@ -7,7 +7,8 @@ import { ToolError } from "../errors.ts";
  */
 
 const controller = new AbortController();
-const children = new Set<() => void>();
+/** What ends each program that is running; it is told whether the program is overdue. */
+const children = new Set<(overdue: boolean) => void>();
 let critical = 0;
 let handedOver = 0;
 
@@ -26,7 +27,7 @@ export function watchSignals(notice: (signal: string) => void): void {
           hint: "Nothing is lost: see where things stand with datalad-slurm status",
         }),
       );
-      if (critical === 0) { for (const kill of children) kill(); }
+      if (critical === 0) { for (const kill of children) kill(false); }
     });
   }
 }
@@ -61,8 +62,29 @@ export function isUninterrupted(): boolean {
   return critical > 0;
 }
 
+/**
+ * Waits a random half more or less than so many milliseconds, so that those who wait do not look in
+ * step; a signal ends the wait at once, but not in a critical section.
+ */
+export function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, milliseconds * (0.5 + Math.random()));
+    if (critical === 0) interruption.addEventListener("abort", done);
+    function done(): void {
+      clearTimeout(timer);
+      interruption.removeEventListener("abort", done);
+      resolve();
+    }
+  });
+}
+
+/** Ends all programs that were started: what waits for them has waited for too long. */
+export function endOverduePrograms(): void {
+  for (const kill of children) kill(true);
+}
+
 /** Has a program ended by the first signal; returns the function that stops this. */
-export function killedBySignal(kill: () => void): () => void {
+export function killedBySignal(kill: (overdue: boolean) => void): () => void {
   children.add(kill);
   return () => children.delete(kill);
 }

@@ -68,9 +68,10 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     kill(child, options.detached === true, "SIGKILL");
   };
   limit?.addEventListener("abort", onLimit);
-  const forget = options.outlivesUs === true
-    ? () => {}
-    : killedBySignal(() => kill(child, options.detached === true, "SIGTERM"));
+  const forget = options.outlivesUs === true ? () => {} : killedBySignal((overdue) => {
+    timedOut ||= overdue;
+    kill(child, options.detached === true, "SIGTERM");
+  });
   try {
     // Both at the same time: a program that answers while it reads would block otherwise.
     const [output] = await Promise.all([
@@ -107,7 +108,11 @@ export interface Conversation {
 export function converse(argv: readonly string[], options: RunOptions = {}): Conversation {
   const report = reporter(argv);
   const child = spawn(argv, options, "piped");
-  const forget = killedBySignal(() => kill(child, false, "SIGTERM"));
+  let timedOut = false;
+  const forget = killedBySignal((overdue) => {
+    timedOut ||= overdue;
+    kill(child, false, "SIGTERM");
+  });
   const writer = child.stdin.getWriter();
   const stderr = options.stderr === "inherit"
     ? Promise.resolve("")
@@ -131,7 +136,7 @@ export function converse(argv: readonly string[], options: RunOptions = {}): Con
         cwd: options.cwd,
         code: status.code,
         signal: status.signal,
-        timedOut: false,
+        timedOut,
         stdout: new Uint8Array(),
         stderr: errors,
       };

@@ -1,5 +1,4 @@
 import * as z from "zod/mini";
-import { ToolError } from "../errors.ts";
 import { identityShape } from "./identity_shape.ts";
 
 /**
@@ -72,6 +71,15 @@ export type FinishEntry = z.infer<Schemas["finish"]>;
 /** One operation in flight. */
 export type JournalEntry = z.infer<Schemas["entry"]>;
 
+/** An entry that cannot be understood: damaged, of another version, or not ours to read. */
+export interface UnreadableEntry {
+  readonly kind: "unreadable";
+  readonly token: string;
+  /** Where it is, and why it cannot be read. */
+  readonly directory: string;
+  readonly reason: string;
+}
+
 /** The files of a submission's entry besides the entry itself. */
 export interface SubmissionFiles {
   readonly directory: string;
@@ -93,15 +101,14 @@ export function submissionFiles(journal: string, token: string): SubmissionFiles
   };
 }
 
-/** Writes an entry, whole or not at all. */
+/** Writes an entry, whole or not at all; it is on disk when this returns. */
 export function writeEntry(journal: string, value: JournalEntry): void {
-  const file = openNew(journal, value);
+  const file = put(journal, value);
   try {
     file.syncSync();
   } finally {
     file.close();
   }
-  putInPlace(journal, value);
 }
 
 /**
@@ -112,16 +119,19 @@ export async function writeEntries(
   journal: string,
   values: readonly JournalEntry[],
 ): Promise<void> {
-  const files = values.map((value) => openNew(journal, value));
+  const files = values.map((value) => put(journal, value));
   try {
     await Promise.all(files.map((file) => file.sync()));
   } finally {
     for (const file of files) file.close();
   }
-  for (const value of values) putInPlace(journal, value);
 }
 
-function openNew(journal: string, value: JournalEntry): Deno.FsFile {
+/**
+ * Puts an entry in place. The disk is waited for afterwards, so that the name outlives a power
+ * failure as well; nothing outside happens before.
+ */
+function put(journal: string, value: JournalEntry): Deno.FsFile {
   const directory = `${journal}/${value.token}`;
   Deno.mkdirSync(directory, { recursive: true });
   const file = Deno.openSync(`${directory}/entry.new`, {
@@ -133,11 +143,8 @@ function openNew(journal: string, value: JournalEntry): Deno.FsFile {
   for (let written = 0; written < bytes.length;) {
     written += file.writeSync(bytes.subarray(written));
   }
+  Deno.renameSync(`${directory}/entry.new`, `${directory}/entry.json`);
   return file;
-}
-
-function putInPlace(journal: string, { token }: JournalEntry): void {
-  Deno.renameSync(`${journal}/${token}/entry.new`, `${journal}/${token}/entry.json`);
 }
 
 /** Removes an entry; one that is gone is fine. */
@@ -171,25 +178,33 @@ export function hasEntry(journal: string, token: string): boolean {
 
 /**
  * Returns an entry, or undefined when it is gone or was never written whole (then nothing outside
- * has happened either). Throws a {@link ToolError} when it cannot be understood.
+ * has happened either). One that cannot be understood is data as well: it must not stand in the way
+ * of every command.
  */
-export function readEntry(journal: string, token: string): JournalEntry | undefined {
-  const path = `${journal}/${token}/entry.json`;
+export function readEntry(
+  journal: string,
+  token: string,
+): JournalEntry | UnreadableEntry | undefined {
+  const directory = `${journal}/${token}`;
   let content: string;
   try {
-    content = Deno.readTextFileSync(path);
+    content = Deno.readTextFileSync(`${directory}/entry.json`);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+    return unreadable(token, directory, error);
   }
+  // A power failure may leave the name without the content.
+  if (content === "") return undefined;
   try {
     schemas ??= buildSchemas();
     return schemas.entry.parse(JSON.parse(content));
-  } catch (cause) {
-    throw new ToolError("refused", `The journal entry ${JSON.stringify(path)} cannot be read`, {
-      hint: "It was written by another version of datalad-slurm, or damaged; " +
-        "look at it and at squeue before you remove its directory",
-      cause,
-    });
+  } catch {
+    const reason = "it was written by another version of datalad-slurm, or damaged";
+    return unreadable(token, directory, reason);
   }
+}
+
+function unreadable(token: string, directory: string, error: unknown): UnreadableEntry {
+  const reason = error instanceof Error ? error.message : String(error);
+  return { kind: "unreadable", token, directory, reason };
 }

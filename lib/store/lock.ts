@@ -61,6 +61,7 @@ export interface LockTiming extends HeartTiming, WatchTiming {
 const TIMING: LockTiming = {
   heartbeatMs: 5_000,
   lostAfterMs: 60_000,
+  overdueMs: 30 * 60_000,
   quietMs: 90_000,
   silenceMs: 15 * 60_000,
   silenceLooks: 20,

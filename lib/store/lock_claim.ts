@@ -17,6 +17,7 @@ import {
   removeEntry,
   removeNest,
   ticketName,
+  ticketTime,
 } from "./lock_layout.ts";
 
 /** What a claim is made from. */
@@ -89,8 +90,11 @@ export class Claim {
   /** Takes a ticket, unless there is one. */
   takeTicket(): void {
     if (this.#ticket !== undefined) return;
-    this.#ticket = ticketName(Date.now(), this.token);
-    makeDirectory(`${queuePath(this.options.directory)}/${this.#ticket}`, this.options.sharedMode);
+    const queue = queuePath(this.options.directory);
+    const times = (list(queue) ?? []).map(ticketTime).filter((time) => time !== undefined);
+    // Behind the last one, whose clock may be days ahead of ours or behind.
+    this.#ticket = ticketName(times.length === 0 ? Date.now() : Math.max(...times) + 1, this.token);
+    makeDirectory(`${queue}/${this.#ticket}`, this.options.sharedMode);
   }
 
   /** Returns how many tickets are in front of ours. */

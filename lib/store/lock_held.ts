@@ -1,4 +1,5 @@
 import { ToolError } from "../errors.ts";
+import { endOverduePrograms } from "../process/interruption.ts";
 import type { Claim } from "./lock_claim.ts";
 import { sweep } from "./lock_break.ts";
 import {
@@ -31,10 +32,13 @@ export interface Lock {
   release(): void;
 }
 
-/** How often the heart beats, and after how long without a beat the holder gives up. */
+/** How often the heart beats, and when the holder gives up. */
 export interface HeartTiming {
   readonly heartbeatMs: number;
+  /** After so long without a beat the lock counts as lost. */
   readonly lostAfterMs: number;
+  /** After so long a hold the programs that were started are taken to hang, and ended. */
+  readonly overdueMs: number;
 }
 
 /** See {@link Lock}. */
@@ -47,6 +51,7 @@ export class HeldLock implements Lock {
   readonly #stop: () => void;
   #entry: string;
   #beats = 0;
+  readonly #begun = performance.now();
   #lastBeat = performance.now();
   #state: "held" | "lost" | "released" = "held";
 
@@ -119,6 +124,7 @@ export class HeldLock implements Lock {
   }
 
   #beat(): void {
+    if (performance.now() - this.#begun > this.#timing.overdueMs) endOverduePrograms();
     if (!this.#heartIsFresh()) return this.#lose();
     try {
       this.#moveHeartbeat();

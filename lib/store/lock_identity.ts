@@ -60,8 +60,24 @@ export function endingOf(process: ProcessIdentity, observer: ProcessIdentity): E
   if (process.bootId !== observer.bootId) {
     return isMachine(process) && isMachine(observer) ? "rebooted" : "unknown";
   }
-  if (process.namespaces === "" || process.namespaces !== observer.namespaces) return "unknown";
-  return isGone(process) ? "gone" : "unknown";
+  return sharesPids(process, observer) && isGone(process) ? "gone" : "unknown";
+}
+
+/** Says whether pids and session ids mean the same to both: same boot, same namespaces. */
+export function sharesPids(one: ProcessIdentity, other: ProcessIdentity): boolean {
+  return one.host === other.host && one.bootId !== "" && one.bootId === other.bootId &&
+    one.namespaces !== "" && one.namespaces === other.namespaces;
+}
+
+/** Says whether two identities are of one process; what is not known is no hindrance. */
+export function isSameProcess(one: ProcessIdentity, other: ProcessIdentity): boolean {
+  return one.host === other.host && one.bootId === other.bootId && one.pid === other.pid &&
+    one.namespaces === other.namespaces && one.startTime === other.startTime;
+}
+
+/** Says whether it is proven that a process is at work, on this very machine. */
+export function isAliveHere(process: ProcessIdentity): boolean {
+  return process.startTime !== "" && sharesPids(process, ownIdentity()) && !isGone(process);
 }
 
 /**
@@ -94,6 +110,8 @@ export function isPidGone(pid: number): boolean {
  */
 export function mayHaveChildren(process: ProcessIdentity, token: string): boolean {
   const mark = `${LOCK_TOKEN_VARIABLE}=${token}`;
+  // With hidepid=2 others' processes are not even listed, not so much as the first one.
+  if (process.uid !== Deno.uid() && !isListed(1)) return true;
   for (const { name } of Deno.readDirSync("/proc")) {
     // Neither this process nor the first one of the machine is anybody's orphan.
     if (!/^\d+$/.test(name) || [1, Deno.pid].includes(Number(name))) continue;
@@ -105,6 +123,15 @@ export function mayHaveChildren(process: ProcessIdentity, token: string): boolea
     }
   }
   return false;
+}
+
+function isListed(pid: number): boolean {
+  try {
+    Deno.statSync(`/proc/${pid}`);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function couldBeChild(pid: string, parent: ProcessIdentity): boolean {

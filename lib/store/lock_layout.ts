@@ -49,6 +49,12 @@ export function ticketName(time: number, token: string): string {
   return `${String(Math.floor(time)).padStart(15, "0")}-${token}`;
 }
 
+/** Returns the time in a ticket's name, or undefined for any other name. */
+export function ticketTime(name: string): number | undefined {
+  const time = TICKET.exec(name)?.[1];
+  return time === undefined ? undefined : Number(time);
+}
+
 /** Returns the token of a ticket's name, or undefined for any other name. */
 export function ticketToken(name: string): string | undefined {
   return TICKET.exec(name)?.[2];

@@ -30,7 +30,7 @@ export function readOpenJobsCache(path: string): OpenJobsCache | undefined {
 
 /** Writes the cache, whole or not at all. A cache that cannot be written costs only time. */
 export function writeOpenJobsCache(path: string, value: OpenJobsCache): void {
-  const temporary = `${path}.${Deno.pid}.new`;
+  const temporary = `${path}.${crypto.randomUUID()}.new`;
   try {
     Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
     Deno.writeTextFileSync(temporary, JSON.stringify(value));

@@ -112,6 +112,8 @@ function reserveOne(tree: string, token: string, path: string): Conflict | undef
     } catch (error) {
       // Something is in the way, as a link above, the same link, or a directory below.
       const conflict = findHolder(tree, path);
+      // Ours already: a network file system may have repeated a request whose answer was lost.
+      if (conflict?.token === token && conflict.held === path) return undefined;
       if (conflict !== undefined) return conflict;
       if (attempt > 0 || !removeEmptyDirectories(leaf)) throw error;
     }

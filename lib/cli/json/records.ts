@@ -142,6 +142,7 @@ const finished = z.object({
     "elsewhere",
     "on a branch",
     "settled",
+    "not in history",
   ]).check(z.describe(
     "`finished` and `closed` jobs have a commit now; the others are left open, but for `settled` " +
       "ones, which another process has finished meanwhile",
@@ -190,14 +191,16 @@ const takenUp = z.object({
 }));
 
 const released = z.object({
-  action: z.literal("release"),
+  action: z.enum(["release", "reserve"]),
   status: z.literal("ok"),
   path: text,
   refds: text,
   dry_run: z.optional(z.literal(true)),
 }).check(z.meta({
   id: "released",
-  description: "recover: an output that was reserved for a job that no branch has",
+  description:
+    "recover: an output that was reserved for a job that no branch has, or one of an open job that " +
+    "had lost its reservation",
 }));
 
 const holder = z.object({
