@@ -1,4 +1,5 @@
 import {
+  type PassedOver,
   type PlannedReschedule,
   planReschedule,
   reschedule,
@@ -8,6 +9,7 @@ import {
 import { ToolError } from "../errors.ts";
 import { absolutePath } from "../paths.ts";
 import { harmless } from "../record/show.ts";
+import { jobName } from "../record/subject.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import {
   ALT_DIR,
@@ -23,7 +25,9 @@ import {
   TRANSFERS,
 } from "./command.ts";
 import { EXIT } from "./exit.ts";
+import { aboutDataset } from "./json/about.ts";
 import { plannedRecord, showSubmitted } from "./submitted.ts";
+import type { Terminal } from "./terminal.ts";
 
 export const rescheduleCommand: Command = {
   name: "reschedule",
@@ -35,10 +39,13 @@ export const rescheduleCommand: Command = {
     "earlier outputs writable, and records the new job with the commits it descends from.",
     "COMMIT is a schedule, reschedule or finish commit. The job must be finished. The command " +
     "is shown before it runs: a record may come from somebody else.",
+    "--since takes each job once: not those that are open, nor those that another job is in the " +
+    "place of already. Exit code 8 says that some are open.",
   ],
   examples: [
     ["datalad-slurm reschedule HEAD", "run the job that the last commit finished once more"],
     ["datalad-slurm reschedule --report --since HEAD~10", "show what would be submitted"],
+    ["datalad-slurm reschedule --failed-tasks HEAD", "run the failed tasks of an array once more"],
   ],
   operands: "any",
   options: [
@@ -46,6 +53,11 @@ export const rescheduleCommand: Command = {
     SINCE,
     MESSAGE,
     { name: "with-failed-jobs", help: "With --since: also the jobs that failed" },
+    {
+      name: "failed-tasks",
+      help: "Of an array only the tasks that did not complete: --array of its sbatch command is " +
+        "changed. With --since: the arrays that have such tasks",
+    },
     {
       name: "onto",
       value: "COMMIT",
@@ -73,7 +85,7 @@ export const rescheduleCommand: Command = {
     const options = rescheduleOptions(words);
     const patience = patienceOf("reschedule", words, terminal);
     if (words.has("report")) {
-      const { dataset, planned } = await planReschedule(options, patience);
+      const { dataset, planned, passedOver } = await planReschedule(options, patience);
       for (const plan of planned) {
         if (terminal.json) {
           terminal.record(plannedRecord("reschedule", dataset.root, plan.request, plan.job));
@@ -81,11 +93,11 @@ export const rescheduleCommand: Command = {
           terminal.result(describe(plan).join("\n"));
         }
       }
-      return EXIT.done;
+      return showPassedOver(terminal, dataset.root, passedOver);
     }
     const script = words.last("script");
     if (script !== undefined) {
-      const { dataset, planned } = await planReschedule(options, patience);
+      const { dataset, planned, passedOver } = await planReschedule(options, patience);
       const text = rescheduleScript(planned);
       if (script !== "-") writeScript(script, text);
       if (terminal.json) {
@@ -99,14 +111,14 @@ export const rescheduleCommand: Command = {
       } else if (script === "-") {
         terminal.result(text.trimEnd());
       }
-      return EXIT.done;
+      return showPassedOver(terminal, dataset.root, passedOver);
     }
-    const count = await reschedule(options, patience, {
+    const { dataset, planned, passedOver } = await reschedule(options, patience, {
       before: (plan) => terminal.say(describe(plan).join("\n")),
       after: ({ job, submitted }) => showSubmitted(terminal, "reschedule", submitted, job),
     });
-    if (count === 0) terminal.say("No job was submitted after that commit");
-    return EXIT.done;
+    if (planned.length === 0) terminal.say("No job is to be submitted once more");
+    return showPassedOver(terminal, dataset.root, passedOver);
   },
 };
 
@@ -124,6 +136,7 @@ export function rescheduleOptions(words: ParsedArguments): RescheduleOptions {
     since: words.last("since"),
     message: words.last("message"),
     withFailedJobs: words.has("with-failed-jobs"),
+    failedTasks: words.has("failed-tasks"),
     onto: words.last("onto"),
     branch: words.last("branch"),
     preparation: preparationOf(words),
@@ -133,12 +146,39 @@ export function rescheduleOptions(words: ParsedArguments): RescheduleOptions {
 
 function describe({ job, request }: PlannedReschedule): string[] {
   return [
-    `Job ${job.jobId} (${job.commit.slice(0, 10)}) again, in ${
+    `Job ${jobName(job.jobId, request.failedTasks)} (${job.commit.slice(0, 10)}) again, in ${
       harmless(JSON.stringify(request.record.pwd))
     }:`,
     `  ${harmless(request.command)}`,
     `  Outputs: ${request.record.outputs.map(harmless).join(", ")}`,
   ];
+}
+
+/** Tells of jobs that are not submitted, and returns the exit code. */
+function showPassedOver(
+  terminal: Terminal,
+  root: string,
+  passedOver: readonly PassedOver[],
+): number {
+  for (const { job, why, reason, hint } of passedOver) {
+    if (terminal.json) {
+      terminal.record({
+        action: "reschedule",
+        status: why === "replaced" ? "notneeded" : "impossible",
+        ...aboutDataset(root),
+        message: reason,
+        original_slurm_job_id: job.jobId,
+        original_commit: job.commit,
+      });
+    } else if (why === "refused") {
+      terminal.error(harmless(reason), [], hint);
+    } else {
+      terminal.say(`Note: ${harmless(reason)}`);
+      if (hint !== undefined) terminal.hint(hint);
+    }
+  }
+  const has = (wanted: PassedOver["why"]) => passedOver.some(({ why }) => why === wanted);
+  return has("refused") ? EXIT.refused : has("open") ? EXIT.pending : EXIT.done;
 }
 
 function writeScript(path: string, text: string): void {

@@ -1,6 +1,13 @@
 import { type Dataset, openDataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
-import { isSubmission, jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
+import {
+  finishedNames,
+  isSubmission,
+  jobKeyOf,
+  readHistory,
+  type RecordedJob,
+} from "../dataset/history.ts";
 import { datasetPath } from "../dataset/paths.ts";
+import { submittedTasks } from "../dataset/task_paths.ts";
 import { ToolError } from "../errors.ts";
 import { git } from "../git/git.ts";
 import { requireIdentity } from "../git/identity.ts";
@@ -9,6 +16,9 @@ import { throwIfInterrupted } from "../process/interruption.ts";
 import { joinCommand, quoteWord } from "../record/command.ts";
 import type { LockPatience } from "./locked.ts";
 import { installNeeded } from "./prepare_inputs.ts";
+import { IndexSet, parseArraySpec } from "../slurm/array.ts";
+import { readSbatchCall } from "../slurm/sbatch_call.ts";
+import { union } from "./array_parts.ts";
 import { openTakingUp } from "./take_up.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import { expandCommand, namedFiles } from "./schedule.ts";
@@ -30,6 +40,8 @@ export interface RescheduleOptions {
   readonly altDir?: string | undefined;
   /** With `since`: also jobs that failed. */
   readonly withFailedJobs: boolean;
+  /** Of arrays only the tasks that did not complete; with `since` only arrays that have some. */
+  readonly failedTasks: boolean;
   /** A commit to check out first. */
   readonly onto?: string | undefined;
   /** A branch to make and check out first. */
@@ -42,6 +54,22 @@ export interface RescheduleOptions {
 export interface PlannedReschedule {
   readonly job: RecordedJob;
   readonly request: SubmissionRequest;
+}
+
+/** A job that `since` would take, and that is not submitted. */
+export interface PassedOver {
+  readonly job: RecordedJob;
+  /** `open`: it is not finished; `replaced`: another job of these is in its place. */
+  readonly why: "open" | "replaced" | "refused";
+  readonly reason: string;
+  readonly hint?: string | undefined;
+}
+
+/** What would be submitted. */
+export interface ReschedulePlan {
+  readonly dataset: Dataset;
+  readonly planned: readonly PlannedReschedule[];
+  readonly passedOver: readonly PassedOver[];
 }
 
 /** A job that was submitted once more. */
@@ -57,25 +85,26 @@ export interface RescheduleWatcher {
 }
 
 /**
- * Submits recorded jobs once more, one after the other, and returns how many. The watcher is told
- * of each at once: one that fails must not hide those before it.
+ * Submits recorded jobs once more, one after the other, and returns what was planned. The watcher is
+ * told of each at once: one that fails must not hide those before it.
  */
 export async function reschedule(
   options: RescheduleOptions,
   patience: LockPatience,
   { before, after }: RescheduleWatcher,
-): Promise<number> {
-  const { dataset, planned } = await planReschedule(await checkOut(options), patience);
-  for (const { job, request } of planned) {
+): Promise<ReschedulePlan> {
+  const whole = await planReschedule(await checkOut(options), patience);
+  const { dataset } = whole;
+  for (const { job, request } of whole.planned) {
     throwIfInterrupted();
     const plan = await installNeeded(dataset, request)
-      ? { job, request: await planJob(dataset, job, options) }
+      ? { job, request: await planJob(dataset, { job, failed: request.failedTasks }, options) }
       : { job, request };
     before(plan);
     Deno.mkdirSync(`${dataset.root}/${plan.request.record.pwd}`, { recursive: true });
     after({ ...plan, submitted: await submit(dataset, plan.request, patience) });
   }
-  return planned.length;
+  return whole;
 }
 
 /**
@@ -103,32 +132,59 @@ async function checkOut(options: RescheduleOptions): Promise<RescheduleOptions> 
   return resolved;
 }
 
-/** Returns what would be submitted, and changes nothing. Throws a {@link ToolError} if nothing may. */
+/**
+ * Returns what would be submitted, and changes nothing. Throws a {@link ToolError} if the job that
+ * is named may not be.
+ */
 export async function planReschedule(
   options: RescheduleOptions,
   patience: LockPatience,
-): Promise<{ dataset: Dataset; planned: PlannedReschedule[] }> {
+): Promise<ReschedulePlan> {
   const dataset = await openTakingUp(options.dataset, patience);
   refuseAdjustedBranch(dataset);
   await requireIdentity(dataset.root, dataset.configuration);
-  const jobs = await findJobs(dataset, options);
+  const { chosen, passedOver } = await findJobs(dataset, options);
   const planned: PlannedReschedule[] = [];
-  for (const job of jobs) {
-    planned.push({ job, request: await planJob(dataset, job, options) });
+  for (const choice of chosen) {
+    try {
+      planned.push({ job: choice.job, request: await planJob(dataset, choice, options) });
+    } catch (error) {
+      // One of many that may not be submitted does not keep the others back.
+      if (
+        options.since === undefined || !(error instanceof ToolError && error.kind === "refused")
+      ) {
+        throw error;
+      }
+      const { message: reason, hint } = error;
+      passedOver.push({ job: choice.job, why: "refused", reason, hint });
+    }
   }
-  return { dataset, planned };
+  return { dataset, planned, passedOver };
+}
+
+/** A job to submit once more; of an array perhaps those tasks alone that did not complete. */
+interface Choice {
+  readonly job: RecordedJob;
+  readonly failed?: string | undefined;
+}
+
+interface Choices {
+  readonly chosen: Choice[];
+  readonly passedOver: PassedOver[];
 }
 
 async function findJobs(
   dataset: Dataset,
-  { commit, since, withFailedJobs, from = dataset.head }: RescheduleOptions,
-): Promise<RecordedJob[]> {
+  { commit, since, withFailedJobs, failedTasks, from = dataset.head }: RescheduleOptions,
+): Promise<Choices> {
   const history = await readHistory(dataset, from);
   if (commit !== undefined) {
     const id = await requireCommit(dataset, commit);
     const damaged = history.unreadable.find((record) => record.commit === id);
     if (damaged !== undefined) throw new ToolError("refused", damaged.reason);
-    return [submissionOf(history.jobs, id)];
+    const job = submissionOf(history.jobs, id);
+    const failed = failedTasks ? requireFailedTasks(history.jobs, job) : undefined;
+    return { chosen: [{ job, failed }], passedOver: [] };
   }
   if (since === undefined) {
     throw new ToolError("usage", "No commit is named", {
@@ -139,8 +195,52 @@ async function findJobs(
   const { commits } = await recordedCommits(dataset.root, from, base);
   const later = new Set(commits.map((logged) => logged.commit));
   const jobs = history.jobs.filter((job) => isSubmission(job) && later.has(job.commit));
-  for (const job of jobs) requireFinished(history.jobs, job);
-  return withFailedJobs ? jobs : jobs.filter((job) => isComplete(finishOf(history.jobs, job)));
+  const passedOver = passOver(history.jobs, jobs, failedTasks);
+  const left = new Set(passedOver.map(({ job }) => job));
+  const chosen = jobs.filter((job) => !left.has(job)).map((job): Choice => ({
+    job,
+    failed: failedTasks ? failedTasksOf(history.jobs, job) : undefined,
+  }));
+  return {
+    chosen: chosen.filter(({ job, failed }) =>
+      failedTasks
+        ? failed !== undefined && failed !== ""
+        : withFailedJobs || isComplete(finishOf(history.jobs, job))
+    ),
+    passedOver,
+  };
+}
+
+/**
+ * Returns those of several jobs that are not submitted once more: open ones, and those in whose
+ * place another one is, since both would write the same outputs.
+ */
+function passOver(
+  history: readonly RecordedJob[],
+  jobs: readonly RecordedJob[],
+  failedTasks: boolean,
+): PassedOver[] {
+  const byCommit = new Map(jobs.map((job) => [job.commit, job]));
+  const replacedBy = new Map<RecordedJob, RecordedJob>();
+  for (const job of jobs) {
+    const before = job.record.chain.flatMap((commit) => byCommit.get(commit) ?? []);
+    const isPart = job.record.datalad_slurm?.failed_tasks !== undefined;
+    const parent = before.at(-1);
+    // A job that repeats some tasks is not in the place of all of them.
+    if (isPart && !failedTasks && parent !== undefined) replacedBy.set(job, parent);
+    else for (const other of before) replacedBy.set(other, job);
+  }
+  const finished = finishedNames(history);
+  return jobs.flatMap((job): PassedOver[] => {
+    const other = replacedBy.get(job);
+    if (other !== undefined) {
+      const reason = `Job ${job.jobId} is left out: job ${other.jobId} is in its place`;
+      return [{ job, why: "replaced", reason }];
+    }
+    if (finished.has(jobKeyOf(job)) || finishOf(history, job) !== undefined) return [];
+    const { message: reason, hint } = unfinished(job);
+    return [{ job, why: "open", reason, hint }];
+  });
 }
 
 /** The extension wrote `Completed`. */
@@ -171,15 +271,57 @@ function submissionOf(history: readonly RecordedJob[], commit: string): Recorded
 }
 
 function requireFinished(history: readonly RecordedJob[], job: RecordedJob): void {
-  if (finishOf(history, job) !== undefined) return;
-  throw new ToolError("refused", `Job ${job.jobId} (${job.commit.slice(0, 10)}) is not finished`, {
+  if (finishOf(history, job) === undefined) throw unfinished(job);
+}
+
+function unfinished(job: RecordedJob): ToolError {
+  return new ToolError("refused", `Job ${job.jobId} (${job.commit.slice(0, 10)}) is not finished`, {
     hint: `Finish it first: datalad-slurm finish ${job.jobId}`,
   });
 }
 
+/** Returns the tasks of an array that did not complete, or throws why there are none. */
+function requireFailedTasks(history: readonly RecordedJob[], job: RecordedJob): string {
+  const failed = failedTasksOf(history, job);
+  if (failed === undefined) {
+    throw new ToolError("refused", `Of job ${job.jobId} no states of array tasks are recorded`, {
+      hint: "Leave out --failed-tasks to submit the whole job once more",
+    });
+  }
+  if (failed === "") {
+    throw new ToolError("refused", `All tasks of job ${job.jobId} are complete: none has failed`, {
+      hint: "Leave out --failed-tasks to submit all of them once more",
+    });
+  }
+  return failed;
+}
+
+/** Returns the tasks of an array that did not complete; undefined where that is not recorded. */
+function failedTasksOf(history: readonly RecordedJob[], job: RecordedJob): string | undefined {
+  const states = finishOf(history, job)?.record.datalad_slurm?.task_states;
+  if (states === undefined) return undefined;
+  return `${union(states).without(IndexSet.of(states["COMPLETED"]))}`;
+}
+
+/** Returns a recorded command so that it submits some tasks only; the throttle stays. */
+function withTasks({ jobId, record }: RecordedJob, tasks: string): string {
+  const command = commandOf(record);
+  const read = readSbatchCall(command);
+  if ("obstacle" in read) {
+    throw new ToolError("refused", `Tasks of job ${jobId} cannot be chosen: ${read.obstacle}`, {
+      hint: "Its command must be one plain call of sbatch; reschedule the whole job instead, or " +
+        `schedule these tasks yourself: --array=${tasks}`,
+      details: `Command: ${command}`,
+    });
+  }
+  const given = read.call.array ?? record.datalad_slurm?.job?.array;
+  const throttle = parseArraySpec(given ?? "")?.throttle;
+  return read.call.withArray(throttle === undefined ? tasks : `${tasks}%${throttle}`);
+}
+
 async function planJob(
   dataset: Dataset,
-  job: RecordedJob,
+  { job, failed }: Choice,
   { message, preparation, altDir }: RescheduleOptions,
 ): Promise<SubmissionRequest> {
   const { record } = job;
@@ -189,7 +331,7 @@ async function planJob(
   const pwd = datasetPath(dataset.root, ".", record.pwd, "The recorded directory");
   const template: RecordTemplate = {
     chain: [...record.chain, job.commit],
-    cmd: record.cmd,
+    cmd: failed === undefined ? record.cmd : withTasks(job, failed),
     ...(record.dsid === undefined ? {} : { dsid: record.dsid }),
     extra_inputs: toPaths(record.extra_inputs, "The recorded input"),
     inputs: toPaths(record.inputs, "The recorded input"),
@@ -209,6 +351,8 @@ async function planJob(
     message: message ?? job.message,
     preparation,
     waitForOutputs: false,
+    tasks: failed ?? submittedTasks(job)?.toString(),
+    failedTasks: failed,
     scripts: namedFiles(dataset.root, pwd, commandOf(record).split(/\s+/)),
   };
 }

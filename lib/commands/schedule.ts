@@ -1,10 +1,12 @@
 import { type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { expandPathOrKeep } from "../dataset/globs.ts";
+import { expandShown, namesTask } from "../dataset/task_paths.ts";
 import { datasetPath, relativePath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { fillPlaceholders, joinCommand, quoteWord } from "../record/command.ts";
 import { absolutePath, joinPath, pathBelow } from "../paths.ts";
+import { readSbatchCall } from "../slurm/sbatch_call.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import type { LockPatience } from "./locked.ts";
 import { installNeeded } from "./prepare_inputs.ts";
@@ -83,7 +85,9 @@ export function planRecord(dataset: Dataset, options: JobOptions): RecordTemplat
   }
   const expands = (what: "inputs" | "outputs", paths: readonly string[]) =>
     options.expand === what || options.expand === "both"
-      ? paths.flatMap((path) => expandPathOrKeep(dataset.root, path))
+      ? paths.flatMap((path) =>
+        what === "outputs" && path.includes("%") ? [path] : expandPathOrKeep(dataset.root, path)
+      )
       : [...paths];
   // In the order given, which {outputs} and {outputs[0]} show.
   const outputs = expands("outputs", toPaths(options.outputs, "The output"));
@@ -114,7 +118,22 @@ export function planRequest(
 ): SubmissionRequest {
   const command = expandCommand(dataset, record);
   const scripts = namedFiles(dataset.root, record.pwd, words);
-  return { kind: "schedule", record, command, message, preparation, scripts, waitForOutputs };
+  return {
+    kind: "schedule",
+    record,
+    command,
+    message,
+    preparation,
+    scripts,
+    waitForOutputs,
+    tasks: record.outputs.some(namesTask) ? givenArray(command) : undefined,
+  };
+}
+
+/** Returns the array that a command line submits; undefined where the script may name it. */
+function givenArray(command: string): string | undefined {
+  const read = readSbatchCall(command);
+  return "call" in read ? read.call.array : undefined;
 }
 
 /** Returns the files of the dataset that words of a command name, relative to the root. */
@@ -135,8 +154,11 @@ export function namedFiles(root: string, pwd: string, words: readonly string[]):
 
 /** Returns a record's command line with its placeholders filled in for this dataset. */
 export function expandCommand(dataset: Dataset, record: RecordTemplate): string {
-  const fromPwd = (paths: readonly string[]) =>
-    paths.flatMap((path) => expandPathOrKeep(dataset.root, path)).filter((path) => path !== ".")
+  const fromPwd = (
+    paths: readonly string[],
+    expand: (root: string, path: string) => string[],
+  ) =>
+    paths.flatMap((path) => expand(dataset.root, path)).filter((path) => path !== ".")
       .map((path) => quoteWord(relativePath(record.pwd, path)));
   const prefix = "datalad.run.substitutions.";
   const command = typeof record.cmd === "string" ? record.cmd : joinCommand(record.cmd);
@@ -152,8 +174,8 @@ export function expandCommand(dataset: Dataset, record: RecordTemplate): string 
         "tmpdir",
         command.includes("{tmpdir}") ? Deno.makeTempDirSync({ prefix: "datalad-run-" }) : "",
       ],
-      ["inputs", fromPwd(record.inputs)],
-      ["outputs", fromPwd(record.outputs)],
+      ["inputs", fromPwd(record.inputs, expandPathOrKeep)],
+      ["outputs", fromPwd(record.outputs, expandShown)],
     ]),
   );
 }

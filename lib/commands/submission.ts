@@ -1,9 +1,11 @@
 import { cloneId, type Dataset, makeCloneId } from "../dataset/dataset.ts";
+import { placesBefore } from "../dataset/task_paths.ts";
 import { joinPath } from "../paths.ts";
 import { pause, throwIfInterrupted, uninterrupted } from "../process/interruption.ts";
 import type { BeginProgress } from "../process/progress.ts";
 import type { ToolPart } from "../record/schema.ts";
 import { chosenStandIn } from "../slurm/local/choice.ts";
+import { IndexSet } from "../slurm/array.ts";
 import type { Submission } from "../slurm/submission.ts";
 import {
   removeEntry,
@@ -181,7 +183,7 @@ function newEntry(
   standIn: string | undefined,
 ): SubmissionEntry {
   const token = newToken();
-  const { kind, record, command, message, batch } = request;
+  const { kind, record, command, message, batch, failedTasks } = request;
   const told = toldCommand(command, root);
   const part: ToolPart = {
     version: 1,
@@ -191,6 +193,7 @@ function newEntry(
     submitted_at: new Date().toISOString(),
     ...(told === record.cmd ? {} : { command: told }),
     ...(batch === undefined ? {} : { batch }),
+    ...(failedTasks === undefined ? {} : { failed_tasks: failedTasks }),
   };
   return {
     version: 1,
@@ -223,9 +226,10 @@ export async function prepare(
     ) => [...record.inputs, ...record.extra_inputs]);
     await prepareInputs(dataset, [...new Set(inputs)], transfers, progress);
   }
-  for (const { request: { record, scripts }, prepared } of submissions) {
+  for (const { request: { record, scripts, tasks }, prepared } of submissions) {
     if (assumeReady !== "outputs" && assumeReady !== "both") {
-      await prepareOutputs(dataset, record.outputs, prepared);
+      const known = tasks === undefined ? undefined : IndexSet.of(tasks);
+      await prepareOutputs(dataset, placesBefore(record.outputs, known), prepared);
     }
     if (record.alt_dir !== undefined) {
       await copyInputs(dataset, record.alt_dir, [

@@ -23,6 +23,10 @@ export interface SubmissionRequest {
   readonly waitForOutputs: boolean;
   /** Files of the dataset that the command itself names, such as the batch script. */
   readonly scripts: readonly string[];
+  /** The tasks that the array will have, where that is known beforehand. */
+  readonly tasks?: string | undefined;
+  /** These tasks repeat those of a job before that did not complete. */
+  readonly failedTasks?: string | undefined;
   /** What a line of a batch is known by, so that it is submitted once. */
   readonly batch?: string;
 }

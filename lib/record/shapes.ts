@@ -33,7 +33,7 @@ function buildShapes() {
     /** File name patterns of Slurm, not expanded. */
     stdout: optionalText,
     stderr: optionalText,
-    /** The index specification of an array, such as `0-4`. */
+    /** The index specification of an array, such as `0-4` or `0-4%2`. */
     array: optionalText,
     partition: optionalText,
     submit_time: optionalText,

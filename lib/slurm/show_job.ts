@@ -1,4 +1,4 @@
-import { formatIndices, indices, parseArraySpec } from "./array.ts";
+import { IndexSet, parseArraySpec } from "./array.ts";
 import { ask } from "./ask.ts";
 import { pendingArrayPattern } from "./patterns.ts";
 import { byCluster, jobKey } from "./query.ts";
@@ -18,7 +18,7 @@ export interface ShownJob {
   /** File name patterns, with `%a` for the index of an array task. */
   readonly stdout: string | undefined;
   readonly stderr: string | undefined;
-  /** All indices of an array: `0-4,7`; undefined for a job that is none. */
+  /** All indices of an array with its throttle: `0-4,7%2`; undefined for a job that is none. */
   readonly array: string | undefined;
   readonly partition: string | undefined;
   /** In seconds since 1970. */
@@ -85,15 +85,16 @@ export function combineRecords(records: readonly ScontrolJob[]): ShownJob | unde
   const main = records.find((record) => record.hetJobOffset === 0) ??
     records.find((record) => record.reference.tasks !== undefined) ?? records[0];
   if (main === undefined) return undefined;
-  const tasks = records.flatMap(({ arrayTaskId }) =>
-    arrayTaskId === undefined ? [] : [...indices(parseArraySpec(arrayTaskId)?.ranges ?? [])]
-  );
+  const tasks = new IndexSet();
+  for (const { arrayTaskId } of records) tasks.addAll(IndexSet.of(arrayTaskId));
+  // Only the record of the tasks that wait has it (22.05).
+  const throttle = parseArraySpec(main.reference.tasks ?? "")?.throttle;
   return {
     name: main.jobName,
     workDir: main.workDir,
     stdout: logPattern(records, main, "stdOut"),
     stderr: logPattern(records, main, "stdErr"),
-    array: tasks.length === 0 ? undefined : formatIndices(tasks),
+    array: tasks.size === 0 ? undefined : `${tasks}${throttle ? `%${throttle}` : ""}`,
     partition: main.partition,
     submitTime: main.submit,
     command: main.command,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { checkDataset, type Content, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
-import { TestDataset } from "../support/dataset.ts";
+import { jobIdIn, TestDataset } from "../support/dataset.ts";
 import { jobIs, jobsAreOver, noSlurm, slurm, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
@@ -211,5 +211,63 @@ concurrently(noSlurm, {
       status: ["?? a/t1/x.txt", "?? a/t2/x.txt"],
     });
     assert.notEqual(base, scripts);
+  },
+  "--failed-tasks submits the tasks that did not complete, and keeps the throttle": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    await dataset.write(
+      "script.sh",
+      "#!/bin/sh\n#SBATCH --array=0-4%2\nexec sh array.sh out $1 $2\n",
+    );
+    const base = await dataset.commit("Script");
+    const id = await dataset.schedule(["-o", "out/%a", "sbatch script.sh 1 3"]);
+    const scheduled = await dataset.git("rev-parse", "HEAD");
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish", "--commit-failed-jobs"]);
+    const again = jobIdIn(await dataset.succeed(["reschedule", "--failed-tasks", "HEAD"]));
+    const record = await dataset.git("log", "-1", "--format=%B");
+    assert.match(record, /"cmd": "sbatch --array=1,3%2 script\.sh 1 3"/);
+    assert.match(record, new RegExp(`"chain": \\[\\s+"${scheduled}"\\s+\\]`));
+    assert.match(record, /"failed_tasks": "1,3"/);
+    await jobsAreOver([again]);
+    // The outputs of the other tasks were not made writable for this.
+    assert.equal(await dataset.git("annex", "find", "--unlocked", "out"), "out/1\nout/3");
+    const log = (job: string, tasks: readonly number[]) =>
+      Object.fromEntries(tasks.map((task) => [`slurm-${job}_${task}.out`, ""]));
+    await dataset.succeed(["finish", "--commit-failed-jobs"]);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: {
+          ...filesOf(id, [0, 1, 2, 3, 4]),
+          [`slurm-job-${id}.env.json`]: environmentOf(id, "FAILED"),
+        },
+        [again]: {
+          ...log(again, [1, 3]),
+          [`slurm-job-${again}.env.json`]: environmentOf(again, "FAILED"),
+        },
+      },
+    });
+  },
+  "--failed-tasks is refused where there is nothing to do, or no way to do it": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const whole = await dataset.schedule(["-o", "a", "sbatch", "--array=1", "array.sh", "a"]);
+    const plain = await dataset.schedule(["-o", "b", "sbatch", "write.sh", "b"]);
+    const wrapped = await dataset.schedule([
+      ...["-o", "c", "sh -c 'sbatch --array=1-2 array.sh c 2'"],
+    ]);
+    await jobsAreOver([whole, plain, wrapped]);
+    await dataset.succeed(["finish", "--commit-failed-jobs"]);
+    const log = await dataset.git("log", "--format=%H %s", `${base}..HEAD`);
+    const refusal = async (id: string) => {
+      const commit = new RegExp(`^(\\w+) .*job ${id}: (?:Complete|Failed)$`, "m").exec(log)?.[1];
+      const { code, stderr } = await dataset.tool(["reschedule", "--failed-tasks", commit ?? ""]);
+      assert.equal(code, 1);
+      return stderr;
+    };
+    assert.match(await refusal(whole), /All tasks of job \d+ are complete: none has failed/);
+    assert.match(await refusal(plain), /Of job \d+ no states of array tasks are recorded/);
+    assert.match(await refusal(wrapped), /it does not begin with sbatch[^]*--array=2/);
+    assert.equal(await dataset.git("log", "--format=%H %s", `${base}..HEAD`), log);
   },
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset, type Content, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
+import { readOutput } from "../support/output_records.ts";
 import { jobsAreOver, jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
@@ -144,6 +145,47 @@ concurrently(noSlurm, {
         [third.id]: written(third.id, ["c"]),
         [b]: writtenAgain(b, ["b"]),
         [c]: writtenAgain(c, ["c"]),
+      },
+    });
+  },
+  "--since leaves out what is open, and what another job is in the place of": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const first = await runJob(dataset, ["-o", "a", "sbatch", "write.sh", "a"]);
+    const again = await rescheduleJob(dataset, [first.finished]);
+    await jobsAreOver([again]);
+    await dataset.succeed(["finish"]);
+    const held = await dataset.schedule(["-o", "b", "sbatch", "-H", "write.sh", "b"]);
+    const { code, stdout, stderr } = await dataset.tool(["reschedule", "--since", base]);
+    const third = jobIdIn(stdout);
+    assert.match(stderr, new RegExp(`Note: Job ${first.id} is left out: job ${again} is in its`));
+    assert.match(stderr, new RegExp(`Note: Job ${held} \\(\\w+\\) is not finished`));
+    assert.equal(code, 8);
+    const report = await dataset.tool(["reschedule", "--json", "--since", base, "--report"]);
+    assert.equal(report.code, 8);
+    assert.deepEqual(
+      readOutput(report.stdout).map(({ record }) =>
+        record.action === "reschedule" && "original_slurm_job_id" in record
+          ? [record.status, record.original_slurm_job_id]
+          : record
+      ),
+      [
+        ["notneeded", first.id],
+        ["notneeded", again],
+        ["impossible", held],
+        ["impossible", third],
+      ],
+    );
+    assert.deepEqual(await jobsSubmittedBelow(dataset.root), [first.id, again, held, third]);
+    await jobsAreOver([third]);
+    await dataset.succeed(["finish", third]);
+    await checkDataset(dataset, {
+      base,
+      open: [held],
+      finished: {
+        [first.id]: written(first.id, ["a"]),
+        [again]: writtenAgain(again, ["a"]),
+        [third]: writtenAgain(third, ["a"]),
       },
     });
   },

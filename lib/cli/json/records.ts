@@ -89,6 +89,20 @@ const planned = z.object({
   description: "schedule --dry-run, reschedule --report: a job that would be submitted",
 }));
 
+const passedOver = z.object({
+  action: z.literal("reschedule"),
+  status: z.enum(["notneeded", "impossible"]).check(
+    z.describe("`notneeded`: another job of those that are asked for is in its place"),
+  ),
+  ...ofDataset,
+  message: text,
+  original_slurm_job_id: jobId,
+  original_commit: commit,
+}).check(z.meta({
+  id: "passed_over",
+  description: "reschedule --since: a job that is not submitted once more",
+}));
+
 const script = z.object({
   action: z.literal("reschedule"),
   status: z.literal("ok"),
@@ -251,6 +265,7 @@ const failure = z.object({
 export const RECORDS = {
   submitted,
   planned,
+  passedOver,
   script,
   openJob,
   notOpen,
