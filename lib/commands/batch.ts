@@ -28,6 +28,7 @@ import {
   submittedJob,
 } from "./submission.ts";
 import type { RecordTemplate, SubmissionRequest } from "./submission_request.ts";
+import { type CommandRunner, startRunner } from "./submitting_command.ts";
 
 /** What `schedule --batch` is asked to do. */
 export interface BatchOptions extends Omit<JobOptions, "inputs" | "outputs" | "command"> {
@@ -353,14 +354,14 @@ async function submitSome(
   const unsubmitted: BegunSubmission[] = [];
   const queue = [...begun];
   let hasFailed = false;
-  const work = async () => {
+  const work = async (runner: CommandRunner) => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       if (hasFailed || interruption.aborted) {
         unsubmitted.push(next);
         continue;
       }
       try {
-        accepted.push(await runSubmission(dataset, next));
+        accepted.push(await runSubmission(dataset, next, runner));
         onDone();
       } catch (error) {
         hasFailed = true;
@@ -371,7 +372,14 @@ async function submitSome(
       }
     }
   };
-  await Promise.all(Array.from({ length: parallel }, work));
+  const runners = Array.from(
+    { length: Math.min(parallel, begun.length) },
+    () => startRunner(dataset.store.journal),
+  );
+  await Promise.all(runners.map(async (runner) => {
+    await work(runner);
+    await runner.end();
+  }));
   await discard(dataset, unsubmitted, patience);
   const order = new Map(begun.map(({ entry }, index) => [entry.token, index]));
   accepted.sort((a, b) => (order.get(a.entry.token) ?? 0) - (order.get(b.entry.token) ?? 0));

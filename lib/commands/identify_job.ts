@@ -1,5 +1,4 @@
 import { ToolError } from "../errors.ts";
-import type { RunResult } from "../process/run.ts";
 import { findInQueue } from "../slurm/find_in_queue.ts";
 import { isSameHost, type Recovery, type SubmissionTrace } from "../slurm/recover.ts";
 import { CLOCK_SLACK } from "../slurm/report.ts";
@@ -13,7 +12,7 @@ import {
   type Submission,
 } from "../slurm/submission.ts";
 import type { SubmissionEntry, SubmissionFiles } from "../store/journal.ts";
-import { type Printed, readPrinted } from "./submitting_command.ts";
+import { type Ended, type Printed, readPrinted } from "./submitting_command.ts";
 
 /** The job that a command has submitted. */
 export interface Identified {
@@ -36,7 +35,7 @@ const SETTLING_MS = 120_000;
 /** Finds out which job a command has submitted; throws when it is none, or not known. */
 export async function identify(
   entry: SubmissionEntry,
-  result: RunResult | undefined,
+  result: Ended | undefined,
   files: SubmissionFiles,
   printed: Printed,
 ): Promise<Identified> {
@@ -60,7 +59,7 @@ export async function identify(
 }
 
 /** A shell that was not itself the victim gives 128 and the signal's number. */
-function endedBySignal(result: RunResult | undefined): boolean {
+function endedBySignal(result: Ended | undefined): boolean {
   return result !== undefined &&
     (result.signal !== null || result.code > 128 && result.code <= 128 + 64);
 }
@@ -150,7 +149,7 @@ function inDoubt(entry: SubmissionEntry, asked: readonly string[], printed: Prin
 
 function notSubmitted(
   entry: SubmissionEntry,
-  result: RunResult | undefined,
+  result: Ended | undefined,
   printed: Printed,
 ): ToolError {
   const output = [printed.stdout.trim(), printed.stderr.trim(), result?.stderr.trim() ?? ""]
@@ -180,7 +179,7 @@ function notSubmitted(
 /** Returns what the reader should know of the way in which a command submitted its job. */
 export function submissionWarnings(
   { submission, others }: Identified,
-  result: RunResult | undefined,
+  result: Ended | undefined,
 ): string[] {
   const ids = others.map(({ jobId }) => jobId).join(", ");
   return [

@@ -27,7 +27,13 @@ import { releaseInSubdatasets, reserveInSubdatasets } from "./reserve_outputs.ts
 import { reservedPaths } from "./reserved_paths.ts";
 import type { Preparation, SubmissionRequest } from "./submission_request.ts";
 import { toldCommand } from "./submitted_job.ts";
-import { hasBegun, type Printed, readPrinted, runCommand } from "./submitting_command.ts";
+import {
+  type CommandRunner,
+  hasBegun,
+  type Printed,
+  readPrinted,
+  runCommand,
+} from "./submitting_command.ts";
 import { takeUpJournal } from "./take_up.ts";
 import { newToken } from "./token.ts";
 
@@ -90,9 +96,10 @@ export interface Accepted extends Identified {
 export async function runSubmission(
   dataset: Dataset,
   { entry }: BegunSubmission,
+  runner: Pick<CommandRunner, "run"> = { run: runCommand },
 ): Promise<Accepted> {
   const files = submissionFiles(dataset.store.journal, entry.token);
-  const result = await runCommand(entry, files);
+  const result = await runner.run(entry, files);
   const printed = readPrinted(files);
   const identified = await uninterrupted(() => identify(entry, result, files, printed));
   return { ...identified, entry, printed, warnings: submissionWarnings(identified, result) };

@@ -1,10 +1,15 @@
 import { userUmask } from "../dataset/dataset.ts";
+import { ToolError } from "../errors.ts";
 import { interruption } from "../process/interruption.ts";
-import { run, type RunResult } from "../process/run.ts";
+import { converse, run, type RunResult } from "../process/run.ts";
+import { quoteWord } from "../record/command.ts";
 import { standInPath } from "../slurm/local/choice.ts";
 import { parseSubmissions } from "../slurm/submission.ts";
 import type { SubmissionEntry, SubmissionFiles } from "../store/journal.ts";
 import { tagSbatch } from "../store/tagged_sbatch.ts";
+
+/** How a submitting command ended. */
+export type Ended = Pick<RunResult, "code" | "signal" | "stderr">;
 
 /**
  * Runs the command in a session of its own, whose id is written down before it starts. Its stdout
@@ -15,42 +20,104 @@ import { tagSbatch } from "../store/tagged_sbatch.ts";
 export async function runCommand(
   entry: SubmissionEntry,
   files: SubmissionFiles,
-): Promise<RunResult | undefined> {
-  const running = start(entry, files);
-  let over = false;
-  const stopped = new Promise<undefined>((resolve) => {
-    const look = () => {
-      const { submissions, bare } = parseSubmissions(readPrinted(files).stdout);
-      if (submissions.length > 0 && !bare) resolve(undefined);
-      else if (!over) setTimeout(look, 100);
-    };
-    interruption.addEventListener("abort", look, { once: true });
+): Promise<Ended | undefined> {
+  const running = run(["/bin/sh", "-c", await submittingScript(entry, files)], {
+    cwd: entry.directory,
+    detached: true,
+    outlivesUs: true,
   });
+  return await untilNamed(running, files);
+}
+
+/** Waits for a command; after a signal only until it has named its job. */
+async function untilNamed(
+  running: Promise<Ended>,
+  files: SubmissionFiles,
+): Promise<Ended | undefined> {
+  let over = false;
+  const { promise: named, resolve } = Promise.withResolvers<undefined>();
+  const look = () => {
+    const { submissions, bare } = parseSubmissions(readPrinted(files).stdout);
+    if (submissions.length > 0 && !bare) resolve(undefined);
+    else if (!over) setTimeout(look, 100);
+  };
+  interruption.addEventListener("abort", look, { once: true });
   try {
-    return await Promise.race([running, stopped]);
+    return await Promise.race([running, named]);
   } finally {
     over = true;
+    interruption.removeEventListener("abort", look);
   }
 }
 
-async function start(entry: SubmissionEntry, files: SubmissionFiles): Promise<RunResult> {
-  // Whoever takes the entry up makes the session's file first, and then we must not begin (set -C).
-  const script =
-    'set -C; echo $$ >"$1" && set +C && umask "$5" && exec /bin/sh -c "$4" >"$2" 2>"$3"';
-  const umask = userUmask.toString(8).padStart(4, "0");
-  const { session, stdout, stderr } = files;
+async function submittingScript(
+  entry: SubmissionEntry,
+  files: SubmissionFiles,
+): Promise<string> {
+  const { session, stdout, stderr, directory } = files;
   const path = entry.cluster === undefined
     ? Deno.env.get("PATH") ?? ""
     : await standInPath(entry.cluster);
-  return await run(
-    ["/bin/sh", "-c", script, "sh", session, stdout, stderr, entry.command, umask],
-    {
-      cwd: entry.directory,
-      detached: true,
-      outlivesUs: true,
-      env: { PATH: tagSbatch(files.directory, path) ?? path },
+  return [
+    // Whoever takes the entry up makes the session's file first, and then we must not begin (set -C).
+    `set -C; echo $$ >${quoteWord(session)} || exit 1; set +C`,
+    `umask ${userUmask.toString(8).padStart(4, "0")}`,
+    `exec >${quoteWord(stdout)} 2>${quoteWord(stderr)}`,
+    ...tagSbatch(directory, path, entry.command),
+    "",
+  ].join("\n");
+}
+
+/**
+ * Runs commands as {@link runCommand} does, one after the other and cheaper: a shell starts them,
+ * since to start a program costs this process, which is large, several times as much.
+ */
+export interface CommandRunner {
+  run(entry: SubmissionEntry, files: SubmissionFiles): Promise<Ended | undefined>;
+  /** Ends the shell; a command that is at work comes to its end. */
+  end(): Promise<void>;
+}
+
+/** Starts a shell to run commands whose journal entries are in one directory. */
+export function startRunner(journal: string): CommandRunner {
+  // setsid (util-linux) makes no process of its own here: the shell's children lead no group.
+  const loop = "while read -r token; do\n" +
+    '    setsid /bin/sh "$0/$token/run" </dev/null >/dev/null 2>"$0/$token/said"\n' +
+    '    echo "$?"\n' +
+    "done";
+  const shell = converse(["/bin/sh", "-c", loop, journal], {
+    cwd: "/",
+    detached: true,
+    outlivesUs: true,
+  });
+  const answers = shell.lines[Symbol.asyncIterator]();
+  let isBusy = false;
+  const runOne = async (entry: SubmissionEntry, files: SubmissionFiles): Promise<Ended> => {
+    const script = `cd ${quoteWord(entry.directory)} || exit 1\n${await submittingScript(
+      entry,
+      files,
+    )}`;
+    Deno.writeTextFileSync(`${files.directory}/run`, script);
+    isBusy = true;
+    await shell.send(`${entry.token}\n`);
+    const { value, done } = await answers.next();
+    isBusy = false;
+    if (done === true) {
+      throw new ToolError("external", "The shell that runs the submissions has ended", {
+        hint: "See where things stand with: datalad-slurm status",
+      });
+    }
+    const stderr = Deno.readTextFileSync(`${files.directory}/said`);
+    // It tells of a signal by a code above 128.
+    return { code: Number(value), signal: null, stderr };
+  };
+  return {
+    run: (entry, files) => untilNamed(runOne(entry, files), files),
+    async end() {
+      const ended = shell.end();
+      if (!isBusy) await ended;
     },
-  );
+  };
 }
 
 /** What a submitting command printed. */

@@ -109,7 +109,7 @@ export function converse(argv: readonly string[], options: RunOptions = {}): Con
   const report = reporter(argv);
   const child = spawn(argv, options, "piped");
   let timedOut = false;
-  const forget = killedBySignal((overdue) => {
+  const forget = options.outlivesUs === true ? () => {} : killedBySignal((overdue) => {
     timedOut ||= overdue;
     kill(child, false, "SIGTERM");
   });

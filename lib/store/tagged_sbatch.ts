@@ -1,19 +1,28 @@
 import { quoteWord } from "../record/command.ts";
 
 /**
- * Puts an `sbatch` in front of PATH that calls the real one by a path in the journal entry's
- * directory. Slurm keeps the name a program was called by as the first word of SubmitLine (sacct,
- * from 21.08), so that the job can be found by the entry's token for as long as there is accounting
- * of it; neither the arguments nor the environment of sbatch change.
+ * Returns the lines of a shell script that run a command line, with each `sbatch` in it called by a
+ * path in the journal entry's directory. Slurm keeps the name a program was called by as the first
+ * word of SubmitLine (sacct, from 21.08), so that the job can be found by the entry's token for as
+ * long as there is accounting of it; neither the arguments nor the environment of sbatch change.
  *
- * Returns the PATH for the submitting command; undefined where sbatch cannot be called like that: a
- * site's wrapper script may look at its own name.
+ * The command stays as it is where sbatch cannot be called like that: a site's wrapper script may
+ * look at its own name.
  */
-export function tagSbatch(directory: string, path: string): string | undefined {
+export function tagSbatch(directory: string, path: string, command: string): string[] {
+  const usingPath = path === Deno.env.get("PATH") ? [] : setPath(path);
   const sbatch = findProgram("sbatch", path);
-  if (sbatch === undefined || directory.includes(":") || !hasAnyName(sbatch)) return undefined;
+  if (sbatch === undefined || directory.includes(":") || !hasAnyName(sbatch)) {
+    return [...usingPath, command];
+  }
+  const tagged = `${directory}/sbatch`;
+  Deno.symlinkSync(sbatch, tagged);
+  // Nothing but sbatch and its words: the common case, and the cheapest.
+  if (/^sbatch\s[^;&|<>()$`\n]*$/.test(command)) {
+    return [...usingPath, `exec ${quoteWord(tagged)}${command.slice("sbatch".length)}`];
+  }
+  // What the command starts may call sbatch as well.
   const bin = `${directory}/bin`;
-  Deno.symlinkSync(sbatch, `${directory}/sbatch`);
   Deno.mkdirSync(bin);
   Deno.writeTextFileSync(
     `${bin}/sbatch`,
@@ -21,12 +30,16 @@ export function tagSbatch(directory: string, path: string): string | undefined {
       "#!/bin/sh",
       `bin=${quoteWord(bin)}`,
       'PATH=${PATH#"$bin:"}',
-      `exec ${quoteWord(`${directory}/sbatch`)} "$@"`,
+      `exec ${quoteWord(tagged)} "$@"`,
       "",
     ].join("\n"),
     { mode: 0o755 },
   );
-  return `${bin}:${path}`;
+  return [...setPath(`${bin}:${path}`), command];
+}
+
+function setPath(path: string): string[] {
+  return [`PATH=${quoteWord(path)}`, "export PATH"];
 }
 
 /** Returns the absolute path of a program as a shell would find it. */
