@@ -15,6 +15,7 @@ import { finishCommand } from "./finish.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { showHelp } from "./show_help.ts";
 import { handOverToDatalad } from "./hand_over.ts";
+import { logCommand } from "./log.ts";
 import { recoverCommand } from "./recover.ts";
 import { rescheduleCommand } from "./reschedule.ts";
 import { schemaCommand } from "./schema.ts";
@@ -29,6 +30,7 @@ export const COMMANDS: readonly Command[] = [
   statusCommand,
   finishCommand,
   rescheduleCommand,
+  logCommand,
   recoverCommand,
   unlockCommand,
   schemaCommand,

@@ -26,6 +26,8 @@ export interface Terminal extends Pick<Manner, "quiet" | "verbose" | "json"> {
   readonly colour: boolean;
   /** Whether {@link progress} shows anything. */
   readonly showsProgress: boolean;
+  /** Whether the reader of the results has gone away. */
+  readonly isGone: boolean;
   /** Writes one line of a result, or several. */
   result(lines: string): void;
   /** Writes one object as a line of JSON. */
@@ -54,6 +56,7 @@ export function processTerminal(): Terminal {
 class ProcessTerminal implements Terminal {
   readonly #manner: Manner;
   #showsLine = false;
+  #isGone = false;
   #isTerminal: boolean | undefined;
   #coloursTalk: boolean | undefined;
 
@@ -77,6 +80,10 @@ class ProcessTerminal implements Terminal {
     return this.#isTerminal ??= Deno.stdout.isTerminal();
   }
 
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
   get width(): number {
     return this.isTerminal ? consoleSize().columns : Infinity;
   }
@@ -95,7 +102,7 @@ class ProcessTerminal implements Terminal {
 
   result(lines: string): void {
     this.progress(undefined);
-    write(Deno.stdout, `${lines}\n`);
+    if (!write(Deno.stdout, `${lines}\n`)) this.#isGone = true;
   }
 
   record(record: OutputRecord): void {
@@ -137,7 +144,10 @@ class ProcessTerminal implements Terminal {
 
   #talk(text: string, label?: string, style: Style = "bold"): void {
     this.progress(undefined);
-    if (label === undefined) return write(Deno.stderr, `${text}\n`);
+    if (label === undefined) {
+      write(Deno.stderr, `${text}\n`);
+      return;
+    }
     this.#coloursTalk ??= this.#hasColour(Deno.stderr.isTerminal());
     const shown = this.#coloursTalk ? painted(`${label}:`, style) : `${label}:`;
     write(Deno.stderr, `${shown} ${text}\n`);
@@ -160,14 +170,16 @@ function consoleSize(): { readonly columns: number; readonly rows: number } {
   }
 }
 
-function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+/** Writes text and returns whether there is anybody to read it: `datalad-slurm log | head`. */
+function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): boolean {
   const bytes = new TextEncoder().encode(text);
   try {
     for (let written = 0; written < bytes.length;) {
       written += stream.writeSync(bytes.subarray(written));
     }
+    return true;
   } catch (error) {
-    // `datalad-slurm status | head`
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    return false;
   }
 }

@@ -1,4 +1,4 @@
-import { externalError, run, type RunOptions, type RunResult } from "../process/run.ts";
+import { externalError, run, type RunOptions, type RunResult, stream } from "../process/run.ts";
 import type { ToolError } from "../errors.ts";
 
 /** What every git and git-annex process of this tool is started with. */
@@ -66,6 +66,21 @@ export async function git(
     throw gitError(result, `git ${args[0] ?? ""} failed in ${JSON.stringify(directory)}`);
   }
   return result;
+}
+
+/**
+ * Runs git in a directory and yields what it prints piece by piece, as NUL separates it. Throws a
+ * {@link ToolError} at the end when git has failed; who stops reading early ends git.
+ */
+export async function* gitStream(
+  directory: string,
+  args: readonly string[],
+): AsyncGenerator<string> {
+  const argv = ["git", ...SETTINGS.flatMap((setting) => ["-c", setting]), ...args];
+  const result = yield* stream(argv, { cwd: directory, env: gitEnvironment() });
+  if (result.code !== 0) {
+    throw gitError(result, `git ${args[0] ?? ""} failed in ${JSON.stringify(directory)}`);
+  }
 }
 
 /** Returns the error for a failed git process; the commonest failures get a hint of their own. */

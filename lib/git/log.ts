@@ -1,5 +1,5 @@
 import { text } from "../process/run.ts";
-import { git } from "./git.ts";
+import { git, gitStream } from "./git.ts";
 
 /** A commit whose message may hold a record. */
 export interface LoggedCommit {
@@ -89,4 +89,86 @@ export async function isAncestor(root: string, ancestor: string, of: string): Pr
     tolerate: [1, 128],
   });
   return result.code === 0;
+}
+
+/** A commit of a history that is read from its end. */
+export interface NewestCommit extends LoggedCommit {
+  /** How many parents it has. */
+  readonly parents: number;
+  /** When it was made, in seconds since 1970. */
+  readonly committed: number;
+}
+
+/**
+ * Yields all commits that the revisions reach, the newest first, as soon as git has found each.
+ * Revisions are ids of commits, with `^` in front for what is to be left out.
+ */
+export async function* newestCommits(
+  root: string,
+  revisions: readonly string[],
+): AsyncGenerator<NewestCommit> {
+  const entries = gitStream(root, [
+    "-c",
+    "log.showSignature=false",
+    "log",
+    "-z",
+    "--encoding=UTF-8",
+    "--no-color",
+    "--format=%H %ct %P%n%B",
+    ...revisions,
+    "--",
+  ]);
+  for await (const entry of entries) {
+    const newline = entry.indexOf("\n");
+    const [commit = "", committed, ...parents] = entry.slice(0, newline).trimEnd().split(" ");
+    yield {
+      commit,
+      message: entry.slice(newline + 1),
+      parents: parents.length,
+      committed: Number(committed),
+    };
+  }
+}
+
+/**
+ * Returns the commits that have changed any of the paths, the newest first, as `git log` finds them
+ * for what the paths are now. Paths are literal, or globs with `**` for any number of directories.
+ */
+export async function commitsTouching(
+  root: string,
+  revisions: readonly string[],
+  paths: readonly string[],
+  areGlobs: boolean,
+): Promise<string[]> {
+  const result = await git(root, [
+    "log",
+    "--format=%H",
+    "--no-color",
+    ...revisions,
+    "--",
+    ...paths.map((path) => areGlobs ? `:(top,glob)${path}` : path),
+  ], areGlobs ? { env: { GIT_LITERAL_PATHSPECS: undefined } } : {});
+  return text(result.stdout).split("\n").filter((line) => line !== "");
+}
+
+/** Returns the subjects of commits by id; of those that are not here none. */
+export async function subjectsOf(
+  root: string,
+  commits: readonly string[],
+): Promise<Map<string, string>> {
+  if (commits.length === 0) return new Map();
+  const result = await git(root, [
+    "log",
+    "--no-walk=unsorted",
+    "--ignore-missing",
+    "--encoding=UTF-8",
+    "--no-color",
+    "--format=%H %s",
+    ...commits,
+    "--",
+  ]);
+  return new Map(
+    text(result.stdout).split("\n").filter((line) => line !== "")
+      .map((line) => [line.slice(0, line.indexOf(" ")), line.slice(line.indexOf(" ") + 1)]),
+  );
 }

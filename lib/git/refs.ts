@@ -146,3 +146,22 @@ export async function resolveCommit(
   }
   return undefined;
 }
+
+/**
+ * Returns the commits that an expression such as `HEAD~2` or `v1..main` names, those that are to be
+ * left out with `^` in front; undefined when it names none.
+ */
+export async function resolveRevisions(
+  repository: Repository,
+  expression: string,
+): Promise<string[] | undefined> {
+  if (!/\.\.|^\^|\^[@!-]/.test(expression)) {
+    const commit = await resolveCommit(repository, expression);
+    return commit === undefined ? undefined : [commit];
+  }
+  const result = await git(repository.root, ["rev-parse", "--revs-only", expression, "--"], {
+    tolerate: [1, 128],
+  });
+  const revisions = text(result.stdout).split("\n").filter((line) => line !== "");
+  return result.code === 0 && revisions.length > 0 ? revisions : undefined;
+}

@@ -125,7 +125,7 @@ export function converse(argv: readonly string[], options: RunOptions = {}): Con
         if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
       }
     },
-    lines: splitLines(child.stdout),
+    lines: split(child.stdout, "\n"),
     async end() {
       await closeQuietly(writer);
       const [status, errors] = await Promise.all([child.status, stderr]);
@@ -141,6 +141,39 @@ export function converse(argv: readonly string[], options: RunOptions = {}): Con
         stderr: errors,
       };
     },
+  };
+}
+
+/**
+ * Runs a program and yields its stdout piece by piece, as NUL separates them; returns how it ended
+ * (stdout is empty). Who stops reading early ends the program.
+ */
+export async function* stream(
+  argv: readonly string[],
+  options: RunOptions = {},
+): AsyncGenerator<string, RunResult> {
+  const child = spawn(argv, options, "null");
+  const forget = killedBySignal(() => kill(child, false, "SIGTERM"));
+  const stderr = options.stderr === "inherit"
+    ? Promise.resolve("")
+    : new Response(child.stderr).text();
+  let isRead = false;
+  try {
+    yield* split(child.stdout, "\0");
+    isRead = true;
+  } finally {
+    forget();
+    if (!isRead) kill(child, false, "SIGTERM");
+  }
+  const [{ code, signal }, errors] = await Promise.all([child.status, stderr]);
+  return {
+    argv,
+    cwd: options.cwd,
+    code,
+    signal,
+    timedOut: false,
+    stdout: new Uint8Array(),
+    stderr: errors,
   };
 }
 
@@ -295,12 +328,15 @@ async function closeQuietly(writer: WritableStreamDefaultWriter<Uint8Array>): Pr
   }
 }
 
-async function* splitLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+async function* split(
+  bytes: ReadableStream<Uint8Array>,
+  separator: string,
+): AsyncGenerator<string> {
   let rest = "";
-  for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + chunk).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
+  for await (const chunk of bytes.pipeThrough(new TextDecoderStream())) {
+    const pieces = (rest + chunk).split(separator);
+    rest = pieces.pop() ?? "";
+    yield* pieces;
   }
   if (rest !== "") yield rest;
 }

@@ -153,3 +153,9 @@ function joined(lines: readonly string[]): string | undefined {
 function noJob(commitId: string, subject: string): Error {
   return malformed(commitId, `Its subject names no job: ${shown(subject)}`);
 }
+
+/** Returns the id of the job that a subject names, or undefined for a commit that is not ours. */
+export function jobInSubject(subject: string): string | undefined {
+  const kind = recordKind(subject);
+  return kind === undefined ? undefined : jobAtEnd(kind, subject)?.jobId;
+}

@@ -189,6 +189,48 @@ const notOpen = z.object({
   target: text.check(z.describe("The commit or job id as it was given")),
 }).check(z.meta({ id: "not_open", description: "status, finish: a name that no open job has" }));
 
+const logged = z.object({
+  action: z.literal("log"),
+  status: z.literal("ok"),
+  ...ofDataset,
+  message: z.optional(text.check(z.describe("The user's own words in the commit"))),
+  kind: z.enum(["schedule", "reschedule", "part", "finish", "run"]).check(z.describe(
+    "What the commit is: `part`: of some tasks of an array; `run`: of an older form of record",
+  )),
+  slurm_job_id: jobId,
+  array_tasks: arrayTasks,
+  commit,
+  committed: time.check(z.describe("When the commit was made")),
+  schedule_commit: z.optional(commit),
+  open: z.boolean().check(z.describe("Whether no commit of the history answers the submission")),
+  state: z.optional(text.check(z.describe("Slurm's word, or that of an older form of record"))),
+  submit: optionalTime,
+  start: optionalTime,
+  end: optionalTime,
+  elapsed_seconds: z.optional(z.number()),
+  cmd,
+  ...submission,
+  chain: texts.check(z.describe("The commits that a job descends from, the oldest first")),
+  original_slurm_job_id: z.optional(jobId),
+  original_commit: z.optional(commit),
+  changed: z.optional(
+    z.boolean().check(z.describe(
+      "With PATH: whether the commit changes it; otherwise it is just among the outputs",
+    )),
+  ),
+}).check(z.meta({ id: "logged", description: "log: a recorded job" }));
+
+const otherChange = z.object({
+  action: z.literal("log"),
+  status: z.literal("notneeded"),
+  ...ofDataset,
+  commit,
+  message: text,
+}).check(z.meta({
+  id: "other_change",
+  description: "log PATH: the last change of what was asked for, when no job has made it",
+}));
+
 const takenUp = z.object({
   action: z.literal("recover"),
   status,
@@ -270,6 +312,8 @@ export const RECORDS = {
   openJob,
   notOpen,
   finished,
+  logged,
+  otherChange,
   takenUp,
   released,
   lock,
@@ -285,6 +329,7 @@ export type OutputRecord = z.infer<typeof outputRecord>;
 type Records = typeof RECORDS;
 export type OpenJobRecord = z.infer<Records["openJob"]>;
 export type FinishedRecord = z.infer<Records["finished"]>;
+export type LoggedRecord = z.infer<Records["logged"]>;
 export type TakenUpRecord = z.infer<Records["takenUp"]>;
 export type HolderRecord = z.infer<typeof holder>;
 export type SubmittedRecord = z.infer<Records["submitted"]>;

@@ -1,0 +1,293 @@
+import { openDataset } from "../dataset/dataset.ts";
+import type { Dataset } from "../dataset/dataset.ts";
+import { covers, hasMagic } from "../dataset/globs.ts";
+import {
+  decodeCommit,
+  isSubmission,
+  jobKeyOf,
+  readOpenJobs,
+  type RecordedJob,
+} from "../dataset/history.ts";
+import { datasetPath } from "../dataset/paths.ts";
+import { ToolError } from "../errors.ts";
+import { isRepository, isThere } from "../files.ts";
+import { commitsTouching, newestCommits, subjectsOf } from "../git/log.ts";
+import { resolveCommit, resolveRevisions } from "../git/refs.ts";
+import { isWithin } from "../paths.ts";
+import { jobInSubject } from "../record/subject.ts";
+import { requireCommit } from "./select_jobs.ts";
+
+/** What `log` is asked to show. */
+export interface LogOptions {
+  readonly dataset?: string | undefined;
+  /** Commits and ranges of commits, paths, and ids of jobs. */
+  readonly operands: readonly string[];
+  /** Only what came after this commit. */
+  readonly since?: string | undefined;
+}
+
+/** A job of a history, by its newest commit there; or one part of an array that made a file. */
+export interface LoggedJob {
+  readonly root: string;
+  /** The commit of the results; of an open job that of the submission. */
+  readonly job: RecordedJob;
+  /** When that commit was made, in seconds since 1970. */
+  readonly committed: number;
+  /** Whether no commit of this history answers the submission. */
+  readonly isOpen: boolean;
+  /** Of a job that was submitted again from another one: that one. */
+  readonly from: { readonly commit: string; readonly jobId: string | undefined } | undefined;
+  /** Whether the commit changes what was asked for, where paths were. */
+  readonly changed: boolean | undefined;
+}
+
+/** The newest change of a path, which no job has made. */
+export interface OtherChange {
+  readonly root: string;
+  readonly commit: string;
+  readonly subject: string;
+}
+
+/** What {@link log} yields: jobs, some at a time, newest first. */
+export interface LogPage {
+  readonly jobs: readonly LoggedJob[];
+  readonly otherChange?: OtherChange;
+  readonly unreadable: readonly string[];
+}
+
+/** A page has so many jobs, or those of so many milliseconds. */
+const PAGE_SIZE = 50;
+const PAGE_MS = 200;
+
+/**
+ * Yields the recorded jobs of a history, newest first, each once. Nothing but history is looked at,
+ * and no more of it than is asked for: the first page comes at once, whatever is below.
+ */
+export async function* log(options: LogOptions): AsyncGenerator<LogPage> {
+  const dataset = await openDataset(options.dataset);
+  const wanted = await readOperands(dataset, options);
+  if (wanted.jobId !== undefined) return yield* familyOf(dataset, wanted.revisions, wanted.jobId);
+  for (const [place, paths] of placesOf(dataset, wanted.paths)) {
+    const isElsewhere = place !== dataset.root;
+    const holder = isElsewhere ? await openDataset(place) : dataset;
+    // The commits that are named are those of the dataset above.
+    const revisions = isElsewhere ? [holder.head] : wanted.revisions;
+    yield* paged(holder, jobsOf(holder, revisions, { paths, isElsewhere }));
+  }
+}
+
+interface Wanted {
+  readonly revisions: readonly string[];
+  /** Relative to the dataset's root; none for all jobs. */
+  readonly paths: readonly string[];
+  readonly jobId: string | undefined;
+}
+
+/** Tells what the operands are. Throws a {@link ToolError} for one that is nothing, or two things. */
+async function readOperands(dataset: Dataset, { operands, since }: LogOptions): Promise<Wanted> {
+  const revisions: string[] = [];
+  const paths: string[] = [];
+  let jobId: string | undefined;
+  for (const operand of operands) {
+    const shown = JSON.stringify(operand);
+    const path = inDataset(dataset, operand);
+    const isPath = path !== undefined && (hasMagic(path) || isThere(`${dataset.root}/${path}`));
+    const found = await resolveRevisions(dataset.repository, operand);
+    if (isPath && found !== undefined) {
+      throw new ToolError("usage", `${shown} names a file and a commit`, {
+        hint: `Write ./${operand} for the file, or the commit's id`,
+      });
+    }
+    if (isPath) paths.push(path);
+    else if (/^\d+$/.test(operand) && operands.length === 1) jobId = operand;
+    else if (found !== undefined) revisions.push(...found);
+    // It may be gone by now; history knows.
+    else if (path !== undefined) paths.push(path);
+    else datasetPath(dataset.root, dataset.pwd, operand, "The path");
+  }
+  if (revisions.length === 0) revisions.push(dataset.head);
+  if (since !== undefined) revisions.push(`^${await requireCommit(dataset, since)}`);
+  return { revisions, paths, jobId };
+}
+
+function inDataset(dataset: Dataset, operand: string): string | undefined {
+  try {
+    return datasetPath(dataset.root, dataset.pwd, operand, "The path");
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    return undefined;
+  }
+}
+
+/** Returns the paths by the root of the repository that holds them, and relative to it. */
+function placesOf({ root }: Dataset, paths: readonly string[]): Map<string, string[]> {
+  const places = new Map<string, string[]>();
+  if (paths.length === 0) places.set(root, []);
+  for (const path of paths) {
+    const parts = path.split("/");
+    let depth = parts.length - 1;
+    while (depth > 0 && !isRepository(`${root}/${parts.slice(0, depth).join("/")}`)) depth--;
+    const place = depth === 0 ? root : `${root}/${parts.slice(0, depth).join("/")}`;
+    places.set(place, [...places.get(place) ?? [], parts.slice(depth).join("/")]);
+  }
+  return places;
+}
+
+type Item = Omit<LoggedJob, "from"> | OtherChange | { readonly unreadable: string };
+
+interface PathsWanted {
+  readonly paths: readonly string[];
+  /** Whether they are of a subdataset: records there tell paths from the root of the one above. */
+  readonly isElsewhere: boolean;
+}
+
+async function* jobsOf(
+  dataset: Dataset,
+  revisions: readonly string[],
+  { paths, isElsewhere }: PathsWanted,
+): AsyncGenerator<Item> {
+  const { root } = dataset;
+  const touching = paths.length === 0
+    ? undefined
+    : await commitsTouching(root, revisions, paths, paths.some(hasMagic));
+  const [newest] = touching ?? [];
+  const touched = new Set(touching);
+  const answered = new Answered(dataset, revisions[0] ?? dataset.head);
+  for await (const { commit, message, parents, committed } of newestCommits(root, revisions)) {
+    answered.sawMerge ||= parents > 1;
+    let job: RecordedJob | undefined;
+    try {
+      job = await decodeCommit(dataset, commit, message);
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      if (touching === undefined) yield { unreadable: error.message };
+    }
+    if (job === undefined) {
+      if (commit === newest) yield { root, commit, subject: message.split("\n", 1)[0] ?? "" };
+      continue;
+    }
+    const changed = touching === undefined ? undefined : touched.has(commit);
+    if (touching !== undefined && changed === false) {
+      if (isElsewhere || !paths.some((path) => isAbout(job, path))) {
+        answered.note(job);
+        continue;
+      }
+    }
+    const isOpen = isSubmission(job) && job.kind !== "run";
+    const isNews = isOpen ? !await answered.has(job) : job.kind !== "part" || changed === true;
+    answered.note(job);
+    if (isNews) yield { root, job, committed, isOpen, changed };
+  }
+}
+
+/** Whether a record declares a path, something above it, or something below it. */
+function isAbout({ record }: RecordedJob, path: string): boolean {
+  return [...record.outputs, ...record.slurm_run_outputs ?? []].some((output) =>
+    covers(output, path) || isWithin(output, path) || covers(path, output)
+  );
+}
+
+/** The submissions that newer commits answer. */
+class Answered {
+  sawMerge = false;
+  readonly #dataset: Dataset;
+  readonly #tip: string;
+  readonly #keys = new Set<string>();
+  #open: Set<string> | undefined;
+
+  constructor(dataset: Dataset, tip: string) {
+    this.#dataset = dataset;
+    this.#tip = tip;
+  }
+
+  note(job: RecordedJob): void {
+    if (job.kind !== "finish") return;
+    this.#keys.add(jobKeyOf(job));
+    const { schedule_commit, token } = job.record.datalad_slurm ?? {};
+    if (schedule_commit !== undefined) this.#keys.add(`commit:${schedule_commit}`);
+    // The DataLad extension's records name the job only.
+    if (token === undefined) this.#keys.add(`job:${job.jobId}`);
+  }
+
+  async has(job: RecordedJob): Promise<boolean> {
+    if (this.#keys.has(jobKeyOf(job)) || this.#keys.has(`commit:${job.commit}`)) return true;
+    if (job.record.datalad_slurm === undefined && this.#keys.delete(`job:${job.jobId}`)) {
+      return true;
+    }
+    // In a line of commits the finish has been seen. Where lines meet, their order tells nothing.
+    if (!this.sawMerge) return false;
+    this.#open ??= new Set((await readOpenJobs(this.#dataset, this.#tip)).jobs.map(jobKeyOf));
+    return !this.#open.has(jobKeyOf(job));
+  }
+}
+
+/** Collects what comes into pages, and finds the jobs that theirs descend from. */
+async function* paged(dataset: Dataset, items: AsyncGenerator<Item>): AsyncGenerator<LogPage> {
+  let page: Item[] = [];
+  let started = performance.now();
+  for (let next = items.next();;) {
+    const left = Math.max(0, started + PAGE_MS - performance.now());
+    const result = page.length === 0 ? await next : await Promise.race([next, timeout(left)]);
+    if (result !== undefined && result.done !== true) {
+      if (page.length === 0) started = performance.now();
+      page.push(result.value);
+      next = items.next();
+      if (page.length < PAGE_SIZE && performance.now() < started + PAGE_MS) continue;
+    }
+    if (page.length > 0) yield await finishPage(dataset, page);
+    page = [];
+    if (result?.done === true) return;
+  }
+}
+
+function timeout(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms));
+}
+
+async function finishPage({ root }: Dataset, items: readonly Item[]): Promise<LogPage> {
+  const jobs = items.filter((item) => "job" in item);
+  const parents = jobs.flatMap(({ job }) => job.record.chain.slice(-1));
+  const subjects = await subjectsOf(root, [...new Set(parents)]);
+  const otherChange = items.find((item) => "subject" in item);
+  return {
+    jobs: jobs.map((item) => {
+      const commit = item.job.record.chain.at(-1);
+      const jobId = commit === undefined ? undefined : jobInSubject(subjects.get(commit) ?? "");
+      return { ...item, from: commit === undefined ? undefined : { commit, jobId } };
+    }),
+    ...(otherChange === undefined ? {} : { otherChange }),
+    unreadable: items.flatMap((item) => "unreadable" in item ? [item.unreadable] : []),
+  };
+}
+
+/** Yields a job, what it descends from, and what descends from it. */
+async function* familyOf(
+  dataset: Dataset,
+  revisions: readonly string[],
+  jobId: string,
+): AsyncGenerator<LogPage> {
+  const pages: LogPage[] = [];
+  for await (
+    const page of paged(dataset, jobsOf(dataset, revisions, { paths: [], isElsewhere: false }))
+  ) pages.push(page);
+  const jobs = pages.flatMap((page) => page.jobs);
+  const commitOf = ({ job }: LoggedJob) => job.record.datalad_slurm?.schedule_commit ?? job.commit;
+  const own = jobs.filter(({ job }) => job.jobId === jobId);
+  if (own.length === 0) {
+    const isCommit = await resolveCommit(dataset.repository, jobId) !== undefined;
+    throw new ToolError("refused", `Job ${jobId} is not in this history`, {
+      hint: isCommit
+        ? `For the commit of that name write ${jobId}^0`
+        : "See the jobs that are with: datalad-slurm log",
+    });
+  }
+  const commits = new Set(own.map(commitOf));
+  const ancestors = new Set(own.flatMap(({ job }) => job.record.chain));
+  yield {
+    jobs: jobs.filter((logged) =>
+      own.includes(logged) || ancestors.has(commitOf(logged)) ||
+      logged.job.record.chain.some((commit) => commits.has(commit))
+    ),
+    unreadable: [],
+  };
+}
