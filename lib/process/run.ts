@@ -152,6 +152,7 @@ export async function* stream(
   argv: readonly string[],
   options: RunOptions = {},
 ): AsyncGenerator<string, RunResult> {
+  const report = reporter(argv);
   const child = spawn(argv, options, "null");
   const forget = killedBySignal(() => kill(child, false, "SIGTERM"));
   const stderr = options.stderr === "inherit"
@@ -165,7 +166,9 @@ export async function* stream(
     forget();
     if (!isRead) kill(child, false, "SIGTERM");
   }
-  const [{ code, signal }, errors] = await Promise.all([child.status, stderr]);
+  const [status, errors] = await Promise.all([child.status, stderr]);
+  report?.(status);
+  const { code, signal } = status;
   return {
     argv,
     cwd: options.cwd,
