@@ -14,3 +14,8 @@ export function isThere(path: string): boolean {
 export function isRepository(directory: string): boolean {
   return isThere(`${directory}/.git`);
 }
+
+/** Whether an error of the file system says that there is no such file. */
+export function isAbsence(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+}

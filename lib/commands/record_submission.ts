@@ -5,13 +5,14 @@ import { createCommitSeries } from "../git/commit_series.ts";
 import { readIdentity } from "../git/identity.ts";
 import { resolveCommit } from "../git/refs.ts";
 import { encodeMessage } from "../record/message.ts";
-import type { SubmittedJob, ToolPart, WrittenRecord } from "../record/schema.ts";
+import type { ToolPart, WrittenRecord } from "../record/schema.ts";
 import { jobKey } from "../slurm/query.ts";
 import { showJob, showJobs, type ShownJob } from "../slurm/show_job.ts";
 import type { Submission } from "../slurm/submission.ts";
-import { hasEntry, removeEntry, type SubmissionEntry } from "../store/journal.ts";
+import { hasEntry, removeEntry, type SubmissionEntry, submissionFiles } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { locked, type LockPatience } from "./locked.ts";
+import { type FilePins, keptPins, pinsForRecord } from "./pin_files.ts";
 import { describeSubmission } from "./submitted_job.ts";
 
 /** A submission that Slurm has accepted. */
@@ -20,6 +21,8 @@ export interface AcceptedSubmission {
   readonly submission: Submission;
   /** What slurmctld knows of it, where it was asked already. */
   readonly job?: ShownJob | undefined;
+  /** What its job was submitted with; read from the journal where absent. */
+  readonly pins?: FilePins;
 }
 
 /** Names the last of several records while they are made; used under the repository lock only. */
@@ -79,14 +82,21 @@ async function recordOnBranch(
 ): Promise<Map<string, string>> {
   const { repository, root, store } = dataset;
   const shown = await showAll(accepted);
-  const messages = new Map(
-    accepted.map(({ entry, submission }, index) => {
-      const altDir = entry.record["alt_dir"];
-      const places = { root, ...(typeof altDir === "string" ? { altDir } : {}) };
-      const job = shown[index] === undefined ? undefined : describeSubmission(shown[index], places);
-      return [entry.token, messageOf(entry, submission, job)] as const;
-    }),
-  );
+  const messages = new Map<string, string>();
+  for (const [index, { entry, submission, pins }] of accepted.entries()) {
+    const altDir = entry.record["alt_dir"];
+    const places = { root, ...(typeof altDir === "string" ? { altDir } : {}) };
+    const job = shown[index];
+    const known = pins ?? keptPins(submissionFiles(store.journal, entry.token));
+    const inputs = [entry.record["inputs"], entry.record["extra_inputs"]].flat() as string[];
+    messages.set(
+      entry.token,
+      messageOf(entry, submission, {
+        ...(job === undefined ? {} : { job: describeSubmission(job, places) }),
+        ...await pinsForRecord(known, inputs, job, places),
+      }),
+    );
+  }
   const forget = (recorded: Map<string, string>) => {
     for (const token of recorded.keys()) removeEntry(store.journal, token);
     return recorded;
@@ -140,7 +150,7 @@ async function showAll(
 function messageOf(
   entry: SubmissionEntry,
   submission: Submission,
-  job: SubmittedJob | undefined,
+  known: Partial<ToolPart>,
 ): string {
   const record = {
     ...entry.record,
@@ -148,7 +158,7 @@ function messageOf(
     datalad_slurm: {
       ...entry.record["datalad_slurm"] as ToolPart,
       ...(submission.cluster === undefined ? {} : { cluster: submission.cluster }),
-      ...(job === undefined ? {} : { job }),
+      ...known,
     },
   } as WrittenRecord;
   return encodeMessage({

@@ -10,9 +10,11 @@ import type { Submission } from "../slurm/submission.ts";
 import {
   removeEntry,
   type SubmissionEntry,
+  type SubmissionFiles,
   submissionFiles,
   writeEntries,
   writeEntry,
+  writePins,
 } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { type Conflict, hasReservations, release, reserve } from "../store/reservations.ts";
@@ -20,6 +22,7 @@ import { copyInputs } from "./alt_dir.ts";
 import { conflictError, restoreReservations } from "./conflicts.ts";
 import { type Identified, identify, NotSubmitted, submissionWarnings } from "./identify_job.ts";
 import { endlessly, locked, type LockPatience } from "./locked.ts";
+import { type FilePins, NO_PINS, pathsToPin, pinFiles } from "./pin_files.ts";
 import { prepareInputs } from "./prepare_inputs.ts";
 import { type PreparedOutput, prepareOutputs, takeBackOutputs } from "./prepare_outputs.ts";
 import { recordSubmissions } from "./record_submission.ts";
@@ -90,19 +93,54 @@ export interface Accepted extends Identified {
   readonly printed: Printed;
   /** What the reader should know besides. */
   readonly warnings: readonly string[];
+  readonly pins: FilePins;
 }
 
 /** Runs the command of a submission; throws when no job was submitted, or none is known. */
 export async function runSubmission(
   dataset: Dataset,
-  { entry }: BegunSubmission,
+  { entry, request }: BegunSubmission,
   runner: Pick<CommandRunner, "run"> = { run: runCommand },
 ): Promise<Accepted> {
   const files = submissionFiles(dataset.store.journal, entry.token);
-  const result = await runner.run(entry, files);
+  // Beside the command, so that it costs no time; afterwards the job may change its inputs.
+  const [result, { pins, warnings }] = await Promise.all([
+    runner.run(entry, files),
+    pinBeside(dataset.root, request, files),
+  ]);
   const printed = readPrinted(files);
   const identified = await uninterrupted(() => identify(entry, result, files, printed));
-  return { ...identified, entry, printed, warnings: submissionWarnings(identified, result) };
+  return {
+    ...identified,
+    entry,
+    printed,
+    pins,
+    warnings: [...warnings, ...submissionWarnings(identified, result)],
+  };
+}
+
+/**
+ * Pins script and inputs, for us and for whoever takes the submission up. That it fails, as when a
+ * file vanishes meanwhile, must not come in the way of a job that is being submitted.
+ */
+async function pinBeside(
+  root: string,
+  { record, scripts }: SubmissionRequest,
+  files: SubmissionFiles,
+): Promise<{ pins: FilePins; warnings: string[] }> {
+  try {
+    const paths = pathsToPin(root, record, scripts);
+    if (paths.length === 0) return { pins: NO_PINS, warnings: [] };
+    const pins = await pinFiles(root, paths);
+    writePins(files, pins);
+    return { pins, warnings: [] };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return {
+      pins: NO_PINS,
+      warnings: [`The record does not say what script and inputs were: ${reason}`],
+    };
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-import { isRepository } from "../files.ts";
+import { isAbsence, isRepository } from "../files.ts";
 import { joinPath } from "../paths.ts";
 import { readSubdatasetPaths } from "../git/subdatasets.ts";
 
@@ -139,8 +139,4 @@ class Collector {
     });
     return false;
   }
-}
-
-function isAbsence(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }

@@ -1,4 +1,5 @@
 import { ToolError } from "../errors.ts";
+import { isAbsence } from "../files.ts";
 import { absolutePath, isWithin, joinPath, pathBelow } from "../paths.ts";
 
 /**
@@ -57,10 +58,6 @@ function realDirectory(path: string): string {
 function joinAbsolute(directory: string, rest: string): string {
   if (rest === "") return directory;
   return directory === "/" ? `/${rest}` : `${directory}/${rest}`;
-}
-
-function isAbsence(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }
 
 /** Returns the paths without those that lie below another one of them, sorted. */

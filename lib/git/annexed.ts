@@ -1,7 +1,8 @@
 import { ToolError } from "../errors.ts";
 import { absolutePath, parentPath } from "../paths.ts";
-import { externalError, run, text } from "../process/run.ts";
-import { annexEnvironment, git } from "./git.ts";
+import { externalError, run } from "../process/run.ts";
+import { blobTexts } from "./blobs.ts";
+import { annexEnvironment } from "./git.ts";
 import type { StagedChange } from "./changes.ts";
 import { argumentChunks } from "./staged.ts";
 
@@ -34,6 +35,17 @@ export function isAnnexLink(target: string): boolean {
   return /(^|\/)\.git\/annex\/objects\//.test(target) ||
     // In a subdataset or linked work tree: `../.git/modules/sub/annex/objects/…`.
     /(^|\/)\.git\/(modules|worktrees)\/.*\/annex\/objects\//.test(target);
+}
+
+/**
+ * Returns the key of an annexed file, given the text of the link or of the pointer that stands for it
+ * (`/annex/objects/MD5E-s12--abc.txt`); undefined for any other text.
+ */
+export function annexKeyIn(linkOrPointer: string): string | undefined {
+  return /^\/annex\/objects\/([^/\n]+)/.exec(linkOrPointer)?.[1] ??
+    (isAnnexLink(linkOrPointer)
+      ? linkOrPointer.slice(linkOrPointer.lastIndexOf("/") + 1)
+      : undefined);
 }
 
 /** Locked annexed files among some paths of the work tree. */
@@ -111,16 +123,10 @@ export async function absentLinks(
   const links = entries.filter(({ mode }) => mode === "120000");
   const absent = new Map<string, string>();
   if (links.length === 0) return absent;
-  const { stdout } = await git(root, ["cat-file", "--batch"], {
-    stdin: links.map(({ object }) => `${object}\n`).join(""),
-  });
-  let at = 0;
-  for (const { path } of links) {
-    // "3f2e… blob 120" LF, that many bytes, LF (git 2.39)
-    const end = stdout.indexOf(0x0a, at);
-    const size = Number(text(stdout.subarray(at, end)).split(" ")[2]);
-    const target = text(stdout.subarray(end + 1, end + 1 + size));
-    at = end + 1 + size + 1;
+  const texts = await blobTexts(root, links.map(({ object }) => object));
+  for (const { path, object } of links) {
+    const target = texts.get(object);
+    if (target === undefined) continue;
     // Without the help of the file system: the directory of the link may be gone.
     const content = absolutePath(target, `${root}/${parentPath(path)}`);
     if (isAnnexLink(target) && !exists(content)) absent.set(path, target);

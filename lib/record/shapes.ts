@@ -23,6 +23,9 @@ function buildShapes() {
   const object = { error: "is not an object" };
   const optionalText = z.optional(text);
   const optionalPaths = z.optional(paths);
+  const optionalTexts = z.optional(
+    custom<Record<string, string>>(isTextByPath, "is not texts by path"),
+  );
   const optionalIdentifier = z.optional(identifier);
   const optionalCount = z.optional(custom<number>(Number.isFinite, "is not a number"));
   const optionalIndices = z.optional(textLike(INDICES, "is not a list of task indices"));
@@ -60,11 +63,22 @@ function buildShapes() {
     /** What the line of a batch is known by that the job comes from. */
     batch: optionalIdentifier,
     job: z.optional(submittedJob),
-    script: z.optional(z.looseObject({ path, object: objectId }, object)),
-    /** Object ids of the inputs, by path. */
-    inputs: z.optional(
-      custom<Record<string, string>>(isObjectIdByPath, "is not object ids by path"),
+    /**
+     * The batch script as it was at the submission: git's object id of its content, and how it differs
+     * from what the commit has: `modified`, `new`, or `outside` the dataset.
+     */
+    script: z.optional(
+      z.looseObject({ path, object: objectId, differs: optionalText }, object),
     ),
+    /**
+     * The inputs as they were at the submission, by path: git's object id of a file's content or of
+     * a directory's tree, an annex key, `-> TARGET` for a link, size and time of another large file.
+     */
+    inputs: optionalTexts,
+    /** How inputs differ from what the commit has, by path: `modified`, `new`, `deleted`. */
+    differs: optionalTexts,
+    /** Script and inputs that were not the same any more when the job ran, as far as can be told. */
+    changed: optionalPaths,
     /** The command that was run, where it differs from `cmd`; the root stands as `{dspath}`. */
     command: optionalText,
     /** The commit that a finish answers. */
@@ -161,11 +175,9 @@ function isCommand(value: unknown): boolean {
   return isText(value) || (Array.isArray(value) && value.length > 0 && value.every(isText));
 }
 
-function isObjectIdByPath(value: unknown): boolean {
+function isTextByPath(value: unknown): boolean {
   return isMap(value) &&
-    Object.entries(value).every(([path, id]) =>
-      path !== "" && typeof id === "string" && OBJECT_ID.test(id)
-    );
+    Object.entries(value).every(([path, text]) => path !== "" && isText(text));
 }
 
 function isIndicesByState(value: unknown): boolean {

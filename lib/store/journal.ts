@@ -88,6 +88,8 @@ export interface SubmissionFiles {
   readonly stderr: string;
   /** The session id of the submitting command, written before it starts. */
   readonly session: string;
+  /** What the job was submitted with, as JSON. */
+  readonly pins: string;
 }
 
 /** Returns where the files of a submission are. */
@@ -98,7 +100,22 @@ export function submissionFiles(journal: string, token: string): SubmissionFiles
     stdout: `${directory}/stdout`,
     stderr: `${directory}/stderr`,
     session: `${directory}/session`,
+    pins: `${directory}/pins`,
   };
+}
+
+/** Keeps what a job is submitted with. */
+export function writePins({ pins }: SubmissionFiles, value: unknown): void {
+  Deno.writeTextFileSync(pins, JSON.stringify(value));
+}
+
+/** Returns what {@link writePins} has kept, or undefined where it was not kept whole. */
+export function readPins({ pins }: SubmissionFiles): unknown {
+  try {
+    return JSON.parse(Deno.readTextFileSync(pins));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Writes an entry, whole or not at all; it is on disk when this returns. */
