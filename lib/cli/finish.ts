@@ -1,7 +1,9 @@
 import { finish, type FinishedJob, type FinishOptions } from "../commands/finish.ts";
+import type { ChangedFile } from "../commands/changed_files.ts";
 import type { FinishNotes } from "../commands/gather_results.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
+import type { JobReport } from "../slurm/report.ts";
 import { jobName, stateWord } from "../record/subject.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { type Command, DATASET, LOCK_TIMEOUT, MESSAGE, patienceOf, SINCE } from "./command.ts";
@@ -10,6 +12,7 @@ import { aboutDataset } from "./json/about.ts";
 import type { FinishedRecord } from "./json/records.ts";
 import { showNotOpen, showStatus } from "./status.ts";
 import type { Terminal } from "./terminal.ts";
+import { localTime } from "./times.ts";
 
 export const finishCommand: Command = {
   name: "finish",
@@ -124,7 +127,7 @@ export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolea
 
 function showJob(
   terminal: Terminal,
-  { job, tasks, report, outcome, commit, notes }: FinishedJob,
+  { job, tasks, report, outcome, commit, notes, advice }: FinishedJob,
 ): void {
   const name = `Job ${jobName(job.jobId, tasks)}`;
   const state = stateWord(report?.state ?? "UNKNOWN");
@@ -173,10 +176,18 @@ function showJob(
       );
       terminal.say("Hint: Its files are where it left them; git reflog shows the commit");
   }
-  if (notes !== undefined) showNotes(terminal, notes);
+  if (advice !== undefined) {
+    terminal.say(`  It ${advice.happened}`);
+    terminal.hint(advice.raise);
+  }
+  if (notes !== undefined) showNotes(terminal, notes, report);
 }
 
-function showNotes(terminal: Terminal, notes: FinishNotes): void {
+function showNotes(
+  terminal: Terminal,
+  notes: FinishNotes,
+  report: FinishedJob["report"],
+): void {
   const list = (what: string, paths: readonly string[]) => {
     for (const path of paths.slice(0, MOST_NOTES)) {
       terminal.warn(`${what} ${harmless(JSON.stringify(path))}`);
@@ -188,6 +199,10 @@ function showNotes(terminal: Terminal, notes: FinishNotes): void {
   list("not there:", notes.missing);
   list("ignored by git and not committed:", notes.ignored);
   list("deleted by the job:", notes.deleted);
+  for (const file of notes.changed.slice(0, MOST_NOTES)) terminal.warn(changeInWords(file, report));
+  if (notes.changed.length > MOST_NOTES) {
+    terminal.warn(`${notes.changed.length - MOST_NOTES} more inputs have changed`);
+  }
   const leftOut = [...notes.failed, ...notes.impossible];
   for (const { path, reason } of leftOut.slice(0, MOST_NOTES)) {
     terminal.warn(`not committed: ${harmless(JSON.stringify(path))}: ${harmless(reason)}`);
@@ -195,6 +210,23 @@ function showNotes(terminal: Terminal, notes: FinishNotes): void {
 }
 
 const MOST_NOTES = 10;
+
+/** Says that script or input are not what they were at the submission, and since when. */
+export function changeInWords(
+  { path, isScript, at }: ChangedFile,
+  times: Pick<JobReport, "start" | "end"> | undefined,
+): string {
+  const name = `the ${isScript ? "script" : "input"} ${harmless(JSON.stringify(path))}`;
+  if (isScript) return `${name} has changed since the submission; the job ran it as it was then`;
+  if (at === undefined) return `${name} is gone since the submission`;
+  const { start, end } = times ?? {};
+  const when = start !== undefined && at < start
+    ? "while the job was waiting"
+    : start !== undefined && end !== undefined
+    ? "while the job ran"
+    : "since the submission";
+  return `${name} was changed ${when}, at ${localTime(new Date(at * 1000))}`;
+}
 
 function exitOf(report: FinishedJob["report"]): string {
   if (report?.signal !== undefined && report.signal !== 0) return ` (signal ${report.signal})`;
@@ -204,7 +236,7 @@ function exitOf(report: FinishedJob["report"]): string {
 
 function asRecord(
   root: string,
-  { job, tasks, report, outcome, commit, notes }: FinishedJob,
+  { job, tasks, report, outcome, commit, notes, advice }: FinishedJob,
 ): FinishedRecord {
   return {
     action: "finish",
@@ -219,10 +251,16 @@ function asRecord(
     exit_code: report?.exitCode,
     signal: report?.signal,
     commit,
+    hint: advice && `Job ${job.jobId} ${advice.happened}. ${advice.raise}`,
     notes: notes && {
       missing: [...notes.missing],
       ignored: [...notes.ignored],
       deleted: [...notes.deleted],
+      changed: notes.changed.map(({ path, isScript, at }) => ({
+        path,
+        role: isScript ? "script" as const : "input" as const,
+        ...(at === undefined ? {} : { changed_at: new Date(at * 1000).toISOString() }),
+      })),
       impossible: [...notes.impossible],
       failed: [...notes.failed],
     },

@@ -1,3 +1,4 @@
+import { pathsToPin, pinFiles } from "../commands/pin_files.ts";
 import { planSchedule, schedule, type ScheduleOptions } from "../commands/schedule.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
@@ -100,12 +101,19 @@ export const scheduleCommand: Command = {
     const patience = patienceOf("schedule", words, terminal);
     if (words.has("dry-run")) {
       const { dataset, request } = await planSchedule(options, patience);
-      if (terminal.json) {
-        terminal.record(plannedRecord("schedule", dataset.root, request));
+      if (!terminal.json && words.last("dry-run") === "command") {
+        terminal.result(request.command);
         return EXIT.done;
       }
-      if (words.last("dry-run") === "command") {
-        terminal.result(request.command);
+      const { differs } = await pinFiles(
+        dataset.root,
+        pathsToPin(dataset.root, request.record, request.scripts),
+      );
+      if (terminal.json) {
+        terminal.record({
+          ...plannedRecord("schedule", dataset.root, request),
+          ...(Object.keys(differs).length === 0 ? {} : { differs }),
+        });
         return EXIT.done;
       }
       terminal.result(`Would run in ${harmless(JSON.stringify(request.record.pwd))}:`);
@@ -113,6 +121,11 @@ export const scheduleCommand: Command = {
       terminal.result(`Outputs: ${request.record.outputs.map(harmless).join(", ")}`);
       if (request.record.inputs.length > 0) {
         terminal.result(`Inputs: ${request.record.inputs.map(harmless).join(", ")}`);
+      }
+      const different = Object.entries(differs);
+      if (different.length > 0) terminal.result("Not as they are committed:");
+      for (const [path, difference] of different) {
+        terminal.result(`  ${harmless(path)} (${difference})`);
       }
       return EXIT.done;
     }

@@ -310,6 +310,7 @@ function complete(
     missing: gathered.missing.filter((path) => !gone.some((other) => isWithin(other, path))),
     ignored,
     deleted: gone,
+    changed: gathered.changed,
     impossible: gathered.impossible,
     failed: failures,
   };
@@ -321,7 +322,12 @@ function finishMessage(
   notes: FinishNotes,
   message: string | undefined,
 ): string {
-  const lists = { missing: notes.missing, ignored: notes.ignored, deleted: notes.deleted };
+  const lists = {
+    missing: notes.missing,
+    ignored: notes.ignored,
+    deleted: notes.deleted,
+    changed: notes.changed.map(({ path }) => path),
+  };
   const record: WrittenRecord = {
     ...job.record,
     outputs: [...outputs],

@@ -8,13 +8,15 @@ import { submittedTasks } from "../dataset/task_paths.ts";
 import { requireAnnex } from "../git/annexed.ts";
 import { requireIdentity } from "../git/identity.ts";
 import type { JobAccounting } from "../slurm/account.ts";
-import { accountJobs } from "../slurm/accounting.ts";
+import { accountJobs, slurmVersion } from "../slurm/accounting.ts";
+import { type Advice, adviceOn } from "../slurm/advice.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobQuery, JobReport } from "../slurm/report.ts";
 import { existingRefs, readTip } from "../git/refs.ts";
 import { IndexSet } from "../slurm/array.ts";
 import type { JobPhase } from "../slurm/states.ts";
 import { allTasks, reportOfOpenTasks, union } from "./array_parts.ts";
+import { changedFiles } from "./changed_files.ts";
 import type { CommitLayout } from "./commit_files.ts";
 import { commitResults, jobBranch, type PlannedFinish } from "./commit_results.ts";
 import type { FinishNotes } from "./gather_results.ts";
@@ -65,6 +67,8 @@ export interface FinishedJob {
     | "not in history";
   readonly commit?: string;
   readonly notes?: FinishNotes;
+  /** What to do about a job that needed more time or memory than it had. */
+  readonly advice?: Advice;
 }
 
 /** What `finish` has to tell. */
@@ -110,12 +114,17 @@ export async function finish(
       done.push(...decision.left);
     }
   }
-  if (finishing.length === 0) return { root: dataset.root, jobs: done, notOpen, unreadable };
+  const advised = await advise(done, early);
+  if (finishing.length === 0) return { root: dataset.root, jobs: advised, notOpen, unreadable };
   refuseAdjustedBranch(dataset);
   refuseParts(options, finishing);
   if (dataset.hasAnnex) requireAnnex(dataset.root);
   await requireIdentity(dataset.root, dataset.configuration);
-  const accounts = await (early ?? accountJobs(finishing.map(({ job }) => queryOf(job))));
+  const [accounts, version, changed] = await Promise.all([
+    early ?? accountJobs(finishing.map(({ job }) => queryOf(job))),
+    slurmVersion(),
+    changedFiles(dataset, finishing.map(({ job, report }) => ({ job, end: report?.end }))),
+  ]);
   const taken = new Set(finishing.map(({ job }) => job));
   const committed = await commitResults(dataset, {
     jobs: finishing.flatMap(({ job, report, takes }) =>
@@ -125,7 +134,8 @@ export async function finish(
         ...takes,
         addedOutputs,
         verifyCopies: options.verifyCopies,
-        accounting: ofWholeJob(accounts.get(jobKey(queryOf(job))), report),
+        accounting: ofWholeJob(accounts.get(jobKey(queryOf(job))), report, version),
+        changed: changed.get(jobKeyOf(job)) ?? [],
       }]
     ),
     otherOpenJobs: open.filter((job) => !taken.has(job)),
@@ -140,9 +150,44 @@ export async function finish(
       return { job, report, outcome: history?.has(key) === false ? "not in history" : "settled" };
     }
     const { withFiles, ...others } = result;
-    return { job, outcome: withFiles ? "finished" : "closed", ...others };
+    const advice = adviceFor(report, accounts.get(jobKey(queryOf(job))));
+    return {
+      job,
+      outcome: withFiles ? "finished" : "closed",
+      ...others,
+      ...(advice === undefined ? {} : { advice }),
+    };
   });
-  return { root: dataset.root, jobs: inOrder(jobs, [...results, ...done]), notOpen, unreadable };
+  const told = inOrder(jobs, [...results, ...advised]);
+  return { root: dataset.root, jobs: told, notOpen, unreadable };
+}
+
+/** Adds advice to jobs that failed; accounting is asked about those that it can help. */
+async function advise(
+  done: readonly FinishedJob[],
+  early: Promise<Map<string, JobAccounting>> | undefined,
+): Promise<FinishedJob[]> {
+  const helpable = done.filter(({ outcome, report }) =>
+    outcome === "failed" && adviceFor(report, undefined) !== undefined
+  );
+  if (helpable.length === 0) return [...done];
+  const accounts = await (early ?? accountJobs(helpable.map(({ job }) => queryOf(job))));
+  return done.map((item) => {
+    const { job, report } = item;
+    const advice = helpable.includes(item)
+      ? adviceFor(report, accounts.get(jobKey(queryOf(job))))
+      : undefined;
+    return advice === undefined ? item : { ...item, advice };
+  });
+}
+
+function adviceFor(
+  report: JobReport | undefined,
+  accounting: JobAccounting | undefined,
+): Advice | undefined {
+  if (report?.phase !== "failed") return undefined;
+  const states = [report.state, ...report.tasks?.map(({ state }) => state) ?? []];
+  return adviceOn({ ...accounting, states });
 }
 
 /** Returns what was done in the order of the jobs. */
@@ -284,8 +329,11 @@ export function jobsOfThisClone(
 function ofWholeJob(
   accounting: JobAccounting | undefined,
   report: JobReport,
+  version: string | undefined,
 ): JobAccounting | undefined {
-  return report.tasks !== undefined && accounting?.tasks === undefined ? undefined : accounting;
+  const known = report.tasks !== undefined && accounting?.tasks === undefined ? {} : accounting;
+  const all = { ...known, ...(version === undefined ? {} : { slurm_version: version }) };
+  return Object.keys(all).length === 0 ? undefined : all;
 }
 
 function judge(

@@ -18,6 +18,7 @@ import type { JobAccounting } from "../slurm/account.ts";
 import type { JobReport } from "../slurm/report.ts";
 import { copyResults } from "./alt_dir.ts";
 import { type ArrayPart, statesOf, union } from "./array_parts.ts";
+import type { ChangedFile } from "./changed_files.ts";
 import { writeEnvironment } from "./environment_file.ts";
 import { jobFiles } from "./job_files.ts";
 import { putLink } from "./prepare_outputs.ts";
@@ -35,6 +36,8 @@ export interface FinishingJob {
   readonly verifyCopies: boolean;
   /** The tasks of an array that the commit is about, where it is finished in parts. */
   readonly part?: ArrayPart | undefined;
+  /** Script and inputs that are not what they were at the submission. */
+  readonly changed: readonly ChangedFile[];
 }
 
 /** What the reader should know of a finished job's files; all paths relative to the root. */
@@ -45,6 +48,8 @@ export interface FinishNotes {
   readonly ignored: readonly string[];
   /** Outputs of the job that the dataset had and that are gone. */
   readonly deleted: readonly string[];
+  /** Script and inputs that are not what they were at the submission. */
+  readonly changed: readonly ChangedFile[];
   /** What git cannot hold or must not touch, with the reason. */
   readonly impossible: readonly { readonly path: string; readonly reason: string }[];
   /** Files that git or git-annex refused to take in, with the reason. */

@@ -81,9 +81,14 @@ export async function takePins(root: string, paths: readonly string[]): Promise<
   }
   const own = new Set(large);
   const below = [...first].filter(([path]) => !own.has(path));
-  for (const [path, difference] of below) pins.differs.set(path, difference);
   const contents = await contentIds(root, below.map(([path]) => path));
-  for (const [path, id] of contents) pins.ids.set(path, id);
+  for (const [path, { how, committed }] of below) {
+    const id = contents.get(path);
+    // A file may have been touched only.
+    if (how === "modified" && id === committed) continue;
+    pins.differs.set(path, how);
+    if (id !== undefined) pins.ids.set(path, id);
+  }
   return pins;
 }
 
@@ -200,15 +205,15 @@ export async function objectsInHead(
 
 /**
  * Returns how paths, and what is below the directories among them, differ from HEAD by what git's
- * index knows of the files: their size and time. No file is read; a subdataset differs when another
- * commit of it is checked out.
+ * index knows of the files: their size and time; with what HEAD has of them. No file is read; a
+ * subdataset differs when another commit of it is checked out.
  */
 export async function differences(
   root: string,
   paths: readonly string[],
   directories: readonly string[],
-): Promise<Map<string, Difference>> {
-  const found = new Map<string, Difference>();
+): Promise<Map<string, { how: Difference; committed?: string }>> {
+  const found = new Map<string, { how: Difference; committed?: string }>();
   if (paths.length === 0) return found;
   const inChunks = async (args: readonly string[], asked: readonly string[]) => {
     const answers: string[] = [];
@@ -224,11 +229,11 @@ export async function differences(
       : inChunks(["ls-files", "--others", "--exclude-standard", "-z"], directories),
   ]);
   for (const { path, mode, before } of changed.flatMap(parseRawDiff)) {
-    const difference = mode === undefined || isAbsent(mode) ? "deleted" : "modified";
-    found.set(path, isAbsent(before.mode) ? "new" : difference);
+    const how = mode === undefined || isAbsent(mode) ? "deleted" : "modified";
+    found.set(path, isAbsent(before.mode) ? { how: "new" } : { how, committed: before.object });
   }
   for (const path of untracked.flatMap((answer) => answer.split("\0"))) {
-    if (path !== "") found.set(path, "new");
+    if (path !== "") found.set(path, { how: "new" });
   }
   return found;
 }

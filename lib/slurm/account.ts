@@ -44,6 +44,8 @@ export interface Accounting {
 
 /** What accounting knows of one job. Of an array: sums of what its tasks used, and the tasks. */
 export interface JobAccounting extends Accounting {
+  /** The version of Slurm's programs at the finish. */
+  slurm_version?: string;
   task_count?: number;
   /** Task indices by state in Slurm's notation: `{ "COMPLETED": "0-4,7" }`. */
   task_states?: Record<string, string>;

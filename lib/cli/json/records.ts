@@ -54,6 +54,10 @@ const arrayTasks = z.optional(text.check(z.describe(
   "Of an array: the tasks that this is about, in Slurm's notation, where it is not about all",
 )));
 
+const difference = z.enum(["modified", "new", "deleted", "outside"]).check(z.describe(
+  "Against the commit that HEAD names; `outside`: a script outside the dataset",
+));
+
 const line = z.optional(z.int().check(z.describe("The line of the batch file")));
 
 const submitted = z.object({
@@ -84,6 +88,11 @@ const planned = z.object({
   ...submission,
   original_slurm_job_id: z.optional(jobId),
   original_commit: z.optional(commit),
+  differs: z.optional(
+    z.record(text, difference).check(
+      z.describe("Scripts and inputs that are not as they are committed, by path"),
+    ),
+  ),
 }).check(z.meta({
   id: "planned",
   description: "schedule --dry-run, reschedule --report: a job that would be submitted",
@@ -142,6 +151,12 @@ const openJob = z.object({
   ...submission,
 }).check(z.meta({ id: "open_job", description: "status, finish --list-open-jobs: an open job" }));
 
+const changedFile = z.object({
+  path: text.check(z.describe("Relative to the root")),
+  role: z.enum(["script", "input"]),
+  changed_at: optionalTime.check(z.describe("By the file's own time; absent when it is gone")),
+});
+
 const finished = z.object({
   action: z.literal("finish"),
   status,
@@ -168,11 +183,15 @@ const finished = z.object({
   exit_code: z.optional(z.int()),
   signal: z.optional(z.int()),
   commit: z.optional(commit),
+  hint: z.optional(text.check(z.describe("What a job needs that ran out of time or memory"))),
   notes: z.optional(
     z.object({
       missing: texts.check(z.describe("Outputs and logs that are not there")),
       ignored: texts.check(z.describe("Outputs that git ignores, and that were not committed")),
       deleted: texts.check(z.describe("Outputs that the job has deleted")),
+      changed: z.array(changedFile).check(
+        z.describe("What is not as it was at the submission any more"),
+      ),
       impossible: z.array(reason).check(z.describe("What git cannot hold or must not touch")),
       failed: z.array(reason).check(z.describe("What git or git-annex refused to take in")),
     }).check(z.describe("What was found of the job's files; relative to the root")),

@@ -1,0 +1,201 @@
+import assert from "node:assert/strict";
+import { concurrently } from "../support/concurrently.ts";
+import { letGo, TestDataset } from "../support/dataset.ts";
+import { jobIs, jobsAreOver, noSlurm, slurm, useCluster } from "../support/real_slurm.ts";
+
+useCluster();
+
+/** Returns what the last commit says of its job in the part that is the tool's own. */
+async function toolPart(dataset: TestDataset) {
+  const message = await dataset.git("log", "-1", "--format=%B");
+  const json = /^=== Do not change lines below ===\n([^]*)\n\^\^\^/m.exec(message)?.[1];
+  return JSON.parse(json ?? "").datalad_slurm;
+}
+
+/** Returns what `git status` shows of files that the tool reads and must leave alone. */
+async function statusOf(dataset: TestDataset): Promise<string> {
+  return await dataset.git("status", "--porcelain");
+}
+
+concurrently(noSlurm, {
+  "script and inputs are pinned, and the record says where they differ from the commit":
+    async () => {
+      await using dataset = await TestDataset.make();
+      await dataset.write("in/same", "same\n");
+      await dataset.write("in/changed", "before\n");
+      await dataset.write("in/gone", "gone\n");
+      await dataset.write("staged", "before\n");
+      await dataset.commit("Inputs");
+      await dataset.write("in/changed", "after\n");
+      await dataset.write("in/new", "new\n");
+      await Deno.remove(`${dataset.root}/in/gone`);
+      await dataset.write("staged", "after\n");
+      await dataset.git("add", "staged");
+      await dataset.write("write.sh", "#!/bin/sh\ntrue\n");
+      await dataset.run(["sh", "-c", "ln -s in/same link; truncate -s 2M large"]);
+      const args = ["-i", "in", "-i", "staged", "-i", "li*", "-i", "large", "-o", "out"];
+      const before = await statusOf(dataset);
+      const differs = {
+        "in/changed": "modified",
+        "in/gone": "deleted",
+        "in/new": "new",
+        "large": "new",
+        "link": "new",
+        "staged": "modified",
+      };
+      const planned = JSON.parse(
+        await dataset.succeed(["schedule", "--json", "--dry-run", ...args, "sbatch", "write.sh"]),
+      );
+      assert.deepEqual(planned.differs, { ...differs, "write.sh": "modified" });
+      const shown = await dataset.succeed(["schedule", "--dry-run", ...args, "sbatch write.sh"]);
+      assert.match(shown, /^ {2}in\/new \(new\)$/m);
+      await dataset.schedule([...args, "sbatch", "-H", "write.sh", "x"]);
+      const part = await toolPart(dataset);
+      const hash = (path: string) => dataset.git("hash-object", path);
+      assert.deepEqual(part.script, {
+        path: "write.sh",
+        object: await hash("write.sh"),
+        differs: "modified",
+      });
+      assert.deepEqual(part.differs, differs);
+      const { large, ...inputs } = part.inputs;
+      assert.match(large, /^s2097152-m\d+$/);
+      assert.deepEqual(inputs, {
+        "in": await dataset.git("rev-parse", "HEAD:in"),
+        "in/changed": await hash("in/changed"),
+        "in/new": await hash("in/new"),
+        "link": "-> in/same",
+        "staged": await hash("staged"),
+      });
+      assert.equal(await statusOf(dataset), before);
+    },
+  "annexed inputs are pinned by their keys, whether they are locked or not": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    for (const name of ["locked", "unlocked", "modified"]) await dataset.write(name, `${name}\n`);
+    await dataset.git("annex", "add", "--quiet");
+    await dataset.commit("Inputs");
+    const key = async (name: string) => await dataset.git("annex", "lookupkey", name);
+    const [locked, unlocked] = [await key("locked"), await key("unlocked")];
+    await dataset.git("annex", "unlock", "--quiet", "unlocked", "modified");
+    await dataset.commit("Unlocked");
+    await dataset.write("modified", "otherwise\n");
+    const inputs = ["-i", "locked", "-i", "unlocked", "-i", "modified"];
+    await dataset.schedule([...inputs, "-o", "out", "sbatch", "-H", "write.sh", "out"]);
+    const part = await toolPart(dataset);
+    assert.deepEqual(part.inputs, {
+      locked,
+      unlocked,
+      modified: await dataset.git("hash-object", "--no-filters", "modified"),
+    });
+    assert.deepEqual(part.differs, { modified: "modified" });
+    assert.equal(part.script.differs, undefined);
+  },
+  "the script that Slurm got is pinned where the command writes it, or it lies outside":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const script = "#!/bin/sh\ntrue\n";
+      const command = `printf '${script.replaceAll("\n", "\\n")}' >made.sh; sbatch -H made.sh a b`;
+      await dataset.schedule(["-o", "a", command]);
+      const object = await dataset.git("hash-object", "made.sh");
+      assert.deepEqual((await toolPart(dataset)).script, {
+        path: "made.sh",
+        object,
+        differs: "new",
+      });
+      const home = dataset.env["HOME"] ?? "";
+      await Deno.writeTextFile(`${home}/own.sh`, script);
+      await dataset.schedule(["-o", "b", "sbatch", "-H", `${home}/own.sh`]);
+      assert.deepEqual((await toolPart(dataset)).script, {
+        path: "~/own.sh",
+        object,
+        differs: "outside",
+      });
+      await dataset.schedule(["-o", "c", "sbatch", "-H", "--wrap", "true"]);
+      assert.equal((await toolPart(dataset)).script, undefined);
+    },
+  "inputs in subdatasets are compared with the commit of theirs": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.run(["git", "init", "-q", "sub"]);
+    const sub = dataset.at(`${dataset.root}/sub`);
+    await sub.write("a", "a\n");
+    await sub.write("b", "b\n");
+    await sub.commit("Content");
+    await dataset.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "./sub");
+    await dataset.commit("Subdataset");
+    await sub.write("b", "other\n");
+    const inputs = ["-i", "sub/a", "-i", "sub/b"];
+    await dataset.schedule([...inputs, "-o", "out", "sbatch", "-H", "write.sh", "out"]);
+    const part = await toolPart(dataset);
+    assert.deepEqual(part.differs, { "sub/b": "modified" });
+    assert.equal(part.inputs["sub/a"], await sub.git("rev-parse", "HEAD:a"));
+  },
+  "finish says what was changed while the job was waiting, and records it": async () => {
+    await using dataset = await TestDataset.make();
+    for (const name of ["changed", "gone", "same", "dir/changed", "dir/same"]) {
+      await dataset.write(name, `${name}\n`);
+    }
+    await dataset.commit("Inputs");
+    const inputs = ["changed", "gone", "same", "dir"].flatMap((name) => ["-i", name]);
+    const id = await dataset.schedule([
+      ...inputs,
+      "-o",
+      "dir/out",
+      ...["sbatch", "-H", "write.sh", "dir/out"],
+    ]);
+    // Files have the time to the second in Slurm's eyes.
+    await dataset.run(["touch", "-d", "1 minute ago", "same", "dir/same"]);
+    await dataset.write("changed", "otherwise\n");
+    await dataset.write("dir/changed", "otherwise\n");
+    await dataset.write("dir/added", "added\n");
+    await Deno.remove(`${dataset.root}/gone`);
+    await dataset.write("write.sh", `${await dataset.git("show", "HEAD:write.sh")}\n# more\n`);
+    await dataset.run(["touch", "-d", "5 seconds ago", "changed", "dir/changed", "write.sh"]);
+    await slurm("scontrol", "release", id);
+    await jobsAreOver([id]);
+    // Of no matter to a job that is over.
+    await dataset.write("same", "later\n");
+    await dataset.run(["touch", "-d", "1 minute", "same"]);
+    const { code, stderr } = await dataset.tool(["finish"]);
+    assert.equal(code, 0);
+    const warnings = stderr.split("\n").filter((line) => line.startsWith("Warning: ")).toSorted();
+    assert.deepEqual(warnings.map((line) => line.replace(/, at .*/, "")), [
+      'Warning: the input "changed" was changed while the job was waiting',
+      'Warning: the input "dir/changed" was changed while the job was waiting',
+      'Warning: the input "gone" is gone since the submission',
+      'Warning: the script "write.sh" has changed since the submission; ' +
+      "the job ran it as it was then",
+    ]);
+    assert.deepEqual((await toolPart(dataset)).changed.toSorted(), [
+      "changed",
+      "dir/changed",
+      "gone",
+      "write.sh",
+    ]);
+  },
+  "what was only committed, unlocked or annexed meanwhile has not changed": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    await dataset.write("locked", "locked\n");
+    await dataset.write("unlocked", "unlocked\n");
+    await dataset.git("annex", "add", "--quiet");
+    await dataset.commit("Inputs");
+    await dataset.git("annex", "unlock", "--quiet", "unlocked");
+    await dataset.commit("Unlocked");
+    await dataset.write("new", "new\n");
+    await dataset.run(["sh", "-c", "head -c 2M /dev/zero >large; touch -d '1 hour ago' large"]);
+    const pipe = await dataset.pipe("pipe");
+    const id = await dataset.schedule([
+      ...["locked", "unlocked", "new", "large"].flatMap((name) => ["-i", name]),
+      ...["-o", "out", "sbatch", "wait.sh", pipe, "out"],
+    ]);
+    await jobIs(id, "RUNNING");
+    await dataset.git("annex", "unlock", "--quiet", "locked");
+    await dataset.git("annex", "lock", "--quiet", "unlocked");
+    await dataset.git("annex", "add", "--quiet", "new", "large");
+    await dataset.commit("Otherwise");
+    await letGo(pipe);
+    await jobsAreOver([id]);
+    const { code, stderr } = await dataset.tool(["finish"]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.equal((await toolPart(dataset)).changed, undefined);
+  },
+});
