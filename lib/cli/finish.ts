@@ -1,5 +1,11 @@
-import { finish, type FinishedJob, type FinishOptions } from "../commands/finish.ts";
+import {
+  finish,
+  type FinishedJob,
+  type FinishOptions,
+  type FinishResult,
+} from "../commands/finish.ts";
 import type { ChangedFile } from "../commands/changed_files.ts";
+import { finishWaiting } from "../commands/finish_waiting.ts";
 import type { FinishNotes } from "../commands/gather_results.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
@@ -13,6 +19,7 @@ import type { FinishedRecord } from "./json/records.ts";
 import { showNotOpen, showStatus } from "./status.ts";
 import type { Terminal } from "./terminal.ts";
 import { localTime } from "./times.ts";
+import { TIMEOUT, timeoutOf } from "./waiting.ts";
 
 export const finishCommand: Command = {
   name: "finish",
@@ -31,6 +38,7 @@ export const finishCommand: Command = {
   examples: [
     ["datalad-slurm finish", "finish whatever is complete"],
     ["datalad-slurm finish 9163380", "finish one job"],
+    ["datalad-slurm finish --wait --timeout 2h", "finish jobs as they end, for two hours at most"],
     ["datalad-slurm finish --commit-failed-jobs", "commit what failed jobs left as well"],
   ],
   operands: "any",
@@ -71,30 +79,63 @@ export const finishCommand: Command = {
       name: "octopus",
       help: "Like --branches, and merge all of them into this branch in one commit",
     },
+    {
+      name: "wait",
+      help: "Wait for the jobs, and commit each as it ends, until none is pending or running",
+    },
+    TIMEOUT,
     { name: "list-open-jobs", help: "List the open jobs and finish nothing, as `status` does" },
     LOCK_TIMEOUT,
   ],
   async run(words, terminal) {
     if (words.has("list-open-jobs")) return await showStatus("finish", words, terminal);
     const options = finishOptions(words);
-    const result = await finish(options, patienceOf("finish", words, terminal));
-    for (const reason of result.unreadable) terminal.warn(harmless(reason));
-    for (const job of result.jobs) {
-      if (terminal.json) terminal.record(asRecord(result.root, job));
-      else showJob(terminal, job);
+    const timeoutMs = timeoutOf(words, "wait");
+    const patience = patienceOf("finish", words, terminal);
+    const all: FinishedJob[] = [];
+    let someNotOpen = false;
+    const show = ({ root, jobs, notOpen, unreadable }: FinishResult) => {
+      for (const reason of unreadable) terminal.warn(harmless(reason));
+      for (const job of jobs) {
+        if (terminal.json) terminal.record(asRecord(root, job));
+        else showJob(terminal, job);
+      }
+      for (const { target, reason } of notOpen) {
+        showNotOpen(terminal, "finish", root, target, reason);
+      }
+      for (const job of jobs) all.push(job);
+      someNotOpen ||= notOpen.length > 0;
+    };
+    if (words.has("wait")) {
+      await finishWaiting(options, { timeoutMs }, patience, {
+        settled: show,
+        waiting: (jobs) => terminal.progress(waitingLine(jobs)),
+      });
+    } else {
+      show(await finish(options, patience));
     }
-    for (const { target, reason } of result.notOpen) {
-      showNotOpen(terminal, "finish", result.root, target, reason);
-    }
-    if (result.jobs.length === 0 && result.notOpen.length === 0) terminal.say("No open jobs");
-    return finishExitCode(result.jobs, result.notOpen.length > 0);
+    if (all.length === 0 && !someNotOpen) terminal.say("No open jobs");
+    return finishExitCode(all, someNotOpen);
   },
 };
+
+/** Returns what is waited for: `Waiting for 3 jobs: 2 Running, 1 Pending`. */
+function waitingLine(jobs: readonly FinishedJob[]): string {
+  const count = new Set(jobs.map(({ job }) => job)).size;
+  const states = Map.groupBy(jobs, ({ report }) => stateWord(report?.state ?? "UNKNOWN"));
+  const list = [...states].map(([state, group]) => `${group.length} ${state}`).join(", ");
+  return `Waiting for ${count} ${count === 1 ? "job" : "jobs"}: ${list}`;
+}
 
 /** Returns what the words of a command line ask of `finish`. */
 export function finishOptions(words: ParsedArguments): FinishOptions {
   if (words.has("close-failed-jobs") && words.has("commit-failed-jobs")) {
     throw new ToolError("usage", "--close-failed-jobs and --commit-failed-jobs exclude each other");
+  }
+  if (words.has("wait") && words.has("octopus")) {
+    throw new ToolError("usage", "--octopus makes one commit of all jobs, --wait one of each", {
+      hint: "Wait first: datalad-slurm status --watch, then finish --octopus",
+    });
   }
   return {
     dataset: words.last("dataset"),

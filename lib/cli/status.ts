@@ -1,4 +1,5 @@
 import { type OpenJobStatus, status, type StatusResult } from "../commands/status.ts";
+import { ToolError } from "../errors.ts";
 import type { TakenUp } from "../commands/take_up.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
@@ -7,8 +8,10 @@ import { EXIT } from "./exit.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { OpenJobRecord, OutputRecord } from "./json/records.ts";
 import { fitsScreen, showLong } from "./pager.ts";
-import { statusSummary, statusTable } from "./status_table.ts";
+import { stateOf, statusSummary, statusTable } from "./status_table.ts";
 import type { Terminal } from "./terminal.ts";
+import { TIMEOUT, timeoutOf } from "./waiting.ts";
+import { watch } from "./watch.ts";
 
 export const statusCommand: Command = {
   name: "status",
@@ -22,6 +25,7 @@ export const statusCommand: Command = {
   ],
   examples: [
     ["datalad-slurm status", "list all open jobs"],
+    ["datalad-slurm status --watch --timeout 2h", "watch them for two hours at most"],
     ["datalad-slurm status --json", "the same for programs, one JSON object a line"],
   ],
   operands: "any",
@@ -33,9 +37,24 @@ export const statusCommand: Command = {
       short: "a",
       help: "List every job also where that takes more than a screen, through the pager of git",
     },
+    {
+      name: "watch",
+      short: "w",
+      value: "SECONDS",
+      optionalValue: true,
+      help: "Look again and again, until no job is pending or running: soon at first and once a " +
+        "minute later, or every so many seconds. Where stdout is no terminal, a line tells of " +
+        "each job whose state has changed",
+    },
+    TIMEOUT,
     LOCK_TIMEOUT,
   ],
-  run: (words, terminal) => showStatus("status", words, terminal),
+  run(words, terminal) {
+    const timeoutMs = timeoutOf(words, "watch");
+    return words.has("watch")
+      ? watchStatus(words, timeoutMs, terminal)
+      : showStatus("status", words, terminal);
+  },
 };
 
 /** Shows the open jobs and returns the exit code; also for `finish --list-open-jobs`. */
@@ -44,22 +63,59 @@ export async function showStatus(
   words: ParsedArguments,
   terminal: Terminal,
 ): Promise<number> {
-  const result = await status({
-    dataset: words.last("dataset"),
-    targets: words.operands,
-    since: words.last("since"),
-  }, patienceOf(command, words, terminal));
-  for (const reason of result.unreadable) terminal.warn(harmless(reason));
-  for (const taken of result.journal) showTakenUp(terminal, result.root, taken);
-  for (const { target, reason } of result.notOpen) {
-    showNotOpen(terminal, "status", result.root, target, reason);
-  }
+  const result = await look(command, words, terminal);
   if (terminal.json) {
     for (const job of result.jobs) terminal.record(asRecord(result.root, job));
   } else {
     await showJobs(result, words, terminal);
   }
   return result.notOpen.length > 0 ? EXIT.refused : EXIT.done;
+}
+
+/** Asks for the open jobs, and tells whatever else is to be told. */
+async function look(
+  command: string,
+  words: ParsedArguments,
+  terminal: Terminal,
+  isFirst = true,
+): Promise<StatusResult> {
+  const result = await status({
+    dataset: words.last("dataset"),
+    targets: words.operands,
+    since: words.last("since"),
+  }, patienceOf(command, words, terminal));
+  // Who watches is told once.
+  if (!isFirst) return result;
+  for (const reason of result.unreadable) terminal.warn(harmless(reason));
+  for (const taken of result.journal) showTakenUp(terminal, result.root, taken);
+  for (const { target, reason } of result.notOpen) {
+    showNotOpen(terminal, "status", result.root, target, reason);
+  }
+  return result;
+}
+
+async function watchStatus(
+  words: ParsedArguments,
+  timeoutMs: number | undefined,
+  terminal: Terminal,
+): Promise<number> {
+  const seconds = words.last("watch");
+  const intervalMs = seconds === undefined || seconds === "" ? undefined : Number(seconds) * 1000;
+  if (intervalMs !== undefined && !(intervalMs >= 1000 && intervalMs <= 86_400_000)) {
+    throw new ToolError("usage", `--watch takes seconds from 1 on, not ${JSON.stringify(seconds)}`);
+  }
+  const { result, isOver } = await watch({
+    timeoutMs,
+    intervalMs,
+    look: (isFirst) => look("status", words, terminal, isFirst),
+    showChange: (job, root) => {
+      if (terminal.json) terminal.record(asRecord(root, job));
+      else terminal.result(`Job ${job.job.jobId}: ${stateOf(job)}`);
+    },
+  }, terminal);
+  if (!terminal.isTerminal && result.jobs.length === 0) terminal.say("No open jobs");
+  if (result.notOpen.length > 0) return EXIT.refused;
+  return isOver ? EXIT.done : EXIT.pending;
 }
 
 /** More than fits on the screen is summed up, unless it is asked for; then it is paged. */

@@ -31,7 +31,8 @@ export function statusTable(jobs: readonly OpenJobStatus[], terminal: View): str
   );
 }
 
-function stateOf({ job, report, branch }: OpenJobStatus): string {
+/** Returns the state of an open job; of an array how many tasks are in which state. */
+export function stateOf({ job, report, branch }: OpenJobStatus): string {
   if (branch !== undefined) return `on branch ${branch.replace("refs/heads/", "")}`;
   if (report === undefined) return "in another clone";
   const label = stateWord(report.state);

@@ -76,6 +76,8 @@ export interface FinishResult {
   /** The root of the dataset. */
   readonly root: string;
   readonly jobs: readonly FinishedJob[];
+  /** The array tasks that were meant, by job key, of jobs of which not all were. */
+  readonly tasks: ReadonlyMap<string, IndexSet>;
   /** Targets that name no open job, with the reason. */
   readonly notOpen: readonly { readonly target: string; readonly reason: string }[];
   readonly unreadable: readonly string[];
@@ -96,10 +98,15 @@ export async function finish(
     dataset.repository,
     jobs.map(({ jobId }) => jobBranch(jobId)),
   );
-  const addedOutputs = addOutputs(dataset, options, jobs);
+  const addedOutputs = jobs.length === 0 && options.chosen !== undefined
+    ? []
+    : addOutputs(dataset, options, jobs);
   const queries = [...here].map(queryOf);
   // sacct takes its time, so of a few jobs the accounting is asked for at the same time.
-  const early = queries.length <= FEW_JOBS ? accountJobs(queries) : undefined;
+  // Who waits for jobs has the time, and must not ask twice.
+  const early = options.chosen === undefined && queries.length <= FEW_JOBS
+    ? accountJobs(queries)
+    : undefined;
   const reports = await queryJobs(queries);
   const done: FinishedJob[] = [];
   const finishing: Decision[] = [];
@@ -115,7 +122,9 @@ export async function finish(
     }
   }
   const advised = await advise(done, early);
-  if (finishing.length === 0) return { root: dataset.root, jobs: advised, notOpen, unreadable };
+  if (finishing.length === 0) {
+    return { root: dataset.root, jobs: advised, tasks, notOpen, unreadable };
+  }
   refuseAdjustedBranch(dataset);
   refuseParts(options, finishing);
   if (dataset.hasAnnex) requireAnnex(dataset.root);
@@ -159,7 +168,7 @@ export async function finish(
     };
   });
   const told = inOrder(jobs, [...results, ...advised]);
-  return { root: dataset.root, jobs: told, notOpen, unreadable };
+  return { root: dataset.root, jobs: told, tasks, notOpen, unreadable };
 }
 
 /** Adds advice to jobs that failed; accounting is asked about those that it can help. */
@@ -167,14 +176,16 @@ async function advise(
   done: readonly FinishedJob[],
   early: Promise<Map<string, JobAccounting>> | undefined,
 ): Promise<FinishedJob[]> {
-  const helpable = done.filter(({ outcome, report }) =>
-    outcome === "failed" && adviceFor(report, undefined) !== undefined
+  const helpable = new Set(
+    done.filter(({ outcome, report }) =>
+      outcome === "failed" && adviceFor(report, undefined) !== undefined
+    ),
   );
-  if (helpable.length === 0) return [...done];
-  const accounts = await (early ?? accountJobs(helpable.map(({ job }) => queryOf(job))));
+  if (helpable.size === 0) return [...done];
+  const accounts = await (early ?? accountJobs([...helpable].map(({ job }) => queryOf(job))));
   return done.map((item) => {
     const { job, report } = item;
-    const advice = helpable.includes(item)
+    const advice = helpable.has(item)
       ? adviceFor(report, accounts.get(jobKey(queryOf(job))))
       : undefined;
     return advice === undefined ? item : { ...item, advice };

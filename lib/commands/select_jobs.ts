@@ -18,7 +18,12 @@ export interface Selection {
   readonly targets: readonly string[];
   /** Only jobs submitted after this commit. */
   readonly since?: string | undefined;
+  /** Those that were chosen before; targets and `since` do not count then. */
+  readonly chosen?: ChosenJobs | undefined;
 }
+
+/** Jobs by key, each with the array tasks that are meant where not all are. */
+export type ChosenJobs = ReadonlyMap<string, IndexSet | undefined>;
 
 /** A target that names no open job, and why. */
 export interface NotOpen {
@@ -44,6 +49,14 @@ export async function selectOpenJobs(
   selection: Selection,
 ): Promise<SelectedJobs> {
   const { jobs: open, unreadable } = await readOpenJobs(dataset);
+  const { chosen } = selection;
+  if (chosen !== undefined) {
+    const jobs = open.filter((job) => chosen.has(jobKeyOf(job)));
+    const tasks = new Map(
+      [...chosen].flatMap(([key, tasks]) => tasks === undefined ? [] : [[key, tasks] as const]),
+    );
+    return { jobs, tasks, notOpen: [], open, unreadable: [] };
+  }
   const candidates = selection.since === undefined
     ? open
     : await submittedSince(dataset, open, selection.since);

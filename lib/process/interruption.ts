@@ -67,8 +67,13 @@ export function isUninterrupted(): boolean {
  * step; a signal ends the wait at once, but not in a critical section.
  */
 export function pause(milliseconds: number): Promise<void> {
+  return sleep(milliseconds * (0.5 + Math.random()));
+}
+
+/** Waits for so many milliseconds; a signal ends the wait at once, but not in a critical section. */
+export function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(done, milliseconds * (0.5 + Math.random()));
+    const timer = setTimeout(done, milliseconds);
     if (critical === 0) interruption.addEventListener("abort", done);
     function done(): void {
       clearTimeout(timer);

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { checkDataset, environmentOf, written } from "../support/checker.ts";
+import { concurrently } from "../support/concurrently.ts";
+import { letGo, TestDataset } from "../support/dataset.ts";
+import { readOutput } from "../support/output_records.ts";
+import { jobIs, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
+import { toolArgv, toolEnvironment } from "../support/tool.ts";
+
+useCluster();
+
+/** A tool that is at work, with what it has said so far. */
+class Working implements AsyncDisposable {
+  stdout = "";
+  stderr = "";
+  readonly #child: Deno.ChildProcess;
+  readonly #ended: Promise<unknown>;
+
+  constructor(dataset: TestDataset, args: readonly string[]) {
+    const [program = "", ...words] = [...toolArgv(), ...args];
+    this.#child = new Deno.Command(program, {
+      args: words,
+      cwd: dataset.root,
+      clearEnv: true,
+      env: { ...dataset.env, ...toolEnvironment() },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#ended = Promise.all([
+      this.#read(this.#child.stdout, (text) => this.stdout += text),
+      this.#read(this.#child.stderr, (text) => this.stderr += text),
+      this.#child.status,
+    ]);
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>, take: (text: string) => void): Promise<void> {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) take(text);
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  async code(): Promise<number> {
+    await this.#ended;
+    return (await this.#child.status).code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#ended;
+  }
+}
+
+concurrently(noSlurm, {
+  "finish --wait commits each job as it ends, and ends with the last": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const pipe = await dataset.pipe("pipe");
+    const quick = await dataset.schedule(["-o", "a", "sbatch", "write.sh", "a"]);
+    const slow = await dataset.schedule(["-o", "b", "sbatch", "wait.sh", pipe, "b"]);
+    const failing = await dataset.schedule(["-o", "c", "sbatch", "fail.sh", "c"]);
+    await jobIs(slow, "RUNNING");
+    await using waiting = new Working(dataset, ["finish", "--wait", quick, slow]);
+    await until("the quick job is committed", () => waiting.stdout.includes(`Job ${quick}: Comp`));
+    // While it waits, nothing is held that others need.
+    const held = await dataset.schedule(["-o", "d", "sbatch", "-H", "write.sh", "d"]);
+    await dataset.succeed(["finish", "--close-failed-jobs", failing]);
+    await letGo(pipe);
+    assert.equal(await waiting.code(), 0);
+    assert.match(waiting.stdout, new RegExp(`^Job ${quick}: .*\nJob ${slow}: Complete, .*\n$`));
+    assert.equal(waiting.stderr, "");
+    await checkDataset(dataset, {
+      base,
+      open: [held],
+      finished: {
+        [quick]: written(quick, ["a"]),
+        [slow]: {
+          b: "go\n",
+          [`slurm-${slow}.out`]: "",
+          [`slurm-job-${slow}.env.json`]: environmentOf(slow),
+        },
+        [failing]: {},
+      },
+      status: ["?? c", `?? slurm-${failing}.out`],
+    });
+  },
+  "the time for --wait and --watch is over": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "a", "sbatch", "-H", "write.sh", "a"]);
+    const [finish, status] = await Promise.all([
+      dataset.tool(["finish", "--wait", "--timeout", "1s"]),
+      dataset.tool(["status", "--watch", "--timeout", "1s"]),
+    ]);
+    assert.equal(finish.stdout, `Job ${id}: Pending (JobHeldUser), left open\n`);
+    assert.equal(status.stdout, `Job ${id}: Pending (JobHeldUser)\n`);
+    assert.deepEqual([finish.code, status.code], [8, 8]);
+    await checkDataset(dataset, { base, open: [id] });
+  },
+  "Ctrl-C ends waiting at once, and nothing is lost": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "a", "sbatch", "-H", "write.sh", "a"]);
+    const done = await dataset.schedule(["-o", "b", "sbatch", "write.sh", "b"]);
+    await using waiting = new Working(dataset, ["finish", "--wait"]);
+    await until("it waits", () => waiting.stdout.includes(`Job ${done}: Complete`));
+    waiting.kill("SIGINT");
+    assert.equal(await waiting.code(), 130);
+    assert.match(waiting.stderr, /Interrupted by SIGINT/);
+    await checkDataset(dataset, {
+      base,
+      open: [id],
+      finished: { [done]: written(done, ["b"]) },
+    });
+  },
+  "--watch tells of each change, also of jobs that others finish, and ends by itself": async () => {
+    await using dataset = await TestDataset.make();
+    const pipe = await dataset.pipe("pipe");
+    const id = await dataset.schedule(["-o", "a", "sbatch", "-H", "wait.sh", pipe, "a"]);
+    await using watching = new Working(dataset, ["status", "--json", "--watch=1"]);
+    const states = () =>
+      readOutput(watching.stdout.replace(/[^\n]*$/, "")).map(({ record }) =>
+        "state" in record ? record.state : record
+      );
+    await until("it is held", () => states().length === 1);
+    await slurm("scontrol", "release", id);
+    await until("it runs", () => states().at(-1) === "RUNNING");
+    await letGo(pipe);
+    assert.equal(await watching.code(), 0);
+    const seen = states();
+    assert.equal(seen.at(-1), "COMPLETED");
+    assert.deepEqual(seen.filter((state, at) => state === seen[at - 1] && state !== "PENDING"), []);
+  },
+  "options that make no sense together are refused": async () => {
+    await using dataset = await TestDataset.make();
+    for (
+      const [args, what] of [
+        [["finish", "--timeout", "5"], /--timeout is about --wait/],
+        [["status", "--timeout", "5"], /--timeout is about --watch/],
+        [["finish", "--wait", "--timeout", "soon"], /takes a time, not "soon"/],
+        [["finish", "--wait", "--octopus"], /--octopus makes one commit/],
+        [["status", "--watch=0"], /--watch takes seconds/],
+      ] as const
+    ) {
+      const { code, stderr } = await dataset.tool(args);
+      assert.match(stderr, what);
+      assert.equal(code, 2);
+    }
+  },
+});
