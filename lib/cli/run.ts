@@ -10,12 +10,14 @@ import { distance, parseArguments } from "./arguments.ts";
 import { type Command, COMMON_OPTIONS, JSON_OUTPUT, mannerOf, SLURM } from "./command.ts";
 import { completeCommand } from "./complete.ts";
 import { completionCommand } from "./completion.ts";
+import { doctorCommand } from "./doctor.ts";
 import { EXIT, reportError } from "./exit.ts";
 import { finishCommand } from "./finish.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { showHelp } from "./show_help.ts";
 import { handOverToDatalad } from "./hand_over.ts";
 import { logCommand } from "./log.ts";
+import { lockTrialCommand } from "./lock_trial.ts";
 import { recoverCommand } from "./recover.ts";
 import { rescheduleCommand } from "./reschedule.ts";
 import { schemaCommand } from "./schema.ts";
@@ -34,8 +36,10 @@ export const COMMANDS: readonly Command[] = [
   recoverCommand,
   unlockCommand,
   schemaCommand,
+  doctorCommand,
   completionCommand(() => COMMANDS),
   completeCommand,
+  lockTrialCommand,
 ];
 
 const TOOL = "datalad-slurm";

@@ -156,6 +156,14 @@ const tests: Record<string, () => Promise<void>> = {
       if (failure.hint !== undefined) assert(stderr.includes(`Hint: ${failure.hint}`), stderr);
     }
   },
+  "doctor tells of each thing that it has looked at": async () => {
+    await using dataset = await TestDataset.make();
+    const { stdout } = await dataset.tool(["doctor", "--json"]);
+    const kinds = readOutput(stdout).map(({ kind }) => kind);
+    assert(kinds.length > 10 && kinds.every((kind) => kind === "check"), stdout);
+    called.add("doctor");
+    seen.add("check");
+  },
   "the executable tells its schema": async () => {
     await using dataset = await TestDataset.make();
     const schema = JSON.parse(await dataset.succeed(["schema"]));
@@ -184,6 +192,9 @@ Deno.test({
     // With a filter not all tests have run.
     if (finished.size < Object.keys(tests).length) return;
     assert.deepEqual(Object.keys(RECORDS).filter((name) => !seen.has(name as RecordName)), []);
-    assert.deepEqual(COMMANDS.map(({ name }) => name).filter((name) => !called.has(name)), []);
+    const names = COMMANDS.filter(({ hidden }) => hidden !== true).map(({ name }) => name)
+      // It prints a script for a shell.
+      .filter((name) => name !== "completion");
+    assert.deepEqual(names.filter((name) => !called.has(name)), []);
   },
 });

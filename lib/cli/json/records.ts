@@ -302,6 +302,17 @@ const lock = z.object({
   queue: z.array(holder),
 }).check(z.meta({ id: "lock", description: "unlock: the repository lock" }));
 
+const check = z.object({
+  action: z.literal("doctor"),
+  status,
+  check: text.check(z.describe("What was looked at")),
+  verdict: z.enum(["ok", "warning", "problem"]).check(z.describe(
+    "A problem keeps commands from working; a warning is something to know",
+  )),
+  message: text,
+  hint: z.optional(text.check(z.describe("What to do"))),
+}).check(z.meta({ id: "check", description: "doctor: one thing that was looked at" }));
+
 const failure = z.object({
   action: text.check(z.describe("The command")),
   status: z.enum(["impossible", "error"]),
@@ -336,6 +347,7 @@ export const RECORDS = {
   takenUp,
   released,
   lock,
+  check,
   failure,
 };
 
