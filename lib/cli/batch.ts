@@ -4,14 +4,15 @@ import {
   planBatch,
   scheduleBatch,
 } from "../commands/batch.ts";
+import type { SubmittedJob } from "../commands/submission.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
-import { patienceOf, preparationOf } from "./command.ts";
+import { autoFinishOf, patienceOf, preparationOf } from "./command.ts";
 import { EXIT, showError } from "./exit.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { OutputRecord } from "./json/records.ts";
-import { plannedRecord, submittedRecord } from "./submitted.ts";
+import { finisherProblem, plannedRecord, submittedRecord } from "./submitted.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Runs `schedule --batch` and returns the exit code. */
@@ -31,6 +32,7 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
   }
   const counts = { submitted: 0, before: 0 };
   const ids: string[] = [];
+  const unfinished: SubmittedJob[] = [];
   let code: number = EXIT.done;
   const left = await scheduleBatch(options, patience, (outcome, root) => {
     if (outcome.outcome === "submitted") {
@@ -39,6 +41,7 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
       for (const warning of outcome.job.warnings) {
         terminal.warn(`Line ${outcome.line}: ${harmless(warning)}`);
       }
+      if (finisherProblem(outcome.job) !== undefined) unfinished.push(outcome.job);
     } else if (outcome.outcome === "recorded before") counts.before++;
     if ("error" in outcome) {
       code = Math.max(code, showFailure(terminal, outcome));
@@ -47,6 +50,14 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
     }
   });
   if (!terminal.json) terminal.result(summary(counts, ids));
+  const [first] = unfinished;
+  if (first !== undefined) {
+    terminal.warn(
+      `${jobs(unfinished.length)} without a finishing job, such as job ${first.jobId}: ` +
+        harmless(finisherProblem(first) ?? ""),
+    );
+    code = Math.max(code, EXIT.external);
+  }
   if (left > 0) {
     terminal.say(`${jobs(left)} of the batch ${left === 1 ? "is" : "are"} not submitted`);
     terminal.hint("Call the same command again: it goes on with what is not submitted");
@@ -117,6 +128,7 @@ export function batchOptions(words: ParsedArguments): BatchOptions {
     parallel: Number(parallel),
     preparation: preparationOf(words),
     altDir: words.last("alt-dir"),
+    autoFinish: autoFinishOf(words),
     waitForOutputs: false,
     expand: words.last("expand") as BatchOptions["expand"],
   };

@@ -1,5 +1,6 @@
 import type { ArgumentSpec, OptionSpec, ParsedArguments } from "./arguments.ts";
 import { ToolError } from "../errors.ts";
+import type { AutoFinish } from "../commands/auto_finish.ts";
 import type { LockPatience } from "../commands/locked.ts";
 import type { Preparation } from "../commands/submission_request.ts";
 import { harmless } from "../record/show.ts";
@@ -116,6 +117,45 @@ export const ALT_DIR: OptionSpec = {
   help: "Run the job in this directory outside the dataset: inputs and the batch script are " +
     "copied there, results are copied back by finish",
 };
+
+/** The options that ask for a finishing job. */
+export const AUTO_FINISH: readonly OptionSpec[] = [
+  {
+    name: "auto-finish",
+    value: "OPTIONS",
+    optionalValue: true,
+    help: "Submit a small job as well that runs finish on the cluster when the job has ended, " +
+      "however it ended; OPTIONS are those of its sbatch, such as '--partition=short --time=10' " +
+      "(default: datalad-slurm.autofinish.sbatch, else the job's partition, account and QOS)",
+  },
+  {
+    name: "close-failed-jobs",
+    help: "With --auto-finish: record the job as closed, without its outputs, if it fails",
+  },
+  {
+    name: "commit-failed-jobs",
+    help: "With --auto-finish: commit the outputs that the job left, if it fails",
+  },
+];
+
+/** Returns how jobs are to be finished by jobs of their own; undefined where they are not. */
+export function autoFinishOf(words: ParsedArguments): AutoFinish | undefined {
+  const [close, commit] = [words.has("close-failed-jobs"), words.has("commit-failed-jobs")];
+  if (close && commit) {
+    throw new ToolError("usage", "--close-failed-jobs and --commit-failed-jobs exclude each other");
+  }
+  if (!words.has("auto-finish")) {
+    if (!close && !commit) return undefined;
+    const given = close ? "--close-failed-jobs" : "--commit-failed-jobs";
+    throw new ToolError("usage", `${given} needs --auto-finish here`, {
+      hint: "Without --auto-finish, finish is told what to do about failed jobs",
+    });
+  }
+  return {
+    failedJobs: close ? "close" : commit ? "commit" : "leave",
+    options: words.last("auto-finish") || undefined,
+  };
+}
 
 /** Returns how inputs and outputs are to be made ready. */
 export function preparationOf(words: ParsedArguments): Preparation {

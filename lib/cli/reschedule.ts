@@ -14,6 +14,8 @@ import type { ParsedArguments } from "./arguments.ts";
 import {
   ALT_DIR,
   ASSUME_READY,
+  AUTO_FINISH,
+  autoFinishOf,
   type Command,
   DATASET,
   LOCK_TIMEOUT,
@@ -75,6 +77,7 @@ export const rescheduleCommand: Command = {
       help: "Write a shell script of the commands instead, and submit nothing",
     },
     { name: "report", help: "Show what would be submitted, and submit nothing" },
+    ...AUTO_FINISH,
     ALT_DIR,
     ASSUME_READY,
     TRANSFERS,
@@ -113,12 +116,15 @@ export const rescheduleCommand: Command = {
       }
       return showPassedOver(terminal, dataset.root, passedOver);
     }
+    let code: number = EXIT.done;
     const { dataset, planned, passedOver } = await reschedule(options, patience, {
       before: (plan) => terminal.say(describe(plan).join("\n")),
-      after: ({ job, submitted }) => showSubmitted(terminal, "reschedule", submitted, job),
+      after({ job, submitted }) {
+        code = Math.max(code, showSubmitted(terminal, "reschedule", submitted, job));
+      },
     });
     if (planned.length === 0) terminal.say("No job is to be submitted once more");
-    return showPassedOver(terminal, dataset.root, passedOver);
+    return Math.max(code, showPassedOver(terminal, dataset.root, passedOver));
   },
 };
 
@@ -141,6 +147,7 @@ export function rescheduleOptions(words: ParsedArguments): RescheduleOptions {
     branch: words.last("branch"),
     preparation: preparationOf(words),
     altDir: words.last("alt-dir"),
+    autoFinish: autoFinishOf(words),
   };
 }
 

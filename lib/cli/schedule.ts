@@ -5,6 +5,8 @@ import type { ParsedArguments } from "./arguments.ts";
 import {
   ALT_DIR,
   ASSUME_READY,
+  AUTO_FINISH,
+  autoFinishOf,
   type Command,
   DATASET,
   LOCK_TIMEOUT,
@@ -89,6 +91,7 @@ export const scheduleCommand: Command = {
       name: "wait-for-outputs",
       help: "Wait until no open job holds the outputs any more, instead of refusing",
     },
+    ...AUTO_FINISH,
     ALT_DIR,
     ASSUME_READY,
     TRANSFERS,
@@ -129,8 +132,7 @@ export const scheduleCommand: Command = {
       }
       return EXIT.done;
     }
-    showSubmitted(terminal, "schedule", await schedule(options, patience));
-    return EXIT.done;
+    return showSubmitted(terminal, "schedule", await schedule(options, patience));
   },
 };
 
@@ -143,6 +145,7 @@ export function scheduleOptions(words: ParsedArguments): ScheduleOptions {
     message: words.last("message"),
     preparation: preparationOf(words),
     altDir: words.last("alt-dir"),
+    autoFinish: autoFinishOf(words),
     waitForOutputs: words.has("wait-for-outputs"),
     expand: words.last("expand") as ScheduleOptions["expand"],
     command: words.operands,

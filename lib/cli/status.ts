@@ -69,6 +69,7 @@ export async function showStatus(
   } else {
     await showJobs(result, words, terminal);
   }
+  showFinisherProblems(result.jobs, terminal);
   return result.notOpen.length > 0 ? EXIT.refused : EXIT.done;
 }
 
@@ -116,6 +117,22 @@ async function watchStatus(
   if (!terminal.isTerminal && result.jobs.length === 0) terminal.say("No open jobs");
   if (result.notOpen.length > 0) return EXIT.refused;
   return isOver ? EXIT.done : EXIT.pending;
+}
+
+/** More problems of finishing jobs are counted only. */
+const MOST_PROBLEMS = 5;
+
+/** Says which jobs have to be finished by hand, although they were to be finished by a job. */
+function showFinisherProblems(jobs: readonly OpenJobStatus[], terminal: Terminal): void {
+  const problems = jobs.filter(({ finisher }) => finisher?.problem !== undefined);
+  for (const { job, finisher } of problems.slice(0, MOST_PROBLEMS)) {
+    terminal.warn(`Job ${job.jobId}: ${harmless(finisher?.problem ?? "")}`);
+    if (finisher?.jobId !== undefined) terminal.say(`  Log: ${harmless(finisher.log)}`);
+  }
+  if (problems.length > MOST_PROBLEMS) {
+    terminal.warn(`${problems.length - MOST_PROBLEMS} more jobs like that`);
+  }
+  if (problems.length > 0) terminal.hint("datalad-slurm finish finishes what is complete");
 }
 
 /** More than fits on the screen is summed up, unless it is asked for; then it is paged. */
@@ -188,7 +205,10 @@ export function showTakenUp(terminal: Terminal, root: string, taken: TakenUp): v
   }
 }
 
-function asRecord(root: string, { job, report, branch }: OpenJobStatus): OpenJobRecord {
+function asRecord(
+  root: string,
+  { job, report, branch, finisher }: OpenJobStatus,
+): OpenJobRecord {
   const time = (seconds: number | undefined) =>
     seconds === undefined ? undefined : new Date(seconds * 1000).toISOString();
   return {
@@ -207,6 +227,12 @@ function asRecord(root: string, { job, report, branch }: OpenJobStatus): OpenJob
     tasks: report?.tasks?.map((group) => ({ ...group })),
     finished_tasks: job.finished && { ...job.finished.states },
     branch,
+    auto_finish: finisher && {
+      slurm_job_id: finisher.jobId,
+      state: finisher.report?.state,
+      log: finisher.log,
+      message: finisher.problem,
+    },
     cmd: job.record.cmd,
     pwd: job.record.pwd,
     inputs: job.record.inputs,

@@ -2,6 +2,7 @@ import type { SubmittedJob } from "../commands/submission.ts";
 import type { SubmissionRequest } from "../commands/submission_request.ts";
 import type { RecordedJob } from "../dataset/history.ts";
 import { harmless } from "../record/show.ts";
+import { EXIT } from "./exit.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { PlannedRecord, SubmittedRecord } from "./json/records.ts";
 import type { Terminal } from "./terminal.ts";
@@ -30,7 +31,7 @@ export function plannedRecord(
 /** Returns the object for a job that was submitted. */
 export function submittedRecord(
   action: "schedule" | "reschedule",
-  { root, jobId, cluster, commit }: SubmittedJob,
+  { root, jobId, cluster, commit, finisher }: SubmittedJob,
   original?: RecordedJob,
 ): SubmittedRecord {
   return {
@@ -41,7 +42,17 @@ export function submittedRecord(
     ...(cluster === undefined ? {} : { cluster }),
     commit,
     ...originalFields(original),
+    ...(finisher === undefined ? {} : {
+      auto_finish: "jobId" in finisher
+        ? { slurm_job_id: finisher.jobId }
+        : { message: `There is no finishing job: ${finisher.problem}` },
+    }),
   };
+}
+
+/** Returns why a job has no finishing job although it was to have one; undefined otherwise. */
+export function finisherProblem({ finisher }: SubmittedJob): string | undefined {
+  return finisher !== undefined && "problem" in finisher ? finisher.problem : undefined;
 }
 
 function originalFields(original: RecordedJob | undefined) {
@@ -50,17 +61,32 @@ function originalFields(original: RecordedJob | undefined) {
     : { original_slurm_job_id: original.jobId, original_commit: original.commit };
 }
 
-/** Shows a job that was submitted; the first line is sbatch's own. */
+/**
+ * Shows a job that was submitted, sbatch's own line first, and returns the exit code: the job is
+ * there, but the finishing job that it was to have may not be.
+ */
 export function showSubmitted(
   terminal: Terminal,
   action: "schedule" | "reschedule",
   job: SubmittedJob,
   original?: RecordedJob,
-): void {
+): number {
   for (const line of job.stderr.trimEnd().split("\n")) if (line !== "") terminal.say(line);
   for (const warning of job.warnings) terminal.warn(harmless(warning));
-  if (terminal.json) return terminal.record(submittedRecord(action, job, original));
-  const cluster = job.cluster === undefined ? "" : ` on cluster ${job.cluster}`;
-  terminal.result(`Submitted batch job ${job.jobId}${cluster}`);
-  terminal.result(`Recorded in commit ${job.commit}`);
+  const { jobId, finisher } = job;
+  const problem = finisherProblem(job);
+  if (terminal.json) {
+    terminal.record(submittedRecord(action, job, original));
+  } else {
+    const cluster = job.cluster === undefined ? "" : ` on cluster ${job.cluster}`;
+    terminal.result(`Submitted batch job ${jobId}${cluster}`);
+    terminal.result(`Recorded in commit ${job.commit}`);
+    if (finisher !== undefined && "jobId" in finisher) {
+      terminal.result(`Job ${finisher.jobId} will finish it`);
+    }
+  }
+  if (problem === undefined) return EXIT.done;
+  terminal.warn(`Job ${jobId} has no finishing job: ${harmless(problem)}`);
+  terminal.hint(`When it is over: datalad-slurm finish ${jobId}`);
+  return EXIT.external;
 }

@@ -21,6 +21,7 @@ import {
   begin,
   type BegunSubmission,
   discard,
+  finishersOf,
   isSettled,
   prepare,
   runSubmission,
@@ -386,9 +387,11 @@ async function submitSome(
   const commits = accepted.length === 0
     ? new Map<string, string>()
     : await uninterrupted(() => recordSubmissions(dataset, accepted, endlessly(patience)));
-  for (const one of accepted) {
+  const finishers = await finishersOf(dataset, accepted, begun, parallel);
+  for (const [index, one] of accepted.entries()) {
     const { token } = one.entry;
-    const job = submittedJob(dataset, one, commits.get(token) ?? "");
+    const submitted = submittedJob(dataset, one, commits.get(token) ?? "");
+    const job = { ...submitted, finisher: finishers[index] };
     outcomes.push({ line: lineOf.get(token) ?? 0, outcome: "submitted", job });
   }
   if (conflict !== undefined) {

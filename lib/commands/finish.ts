@@ -1,6 +1,7 @@
 import { cloneId, type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { datasetPath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
+import { removeAutoFinish } from "../store/auto_finish.ts";
 import { findHolder } from "../store/reservations.ts";
 import { reservedPaths } from "./reserved_paths.ts";
 import { finishedTasks, jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
@@ -159,6 +160,8 @@ export async function finish(
       return { job, report, outcome: history?.has(key) === false ? "not in history" : "settled" };
     }
     const { withFiles, ...others } = result;
+    // Parts of an array leave it open.
+    if (others.tasks === undefined) removeAutoFinish(dataset.store.base, key);
     const advice = adviceFor(report, accounts.get(jobKey(queryOf(job))));
     return {
       job,

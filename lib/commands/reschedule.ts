@@ -21,6 +21,7 @@ import { readSbatchCall } from "../slurm/sbatch_call.ts";
 import { union } from "./array_parts.ts";
 import { openTakingUp } from "./take_up.ts";
 import { resolveAltDir } from "./alt_dir.ts";
+import { type AutoFinish, finisherOptions } from "./auto_finish.ts";
 import { expandCommand, namedFiles } from "./schedule.ts";
 import { finishOf, requireCommit } from "./select_jobs.ts";
 import { refuseConflicts } from "./conflicts.ts";
@@ -36,6 +37,8 @@ export interface RescheduleOptions {
   readonly since?: string | undefined;
   readonly message?: string | undefined;
   readonly preparation: Preparation;
+  /** How the jobs are finished by jobs of their own, where that is asked for. */
+  readonly autoFinish?: AutoFinish | undefined;
   /** A directory outside the dataset to run in; the recorded one is somebody else's choice. */
   readonly altDir?: string | undefined;
   /** With `since`: also jobs that failed. */
@@ -322,8 +325,9 @@ function withTasks({ jobId, record }: RecordedJob, tasks: string): string {
 async function planJob(
   dataset: Dataset,
   { job, failed }: Choice,
-  { message, preparation, altDir }: RescheduleOptions,
+  { message, preparation, altDir, autoFinish }: RescheduleOptions,
 ): Promise<SubmissionRequest> {
+  if (autoFinish !== undefined) finisherOptions(dataset, autoFinish);
   const { record } = job;
   const toPaths = (paths: readonly string[], role: string) =>
     paths.map((path) => datasetPath(dataset.root, ".", path, role));
@@ -351,6 +355,7 @@ async function planJob(
     message: message ?? job.message,
     preparation,
     waitForOutputs: false,
+    autoFinish,
     tasks: failed ?? submittedTasks(job)?.toString(),
     failedTasks: failed,
     scripts: namedFiles(dataset.root, pwd, commandOf(record).split(/\s+/)),

@@ -8,6 +8,7 @@ import { fillPlaceholders, joinCommand, quoteWord } from "../record/command.ts";
 import { absolutePath, joinPath, pathBelow } from "../paths.ts";
 import { readSbatchCall } from "../slurm/sbatch_call.ts";
 import { resolveAltDir } from "./alt_dir.ts";
+import { type AutoFinish, finisherOptions } from "./auto_finish.ts";
 import type { LockPatience } from "./locked.ts";
 import { installNeeded } from "./prepare_inputs.ts";
 import { openTakingUp } from "./take_up.ts";
@@ -27,6 +28,8 @@ export interface JobOptions {
   readonly waitForOutputs: boolean;
   /** Which globs are recorded expanded, as they are now. */
   readonly expand?: "inputs" | "outputs" | "both" | undefined;
+  /** How the job is finished by a job of its own, where that is asked for. */
+  readonly autoFinish?: AutoFinish | undefined;
   /** The command's words; one word is a command line for the shell. */
   readonly command: readonly string[];
 }
@@ -114,8 +117,9 @@ export function planRecord(dataset: Dataset, options: JobOptions): RecordTemplat
 export function planRequest(
   dataset: Dataset,
   record: RecordTemplate,
-  { command: words, message, preparation, waitForOutputs }: JobOptions,
+  { command: words, message, preparation, waitForOutputs, autoFinish }: JobOptions,
 ): SubmissionRequest {
+  if (autoFinish !== undefined) finisherOptions(dataset, autoFinish);
   const command = expandCommand(dataset, record);
   const scripts = namedFiles(dataset.root, record.pwd, words);
   return {
@@ -126,6 +130,7 @@ export function planRequest(
     preparation,
     scripts,
     waitForOutputs,
+    autoFinish,
     tasks: record.outputs.some(namesTask) ? givenArray(command) : undefined,
   };
 }

@@ -4,6 +4,7 @@ import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobReport } from "../slurm/report.ts";
 import { existingRefs } from "../git/refs.ts";
 import { reportOfOpenTasks } from "./array_parts.ts";
+import { finisherQuery, type FinisherStatus, finisherStatus } from "./auto_finish.ts";
 import { jobBranch } from "./commit_results.ts";
 import { jobsOfThisClone, queryOf } from "./finish.ts";
 import type { LockPatience } from "./locked.ts";
@@ -23,6 +24,8 @@ export interface OpenJobStatus {
    * finished in part it is about the tasks that are open.
    */
   readonly report: JobReport | undefined;
+  /** Its finishing job, where it was to have one. */
+  readonly finisher: FinisherStatus | undefined;
   /** The branch that holds its results, where that is not merged yet. */
   readonly branch: string | undefined;
 }
@@ -50,7 +53,8 @@ export async function status(
     : dataset;
   const { jobs, notOpen, unreadable } = await selectOpenJobs(current, options);
   const here = new Set(jobsOfThisClone(current, jobs));
-  const reports = await queryJobs([...here].map(queryOf));
+  const finishers = [...here].flatMap((job) => finisherQuery(current, job) ?? []);
+  const reports = await queryJobs([...[...here].map(queryOf), ...finishers]);
   const branches = await existingRefs(
     current.repository,
     jobs.map(({ jobId }) => jobBranch(jobId)),
@@ -61,6 +65,7 @@ export async function status(
       const report = here.has(job) ? reports.get(jobKey(queryOf(job))) : undefined;
       return {
         job,
+        finisher: here.has(job) ? finisherStatus(current, job, report, reports) : undefined,
         branch: branches.has(jobBranch(job.jobId)) ? jobBranch(job.jobId) : undefined,
         report: report && reportOfOpenTasks(job, report),
       };

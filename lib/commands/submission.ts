@@ -19,6 +19,7 @@ import {
 import { ownIdentity } from "../store/lock_identity.ts";
 import { type Conflict, hasReservations, release, reserve } from "../store/reservations.ts";
 import { copyInputs } from "./alt_dir.ts";
+import { type Finisher, submitFinishers } from "./auto_finish.ts";
 import { conflictError, restoreReservations } from "./conflicts.ts";
 import { type Identified, identify, NotSubmitted, submissionWarnings } from "./identify_job.ts";
 import { endlessly, locked, type LockPatience } from "./locked.ts";
@@ -48,6 +49,8 @@ export interface SubmittedJob extends Submission {
   readonly commit: string;
   /** What the submitting command printed on stderr. */
   readonly stderr: string;
+  /** What became of its finishing job, where it was to have one. */
+  readonly finisher?: Finisher | undefined;
   /** What the reader should know besides. */
   readonly warnings: readonly string[];
 }
@@ -76,7 +79,26 @@ export async function submit(
   const commits = await uninterrupted(() =>
     recordSubmissions(dataset, [accepted], endlessly(patience))
   );
-  return submittedJob(dataset, accepted, commits.get(begun.entry.token) ?? "");
+  const job = submittedJob(dataset, accepted, commits.get(begun.entry.token) ?? "");
+  const [finisher] = await finishersOf(dataset, [accepted], [begun], 1);
+  return { ...job, finisher };
+}
+
+/** Submits the finishing jobs of recorded jobs that are to have one, and returns them in order. */
+export async function finishersOf(
+  dataset: Dataset,
+  accepted: readonly Accepted[],
+  begun: readonly BegunSubmission[],
+  parallel: number,
+): Promise<(Finisher | undefined)[]> {
+  const plans = new Map(begun.map(({ entry, request }) => [entry.token, request.autoFinish]));
+  const jobs = accepted.flatMap(({ entry: { token }, submission }) => {
+    const autoFinish = plans.get(token);
+    return autoFinish === undefined ? [] : [{ token, submission, autoFinish }];
+  });
+  if (jobs.length === 0) return [];
+  const finishers = await submitFinishers(dataset, jobs, parallel);
+  return accepted.map(({ entry }) => finishers.get(entry.token));
 }
 
 /** A submission that has its journal entry and its outputs. */
@@ -228,7 +250,7 @@ function newEntry(
   standIn: string | undefined,
 ): SubmissionEntry {
   const token = newToken();
-  const { kind, record, command, message, batch, failedTasks } = request;
+  const { kind, record, command, message, batch, autoFinish, failedTasks } = request;
   const told = toldCommand(command, root);
   const part: ToolPart = {
     version: 1,
@@ -238,6 +260,7 @@ function newEntry(
     submitted_at: new Date().toISOString(),
     ...(told === record.cmd ? {} : { command: told }),
     ...(batch === undefined ? {} : { batch }),
+    ...(autoFinish === undefined ? {} : { auto_finish: autoFinish.failedJobs }),
     ...(failedTasks === undefined ? {} : { failed_tasks: failedTasks }),
   };
   return {

@@ -1,3 +1,5 @@
+import type { AutoFinish } from "./auto_finish.ts";
+
 /** A record but for what only the submission tells. */
 export interface RecordTemplate {
   readonly chain: string[];
@@ -29,6 +31,8 @@ export interface SubmissionRequest {
   readonly failedTasks?: string | undefined;
   /** What a line of a batch is known by, so that it is submitted once. */
   readonly batch?: string;
+  /** How it is finished by a job of its own, where that is asked for. */
+  readonly autoFinish?: AutoFinish | undefined;
 }
 
 /** How inputs and outputs are made ready before the command runs. */

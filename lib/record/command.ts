@@ -21,6 +21,33 @@ export function joinCommand(words: readonly string[]): string {
 }
 
 /**
+ * Returns the words of a text as a POSIX shell parts them, without doing anything else that a shell
+ * does; undefined when its quotes do not match.
+ */
+export function splitWords(text: string): string[] | undefined {
+  const part = /[^\s'"\\]+|'[^']*'|"(?:[^"\\]|\\[^])*"|\\[^]/y;
+  const words: string[] = [];
+  for (let at = 0; at < text.length;) {
+    at += /^\s*/.exec(text.slice(at))?.[0].length ?? 0;
+    let word: string | undefined;
+    for (part.lastIndex = at; at < text.length; at = part.lastIndex) {
+      const found = part.exec(text)?.[0];
+      if (found === undefined) break;
+      word = (word ?? "") + unquoted(found);
+    }
+    if (word !== undefined) words.push(word);
+    if (at < text.length && !/\s/.test(text.charAt(at))) return undefined;
+  }
+  return words;
+}
+
+function unquoted(part: string): string {
+  if (part.startsWith("'")) return part.slice(1, -1);
+  if (part.startsWith('"')) return part.slice(1, -1).replace(/\\([\\"$`])/g, "$1");
+  return part.startsWith("\\") ? part.slice(1) : part;
+}
+
+/**
  * Returns a recorded command with its placeholders filled in: `{name}`, `{name[0]}`, and `{{` and
  * `}}` for braces, as Python's `str.format` reads them. Throws a {@link ToolError} for a name that
  * is not among the substitutions, an index that is out of range, and a lone brace.

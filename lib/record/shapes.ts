@@ -62,6 +62,8 @@ function buildShapes() {
     cluster: optionalText,
     /** What the line of a batch is known by that the job comes from. */
     batch: optionalIdentifier,
+    /** That a job of its own finishes it, and what that does about a failed one. */
+    auto_finish: optionalIdentifier,
     job: z.optional(submittedJob),
     /**
      * The batch script as it was at the submission: git's object id of its content, and how it differs

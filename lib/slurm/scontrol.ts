@@ -32,6 +32,8 @@ export interface ScontrolJob {
   readonly end?: number;
   readonly timeLimitSeconds?: number;
   readonly partition?: string;
+  readonly account?: string;
+  readonly qos?: string;
   /** The host and session that sbatch ran in. */
   readonly allocNode?: string;
   readonly allocSid?: string;
@@ -100,6 +102,7 @@ function parseRecord(record: string): ScontrolJob | undefined {
     hetJobOffset: hetJobOffset === undefined ? undefined : Number(hetJobOffset),
     jobName: block && jobName(record.slice(head[0].length, block.start), separator),
     state: block?.state,
+    ...accountFields(record.slice(0, block?.start ?? 0)),
     ...(block === undefined ? {} : machineFields(record.slice(block.start), separator)),
     ...(block === undefined ? {} : textFields(record.slice(block.start), separator)),
   }) as unknown as ScontrolJob;
@@ -136,6 +139,13 @@ function stateBlock(record: string): { state: string; start: number } | undefine
 function separatorOf(record: string): string {
   if (/\n {3}Priority=/.test(record)) return "\\n {3}";
   return /^[^\n]* JobState=/.test(record) ? " " : "\\n";
+}
+
+/** Reads the last `Priority=1 Nice=0 Account=root QOS=normal` before the state (20.11 to 25.11). */
+function accountFields(text: string): { account?: string | undefined; qos?: string | undefined } {
+  const [, account, qos] =
+    [...text.matchAll(/\sPriority=\S+ Nice=\S+ Account=(\S+) QOS=(\S+)/g)].at(-1) ?? [];
+  return { account: meaningful(account), qos: meaningful(qos) };
 }
 
 function jobName(text: string, separator: string): string {

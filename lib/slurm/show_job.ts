@@ -21,6 +21,8 @@ export interface ShownJob {
   /** All indices of an array with its throttle: `0-4,7%2`; undefined for a job that is none. */
   readonly array: string | undefined;
   readonly partition: string | undefined;
+  readonly account: string | undefined;
+  readonly qos: string | undefined;
   /** In seconds since 1970. */
   readonly submitTime: number | undefined;
   /** The absolute path of the script, and its arguments behind it; undefined for `--wrap`. */
@@ -96,6 +98,8 @@ export function combineRecords(records: readonly ScontrolJob[]): ShownJob | unde
     stderr: logPattern(records, main, "stdErr"),
     array: tasks.size === 0 ? undefined : `${tasks}${throttle ? `%${throttle}` : ""}`,
     partition: main.partition,
+    account: main.account,
+    qos: main.qos,
     submitTime: main.submit,
     command: main.command,
     dependency: main.dependency,

@@ -60,6 +60,15 @@ const difference = z.enum(["modified", "new", "deleted", "outside"]).check(z.des
 
 const line = z.optional(z.int().check(z.describe("The line of the batch file")));
 
+const finishingJob = z.optional(
+  z.object({
+    slurm_job_id: z.optional(jobId),
+    state: z.optional(state),
+    log: z.optional(text.check(z.describe("The absolute path of its log"))),
+    message: z.optional(text.check(z.describe("Why it will not finish the job"))),
+  }).check(z.describe("The job that finishes it, with --auto-finish")),
+);
+
 const submitted = z.object({
   action: z.enum(["schedule", "reschedule"]),
   status: z.enum(["ok", "notneeded"]).check(
@@ -72,6 +81,7 @@ const submitted = z.object({
   commit,
   original_slurm_job_id: z.optional(jobId),
   original_commit: z.optional(commit),
+  auto_finish: finishingJob,
 }).check(z.meta({
   id: "submitted",
   description: "schedule, reschedule: a job that was submitted and recorded",
@@ -147,6 +157,7 @@ const openJob = z.object({
     ),
   ),
   branch: z.optional(text.check(z.describe("The branch that holds its results already"))),
+  auto_finish: finishingJob,
   cmd,
   ...submission,
 }).check(z.meta({ id: "open_job", description: "status, finish --list-open-jobs: an open job" }));
