@@ -64,6 +64,10 @@ export const finishCommand: Command = {
     },
     { name: "commit-failed-jobs", help: "Commit failed jobs with the outputs they left" },
     {
+      name: "leave-failed-jobs",
+      help: "Leave failed jobs open, where datalad-slurm.failed-jobs says otherwise",
+    },
+    {
       name: "other-clones",
       help: "Also finish jobs that were submitted from another clone, with the files found here",
     },
@@ -127,10 +131,17 @@ function waitingLine(jobs: readonly FinishedJob[]): string {
   return `Waiting for ${count} ${count === 1 ? "job" : "jobs"}: ${list}`;
 }
 
+/** What may be done with jobs that failed. */
+const FAILED_JOBS = ["close", "commit", "leave"] as const;
+
 /** Returns what the words of a command line ask of `finish`. */
 export function finishOptions(words: ParsedArguments): FinishOptions {
-  if (words.has("close-failed-jobs") && words.has("commit-failed-jobs")) {
-    throw new ToolError("usage", "--close-failed-jobs and --commit-failed-jobs exclude each other");
+  const [one, other] = FAILED_JOBS.filter((what) => words.has(`${what}-failed-jobs`));
+  if (other !== undefined) {
+    throw new ToolError(
+      "usage",
+      `--${one}-failed-jobs and --${other}-failed-jobs exclude each other`,
+    );
   }
   if (words.has("wait") && words.has("octopus")) {
     throw new ToolError("usage", "--octopus makes one commit of all jobs, --wait one of each", {
@@ -143,11 +154,7 @@ export function finishOptions(words: ParsedArguments): FinishOptions {
     since: words.last("since"),
     message: words.last("message"),
     outputs: words.all("output"),
-    failedJobs: words.has("close-failed-jobs")
-      ? "close"
-      : words.has("commit-failed-jobs")
-      ? "commit"
-      : "leave",
+    failedJobs: FAILED_JOBS.find((what) => words.has(`${what}-failed-jobs`)),
     otherClones: words.has("other-clones"),
     verifyCopies: words.has("verify"),
     arrayTasks: words.has("array-tasks"),

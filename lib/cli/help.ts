@@ -74,7 +74,7 @@ function optionHelp(option: OptionSpec): string[] {
 }
 
 /** Breaks text into lines that fit the width, each with the indent in front. */
-function wrap(text: string, indent: string): string[] {
+export function wrap(text: string, indent: string): string[] {
   const lines: string[] = [];
   let line = indent;
   for (const word of text.split(" ")) {

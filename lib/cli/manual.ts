@@ -2,7 +2,8 @@ import { buildInfo } from "../executable/build_info.ts";
 import guide from "../../doc/guide.md" with { type: "text" };
 import type { OptionSpec } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import { EXIT_CODES, GENERAL_DESCRIPTION, GENERAL_SUMMARY, optionsOf } from "./help.ts";
+import { EXIT_CODES, GENERAL_DESCRIPTION, GENERAL_SUMMARY, optionsOf, wrap } from "./help.ts";
+import { SETTINGS } from "../dataset/settings.ts";
 import {
   bold,
   italic,
@@ -25,6 +26,7 @@ export function manPages(commands: readonly Command[]): ManPage[] {
   return [
     toolPage(shown),
     ...shown.map(commandPage),
+    configPage(),
     page("datalad-slurm-guide", 7, [
       ...nameSection("datalad-slurm-guide", "how to work with datalad-slurm"),
       ...roffFromMarkdown(guide),
@@ -42,6 +44,51 @@ export function manPage(commands: readonly Command[], topic: string | undefined)
 /** Returns the guide as it is written, for a terminal without man. */
 export function guideText(): string {
   return guide;
+}
+
+const CONFIG_SUMMARY = "defaults for datalad-slurm, in git's configuration";
+
+const CONFIG_DESCRIPTION: readonly string[] = [
+  "Defaults are set with `git config`, for one clone or, with `--global`, for all. Options of the " +
+  "command line stand above them. A value that cannot be understood is an error that names the " +
+  "key and the file.",
+  "Some keys may stand in the file `.datalad/config` of a dataset as well, which all its clones " +
+  "share; what git's own files say stands above it.",
+];
+
+/** Returns the configuration for a terminal without man. */
+export function configText(): string {
+  return [
+    ...CONFIG_DESCRIPTION.flatMap((text) => [...wrap(text, ""), ""]),
+    ...SETTINGS.flatMap(({ key, value, help, shared }) => [
+      `${key} ${value}`,
+      ...wrap(`${help}.${shared ? SHARED : ""}`, "    "),
+      "",
+    ]),
+  ].join("\n");
+}
+
+const SHARED = " May stand in .datalad/config.";
+
+function configPage(): ManPage {
+  return page("datalad-slurm-config", 5, [
+    ...nameSection("datalad-slurm-config", CONFIG_SUMMARY),
+    ".SH DESCRIPTION",
+    ...CONFIG_DESCRIPTION.flatMap((text) => [".PP", roffInline(text)]).slice(1),
+    ".SH KEYS",
+    ...SETTINGS.flatMap(({ key, value, help, shared }) => [
+      ".TP",
+      `${bold(key)} ${italic(value)}`,
+      roffInline(`${help}.${shared ? SHARED : ""}`),
+    ]),
+    ".SH EXAMPLES",
+    "Do not wait for the lock longer than a minute, in any dataset of mine:",
+    ...roffExample(["git config --global datalad-slurm.lock-timeout 60"]),
+    ".PP",
+    "Commit what failed jobs left, in all clones of this dataset:",
+    ...roffExample(["git config -f .datalad/config datalad-slurm.failed-jobs commit"]),
+    ...seeAlso([["datalad-slurm", 1], ["git-config", 1]]),
+  ]);
 }
 
 function toolPage(commands: readonly Command[]): ManPage {
@@ -65,6 +112,7 @@ function toolPage(commands: readonly Command[]): ManPage {
     ...FILES.flatMap(([name, what]) => [".TP", italic(name), roffInline(what)]),
     ...exitStatus(),
     ...seeAlso([
+      ["datalad-slurm-config", 5],
       ["datalad-slurm-guide", 7],
       ["sbatch", 1],
       ["git", 1],

@@ -184,7 +184,7 @@ function bashScript(commands: readonly Command[]): string[] {
     } -- "$cur")`,
     '    elif [ "$command" = help ]; then',
     `        mapfile -t COMPREPLY < <(compgen -W ${
-      quoted([...commands.map(({ name }) => name), "guide"].join(" "))
+      quoted([...commands.map(({ name }) => name), "guide", "config"].join(" "))
     } -- "$cur")`,
     '    elif [ -z "$only" ] && [[ "$cur" == -* ]]; then',
     '        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")',
@@ -409,7 +409,7 @@ function fishScript(commands: readonly Command[]): string[] {
     "complete -c datalad-slurm -n __fish_use_subcommand -a help -d 'Show how a command is called'",
     `complete -c datalad-slurm -n '__datalad_slurm_is help' -a '${
       commands.map(({ name }) => name).join(" ")
-    } guide'`,
+    } guide config'`,
     ...commands.flatMap(fishCommand),
   ];
 }

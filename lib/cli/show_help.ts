@@ -5,10 +5,11 @@ import { commandHelp, generalHelp } from "./help.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What there is a text on besides the commands. */
-const TOPICS: readonly string[] = ["guide"];
+const TOPICS: readonly string[] = ["guide", "config"];
 
 /**
- * Shows `help [COMMAND|guide]` for a reader, or `help --man [COMMAND|guide]` for man, and returns
+ * Shows `help [TOPIC]` for a reader, or `help --man [TOPIC]` for man, where a topic is a command or one of
+ * {@link TOPICS}, and returns
  * the exit code. Throws a {@link ToolError} for any other topic.
  */
 export async function showHelp(
@@ -30,8 +31,8 @@ export async function showHelp(
     const { manPage } = await import("./manual.ts");
     terminal.result(manPage(commands, about?.name ?? topic).trimEnd());
   } else if (topic !== undefined && about === undefined) {
-    const { guideText } = await import("./manual.ts");
-    terminal.result(guideText().trimEnd());
+    const { configText, guideText } = await import("./manual.ts");
+    terminal.result((topic === "config" ? configText() : guideText()).trimEnd());
   } else {
     const help = about === undefined ? generalHelp(commands) : commandHelp(about);
     for (const line of help) terminal.result(line);

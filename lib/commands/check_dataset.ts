@@ -1,5 +1,6 @@
 import { cloneId, type Dataset, openDataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { ToolError } from "../errors.ts";
+import { OWN_KEYS, SETTINGS } from "../dataset/settings.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { listEntries } from "../store/journal.ts";
 import { describeHolder, inspectLock } from "../store/lock.ts";
@@ -55,9 +56,26 @@ export async function checkDataset(dataset: Dataset): Promise<Check[]> {
   return [
     await checkIdentity(dataset),
     checkBranch(dataset),
+    checkSettings(dataset),
     ...checkIndexLock(dataset),
     ...checkClone(dataset),
   ];
+}
+
+/** Values have been looked at when the dataset was opened. */
+function checkSettings({ configuration }: Dataset): Check {
+  const name = "settings";
+  const known = [...SETTINGS.map(({ key }) => key), ...OWN_KEYS];
+  const set = configuration.entries("datalad-slurm.").map(([key]) => key);
+  const unknown = set.filter((key) => !known.includes(key));
+  const used = set.filter((key) => !OWN_KEYS.includes(key));
+  return unknown.length > 0
+    ? warning(
+      name,
+      `The configuration has unknown keys: ${unknown.join(", ")}`,
+      "See those that there are with: datalad-slurm help config",
+    )
+    : ok(name, used.length === 0 ? "None of the defaults is changed" : used.join(", "));
 }
 
 /** Looks at what was left by commands that were cut short. */

@@ -93,7 +93,10 @@ export async function claimJobs(
         isTold = true;
         patience.say?.(`Waiting for ${describeOwner(result)} which is finishing the same jobs`);
       }
-      if (performance.now() - started > (patience.timeoutMs ?? Infinity)) throw timedOut(result);
+      if (
+        performance.now() - started >
+          (patience.timeoutMs ?? dataset.settings.lockTimeoutMs ?? Infinity)
+      ) throw timedOut(result);
       await pause(wait);
       wait = Math.min(wait * 1.5, LONGEST_PAUSE);
     }

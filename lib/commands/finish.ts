@@ -34,7 +34,8 @@ export interface FinishOptions extends Selection {
   /** Further outputs of the one job that is named. */
   readonly outputs: readonly string[];
   /** What becomes of jobs that failed: they stay open, are closed without outputs, or with them. */
-  readonly failedJobs: "leave" | "close" | "commit";
+  /** The dataset's setting when undefined. */
+  readonly failedJobs: "leave" | "close" | "commit" | undefined;
   /** Also finishes jobs that were submitted from another clone, with the files that are here. */
   readonly otherClones: boolean;
   /** Compares files that are copied back from an alternative directory, byte for byte. */
@@ -117,7 +118,10 @@ export async function finish(
     if (branches.has(jobBranch(job.jobId))) done.push({ job, report, outcome: "on a branch" });
     else if (!here.has(job)) done.push({ job, report, outcome: "elsewhere" });
     else {
-      const decision = decide(job, report, tasks.get(jobKeyOf(job)), options);
+      const decision = decide(job, report, tasks.get(jobKeyOf(job)), {
+        ...options,
+        failedJobs: options.failedJobs ?? dataset.settings.failedJobs,
+      });
       if (decision.takes !== undefined) finishing.push(decision);
       done.push(...decision.left);
     }

@@ -11,7 +11,7 @@ import { acquireLock, type Holder, type Lock, LOCK_TOKEN_VARIABLE } from "../sto
 export interface LockPatience {
   /** What those who wait are shown, such as `datalad-slurm finish`. */
   readonly command: string;
-  /** Milliseconds; for ever when absent. */
+  /** Milliseconds; the dataset's setting when absent. */
   readonly timeoutMs?: number | undefined;
   /** Told who holds the lock, after two seconds and then every ten. */
   readonly onWait?: ((holder: Holder, place: number, waitedMs: number) => void) | undefined;
@@ -22,8 +22,8 @@ export interface LockPatience {
 }
 
 /** Returns patience without end, for what must not be left undone: a job is submitted already. */
-export function endlessly({ timeoutMs: _, ...patience }: LockPatience): LockPatience {
-  return patience;
+export function endlessly(patience: LockPatience): LockPatience {
+  return { ...patience, timeoutMs: Infinity };
 }
 
 /** What may be done while the lock is held. */
@@ -58,7 +58,7 @@ export async function locked<T>(
     const lock = await acquireLock({
       directory: store.lock,
       command: patience.command,
-      timeoutMs: patience.timeoutMs,
+      timeoutMs: patience.timeoutMs ?? dataset.settings.lockTimeoutMs,
       onWait: patience.onWait,
       fence: (_token, epochText) => moveEpoch(repository, epochText),
       isJobOver,

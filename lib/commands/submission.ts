@@ -215,7 +215,7 @@ export async function begin(
 ): Promise<Beginning> {
   const { store } = dataset;
   const clone = cloneId(dataset) ?? await locked(dataset, patience, () => makeCloneId(dataset));
-  const standIn = await chosenStandIn();
+  const standIn = await chosenStandIn(dataset.settings.slurm);
   const all = requests.map((request) => ({
     request,
     entry: newEntry(dataset, request, clone, standIn),
@@ -285,7 +285,7 @@ function newEntry(
 export async function prepare(
   dataset: Dataset,
   submissions: readonly BegunSubmission[],
-  { assumeReady, transfers }: Preparation,
+  { assumeReady, transfers = dataset.settings.transfers }: Preparation,
   progress: BeginProgress | undefined,
 ): Promise<void> {
   if (assumeReady !== "inputs" && assumeReady !== "both") {

@@ -5,6 +5,7 @@ import { openRepository, type Repository, superdatasetOf } from "../git/reposito
 import { isRepository } from "../files.ts";
 import { absolutePath, pathBelow } from "../paths.ts";
 import { text } from "../process/run.ts";
+import { readSettings, type Settings } from "./settings.ts";
 import { type StoreDirectories, storeDirectories } from "../store/directories.ts";
 
 /** A dataset as one command sees it. */
@@ -13,6 +14,8 @@ export interface Dataset {
   /** Short for `repository.root`: the absolute path of the work tree. */
   readonly root: string;
   readonly configuration: Configuration;
+  /** The user's defaults. */
+  readonly settings: Settings;
   readonly store: StoreDirectories;
   /** `datalad.dataset.id`; absent in a plain git repository. */
   readonly id: string | undefined;
@@ -53,6 +56,7 @@ export async function openDataset(directory: string | undefined): Promise<Datase
     repository,
     root: repository.root,
     configuration,
+    settings: readSettings(configuration),
     store: storeDirectories(repository.commonDirectory, repository.worktree),
     id: configuration.get("datalad.dataset.id"),
     hasAnnex: configuration.get("annex.uuid") !== undefined,

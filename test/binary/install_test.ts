@@ -73,6 +73,7 @@ Deno.test("install lays out the executable, man pages, completions and a modulef
       "share/bash-completion/completions/datalad-slurm",
       "share/fish/vendor_completions.d/datalad-slurm.fish",
       "share/man/man1/datalad-slurm.1",
+      "share/man/man5/datalad-slurm-config.5",
       "share/man/man7/datalad-slurm-guide.7",
       "share/zsh/site-functions/_datalad-slurm",
     ]
@@ -100,6 +101,7 @@ Deno.test("what is installed is what the executable prints", async () => {
     [["help", "--man"], "man/man1/datalad-slurm.1"],
     [["help", "--man", "finish"], "man/man1/datalad-slurm-finish.1"],
     [["help", "--man", "guide"], "man/man7/datalad-slurm-guide.7"],
+    [["help", "--man", "config"], "man/man5/datalad-slurm-config.5"],
     [["completion", "bash"], "bash-completion/completions/datalad-slurm"],
     [["completion", "zsh"], "zsh/site-functions/_datalad-slurm"],
     [["completion", "fish"], "fish/vendor_completions.d/datalad-slurm.fish"],
