@@ -28,7 +28,8 @@ export interface Claim {
   readonly jobs: ReadonlyMap<string, RecordedJob>;
   /** Notes in which subdatasets the jobs' files are, before anything changes there. */
   cover(subdatasets: readonly string[]): void;
-  giveBack(): void;
+  /** Gives the jobs back. After a failure what is in subdatasets is left to the next command. */
+  giveBack(hasFailed: boolean): void;
 }
 
 /** Longest pause between two looks at another process's claim, in milliseconds. */
@@ -108,10 +109,16 @@ function claimOf(
   entry: FinishEntry,
   jobs: ReadonlyMap<string, RecordedJob>,
 ): Claim {
+  let covers = false;
   return {
     jobs,
-    cover: (subdatasets) => writeEntry(journal, { ...entry, subdatasets: [...subdatasets] }),
-    giveBack: () => removeEntry(journal, entry.token),
+    cover(subdatasets) {
+      writeEntry(journal, { ...entry, subdatasets: [...subdatasets] });
+      covers = true;
+    },
+    giveBack(hasFailed) {
+      if (!hasFailed || !covers) removeEntry(journal, entry.token);
+    },
   };
 }
 

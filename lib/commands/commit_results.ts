@@ -92,12 +92,15 @@ export async function commitResults(
   const wanted = results.jobs.map(({ job, part }) => ({ job, tasks: part && union(part.states) }));
   const claim = await claimJobs(dataset, wanted, patience);
   const jobs = results.jobs.flatMap((planned) => settle(planned, claim) ?? []);
+  let hasFailed = true;
   try {
-    return jobs.length === 0
-      ? new Map()
+    const committed = jobs.length === 0
+      ? new Map<string, CommittedResults>()
       : await commitClaimed(dataset, results, jobs, claim, patience);
+    hasFailed = false;
+    return committed;
   } finally {
-    claim.giveBack();
+    claim.giveBack(hasFailed);
   }
 }
 

@@ -12,7 +12,7 @@ import {
   type Submission,
 } from "../slurm/submission.ts";
 import type { SubmissionEntry, SubmissionFiles } from "../store/journal.ts";
-import { type Ended, type Printed, readPrinted } from "./submitting_command.ts";
+import { type Ended, hasBegun, type Printed, readPrinted } from "./submitting_command.ts";
 
 /** The job that a command has submitted. */
 export interface Identified {
@@ -39,6 +39,8 @@ export async function identify(
   files: SubmissionFiles,
   printed: Printed,
 ): Promise<Identified> {
+  // The shell that is to begin the command did not get so far, or the entry is gone.
+  if (!hasBegun(files)) throw notSubmitted(entry, result, printed);
   const trace = traceOf(entry, files);
   const named = await identifyNamed(printed, trace, findInQueue);
   if (named !== undefined) return named;

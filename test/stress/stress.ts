@@ -5,7 +5,7 @@
  * the seam that gave way when something was lost, doubled, mixed up or left.
  */
 import { noSlurm, startCluster, stopCluster } from "../support/real_slurm.ts";
-import { type CrashCounts, crashEverywhere, type CrashOptions } from "./crashes.ts";
+import { crashEverywhere, type CrashOptions, noCrashes } from "./crashes.ts";
 import { crowd, type CrowdCounts } from "./crowd.ts";
 
 const PROCESSES = 64;
@@ -14,7 +14,7 @@ const KILLS = 300;
 
 const PARTS: Readonly<Record<string, () => Promise<void>>> = {
   crashes: async () => {
-    const sum: CrashCounts = { schedule: 0, finish: 0, reschedule: 0 };
+    const sum = noCrashes();
     const datasets: readonly CrashOptions[] = [
       { kind: "git" },
       { kind: "annex" },

@@ -25,11 +25,16 @@ export async function acceptedJobs(dataset: TestDataset): Promise<Set<string>> {
  * Asserts that nothing is lost and nothing is left after a command that was cut short and one more
  * command: each job that Slurm has accepted has one schedule commit and at most one finish commit;
  * open jobs hold their reservations and nobody else does; no lock, ref, file or journal entry of
- * ours is there. Asks git, Slurm and the file system, not the tool.
+ * ours is there. Asks git, Slurm and the file system, not the tool. `revisions` is where the commits
+ * are looked for, `--branches` where jobs have branches of their own.
  */
-export async function survey(dataset: TestDataset, repositories = [""]): Promise<Survey> {
+export async function survey(
+  dataset: TestDataset,
+  repositories = [""],
+  revisions: readonly string[] = ["HEAD"],
+): Promise<Survey> {
   const accepted = [...await acceptedJobs(dataset)];
-  const log = await dataset.git("log", "-z", "--format=%s%x01%B", "HEAD");
+  const log = await dataset.git("log", "-z", "--format=%s%x01%B", ...revisions);
   const scheduled = new Map<string, string>();
   const finished = new Map<string, string>();
   const doubled: string[] = [];
