@@ -17,6 +17,7 @@ import { EXIT } from "./exit.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { FinishedRecord } from "./json/records.ts";
 import { showNotOpen, showStatus } from "./status.ts";
+import { shortageInWords } from "./shortage.ts";
 import type { Terminal } from "./terminal.ts";
 import { localTime } from "./times.ts";
 import { TIMEOUT, timeoutOf } from "./waiting.ts";
@@ -175,7 +176,7 @@ export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolea
 
 function showJob(
   terminal: Terminal,
-  { job, tasks, report, outcome, commit, notes, advice }: FinishedJob,
+  { job, tasks, report, outcome, commit, notes, shortage }: FinishedJob,
 ): void {
   const name = `Job ${jobName(job.jobId, tasks)}`;
   const state = stateWord(report?.state ?? "UNKNOWN");
@@ -224,9 +225,10 @@ function showJob(
       );
       terminal.say("Hint: Its files are where it left them; git reflog shows the commit");
   }
-  if (advice !== undefined) {
-    terminal.say(`  It ${advice.happened}`);
-    terminal.hint(advice.raise);
+  if (shortage !== undefined) {
+    const { happened, hint } = shortageInWords(shortage);
+    terminal.say(`  ${happened}`);
+    terminal.hint(hint);
   }
   if (notes !== undefined) showNotes(terminal, notes, report);
 }
@@ -268,11 +270,13 @@ export function changeInWords(
   if (isScript) return `${name} has changed since the submission; the job ran it as it was then`;
   if (at === undefined) return `${name} is gone since the submission`;
   const { start, end } = times ?? {};
-  const when = start !== undefined && at < start
+  const when = start === undefined
+    ? "since the submission"
+    : at < start
     ? "while the job was waiting"
-    : start !== undefined && end !== undefined
+    : end === undefined || at <= end
     ? "while the job ran"
-    : "since the submission";
+    : "after the job was over";
   return `${name} was changed ${when}, at ${localTime(new Date(at * 1000))}`;
 }
 
@@ -284,7 +288,7 @@ function exitOf(report: FinishedJob["report"]): string {
 
 function asRecord(
   root: string,
-  { job, tasks, report, outcome, commit, notes, advice }: FinishedJob,
+  { job, tasks, report, outcome, commit, notes, shortage }: FinishedJob,
 ): FinishedRecord {
   return {
     action: "finish",
@@ -299,7 +303,7 @@ function asRecord(
     exit_code: report?.exitCode,
     signal: report?.signal,
     commit,
-    hint: advice && `Job ${job.jobId} ${advice.happened}. ${advice.raise}`,
+    hint: shortage && Object.values(shortageInWords(shortage)).join(". "),
     notes: notes && {
       missing: [...notes.missing],
       ignored: [...notes.ignored],

@@ -22,6 +22,7 @@ import { recoverCommand } from "./recover.ts";
 import { rescheduleCommand } from "./reschedule.ts";
 import { schemaCommand } from "./schema.ts";
 import { scheduleCommand } from "./schedule.ts";
+import { showCommand } from "./show.ts";
 import { statusCommand } from "./status.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { unlockCommand } from "./unlock.ts";
@@ -33,6 +34,7 @@ export const COMMANDS: readonly Command[] = [
   finishCommand,
   rescheduleCommand,
   logCommand,
+  showCommand,
   recoverCommand,
   unlockCommand,
   schemaCommand,

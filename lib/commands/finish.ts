@@ -10,7 +10,7 @@ import { requireAnnex } from "../git/annexed.ts";
 import { requireIdentity } from "../git/identity.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import { accountJobs, slurmVersion } from "../slurm/accounting.ts";
-import { type Advice, adviceOn } from "../slurm/advice.ts";
+import { type Shortage, shortageOf } from "../slurm/shortage.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobQuery, JobReport } from "../slurm/report.ts";
 import { existingRefs, readTip } from "../git/refs.ts";
@@ -69,8 +69,8 @@ export interface FinishedJob {
     | "not in history";
   readonly commit?: string;
   readonly notes?: FinishNotes;
-  /** What to do about a job that needed more time or memory than it had. */
-  readonly advice?: Advice;
+  /** What a job that failed had too little of. */
+  readonly shortage?: Shortage;
 }
 
 /** What `finish` has to tell. */
@@ -126,9 +126,9 @@ export async function finish(
       done.push(...decision.left);
     }
   }
-  const advised = await advise(done, early);
+  const told = await withShortages(done, early);
   if (finishing.length === 0) {
-    return { root: dataset.root, jobs: advised, tasks, notOpen, unreadable };
+    return { root: dataset.root, jobs: told, tasks, notOpen, unreadable };
   }
   refuseAdjustedBranch(dataset);
   refuseParts(options, finishing);
@@ -166,46 +166,44 @@ export async function finish(
     const { withFiles, ...others } = result;
     // Parts of an array leave it open.
     if (others.tasks === undefined) removeAutoFinish(dataset.store.base, key);
-    const advice = adviceFor(report, accounts.get(jobKey(queryOf(job))));
     return {
       job,
       outcome: withFiles ? "finished" : "closed",
       ...others,
-      ...(advice === undefined ? {} : { advice }),
+      ...shortagePart({ job, report }, accounts),
     };
   });
-  const told = inOrder(jobs, [...results, ...advised]);
-  return { root: dataset.root, jobs: told, tasks, notOpen, unreadable };
+  const all = inOrder(jobs, [...results, ...told]);
+  return { root: dataset.root, jobs: all, tasks, notOpen, unreadable };
 }
 
-/** Adds advice to jobs that failed; accounting is asked about those that it can help. */
-async function advise(
+/** Adds what failed jobs had too little of; accounting is asked about those that it can help. */
+async function withShortages(
   done: readonly FinishedJob[],
   early: Promise<Map<string, JobAccounting>> | undefined,
 ): Promise<FinishedJob[]> {
-  const helpable = new Set(
+  const short = new Set(
     done.filter(({ outcome, report }) =>
-      outcome === "failed" && adviceFor(report, undefined) !== undefined
+      outcome === "failed" && report !== undefined && shortageOf(statesIn(report), {}) !== undefined
     ),
   );
-  if (helpable.size === 0) return [...done];
-  const accounts = await (early ?? accountJobs([...helpable].map(({ job }) => queryOf(job))));
-  return done.map((item) => {
-    const { job, report } = item;
-    const advice = helpable.has(item)
-      ? adviceFor(report, accounts.get(jobKey(queryOf(job))))
-      : undefined;
-    return advice === undefined ? item : { ...item, advice };
-  });
+  if (short.size === 0) return [...done];
+  const accounts = await (early ?? accountJobs([...short].map(({ job }) => queryOf(job))));
+  return done.map((item) => ({ ...item, ...short.has(item) ? shortagePart(item, accounts) : {} }));
 }
 
-function adviceFor(
-  report: JobReport | undefined,
-  accounting: JobAccounting | undefined,
-): Advice | undefined {
-  if (report?.phase !== "failed") return undefined;
-  const states = [report.state, ...report.tasks?.map(({ state }) => state) ?? []];
-  return adviceOn({ ...accounting, states });
+function shortagePart(
+  { job, report }: Pick<FinishedJob, "job" | "report">,
+  accounts: ReadonlyMap<string, JobAccounting>,
+): Pick<FinishedJob, "shortage"> {
+  if (report?.phase !== "failed") return {};
+  const shortage = shortageOf(statesIn(report), accounts.get(jobKey(queryOf(job))));
+  return shortage === undefined ? {} : { shortage };
+}
+
+/** Returns Slurm's words for the state of a job and of its tasks. */
+export function statesIn({ state, tasks = [] }: JobReport): string[] {
+  return [state, ...tasks.map((group) => group.state)];
 }
 
 /** Returns what was done in the order of the jobs. */

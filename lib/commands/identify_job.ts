@@ -47,7 +47,7 @@ export async function identify(
   const lost = saysNoAnswer(printed.stderr) || endedBySignal(result);
   for (const pause of [0, ...lost ? PAUSES : []]) {
     if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
-    const search = await findInQueue(trace);
+    const search = await findInQueue(trace, { withRefused: !saysRefused(printed.stderr) });
     const found = identifyFound(search.found);
     if (found !== undefined) return found;
     if (lost) continue;

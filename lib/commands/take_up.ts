@@ -11,7 +11,8 @@ import { isRepository } from "../files.ts";
 import { settleDraft } from "../git/index_draft.ts";
 import { removeRefs } from "../git/refs.ts";
 import { findSubmission } from "../slurm/recover.ts";
-import { parseSubmissions } from "../slurm/submission.ts";
+import { findInQueue } from "../slurm/find_in_queue.ts";
+import { parseSubmissions, saysRefused } from "../slurm/submission.ts";
 import {
   type FinishEntry,
   hasEntry,
@@ -328,7 +329,11 @@ async function look(
   }
   const trace = traceOf(entry, files);
   const named = await identifyNamed(printed, trace, findSubmission);
-  const search = named === undefined ? await findSubmission(trace) : undefined;
+  const isRefused = saysRefused(printed.stderr);
+  const search = named !== undefined
+    ? undefined
+    // Accounting has a row of what was refused as well.
+    : await (isRefused ? findInQueue(trace, { withRefused: false }) : findSubmission(trace));
   const asked = search?.asked ?? [];
   const identified = named ?? identifyFound(search?.found ?? []);
   if (identified !== undefined) {

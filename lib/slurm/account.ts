@@ -58,6 +58,88 @@ export interface JobAccounting extends Accounting {
   components?: Record<string, Accounting>;
 }
 
+const NUMBERS: readonly (keyof JobAccounting)[] = [
+  "priority",
+  "exit_code",
+  "signal",
+  "derived_exit_code",
+  "elapsed_seconds",
+  "time_limit_seconds",
+  "cpu_seconds",
+  "max_rss_bytes",
+  "requested_cpus",
+  "allocated_cpus",
+  "requested_memory_bytes",
+  "nodes",
+  "task_count",
+];
+const TEXTS: readonly (keyof JobAccounting)[] = [
+  "job_id",
+  "cluster",
+  "partition",
+  "qos",
+  "state",
+  "submit",
+  "start",
+  "end",
+  "node_list",
+  "slurm_version",
+];
+
+/**
+ * Returns the accounting in a record, which is data from elsewhere: what is not of its kind is left
+ * out.
+ */
+export function readAccounting(
+  value: Readonly<Record<string, unknown>> | undefined,
+): JobAccounting | undefined {
+  if (value === undefined) return undefined;
+  const isText = (field: unknown): field is string => typeof field === "string";
+  const all = Object.entries(value).filter(([name, field]) => {
+    const key = name as keyof JobAccounting;
+    if (key === "tasks") return Array.isArray(field) && field.every(isText);
+    if (key === "task_states") return isMap(field) && Object.values(field).every(isText);
+    if (key === "components") return isMap(field) && Object.values(field).every(isMap);
+    return NUMBERS.includes(key) ? Number.isFinite(field) : TEXTS.includes(key) && isText(field);
+  });
+  return Object.fromEntries(all);
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** What one line of `tasks` says; what is not known is absent. */
+export interface TaskAccounting {
+  readonly index: number;
+  readonly state: string;
+  readonly exitCode?: number;
+  readonly signal?: number;
+  readonly elapsedSeconds?: number;
+  readonly cpuSeconds?: number;
+  readonly maxRssBytes?: number;
+  readonly nodeList?: string;
+}
+
+/** Returns what a line of `tasks` says, in the words of {@link TASK_LINE}; undefined for another. */
+export function readTaskLine(line: string): TaskAccounting | undefined {
+  const words = line.split(" ");
+  const [index, , state, exit, elapsed, cpu, rss, nodeList] = words;
+  if (index === undefined || state === undefined || !/^\d+$/.test(index)) return undefined;
+  const number = (name: string, word: string | undefined) =>
+    word === undefined || !/^\d+(?:\.\d+)?$/.test(word) ? {} : { [name]: Number(word) };
+  const status = parseExit(exit);
+  return {
+    index: Number(index),
+    state,
+    ...(status === undefined ? {} : { exitCode: status.code, signal: status.signal }),
+    ...number("elapsedSeconds", elapsed),
+    ...number("cpuSeconds", cpu),
+    ...number("maxRssBytes", rss),
+    ...(nodeList === undefined || nodeList === "-" ? {} : { nodeList }),
+  };
+}
+
 /** The words of a line of `tasks`; `-` stands for what is not known. */
 export const TASK_LINE =
   "index job_id state exit_code:signal elapsed_seconds cpu_seconds max_rss_bytes node_list";

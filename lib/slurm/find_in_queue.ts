@@ -9,7 +9,14 @@ const PATIENCE_MS = 30_000;
  * number on a host of another name may be ours or not: then the answer is not conclusive, and the
  * token in accounting has to tell later.
  */
-export async function findInQueue(trace: SubmissionTrace): Promise<Recovery> {
-  const { here, elsewhere, asked, answered, missing } = await searchQueue(trace, PATIENCE_MS);
+export async function findInQueue(
+  trace: SubmissionTrace,
+  options: { readonly withRefused?: boolean } = {},
+): Promise<Recovery> {
+  const { here, elsewhere, asked, answered, missing } = await searchQueue(
+    trace,
+    PATIENCE_MS,
+    options,
+  );
   return { found: here, asked, conclusive: missing || answered && elsewhere.length === 0 };
 }

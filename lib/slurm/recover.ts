@@ -33,7 +33,15 @@ export interface Recovery {
 /** SubmitLine has the user's arguments in it, newlines too, so a plain column stands last. */
 const SUBMIT_COLUMNS = ["JobID", "Cluster", "Submit", "SubmitLine", "JobIDRaw"];
 
-const QUEUE_COLUMNS = ["JobArrayID", "AllocNodes", "AllocSID", "SubmitTime", "Cluster"];
+const QUEUE_COLUMNS = [
+  "JobArrayID",
+  "AllocNodes",
+  "AllocSID",
+  "SubmitTime",
+  "Cluster",
+  "State",
+  "Reason",
+];
 
 /**
  * Returns the jobs that a lost submission has left: those whose SubmitLine in accounting (21.08 and
@@ -81,21 +89,23 @@ export interface QueueSearch {
 
 /**
  * Asks slurmctld for the jobs from a submission's session, and where it knows none those of the other
- * clusters (`--clusters`). That these cannot be asked says nothing: where slurmdbd does not know
+ * clusters (`--clusters`); where sbatch said that it was refused, without what slurmctld keeps of the
+ * job that it has refused. That these cannot be asked says nothing: where slurmdbd does not know
  * them, sbatch cannot submit to them either (20.11 to 25.11).
  */
 export async function searchQueue(
   trace: SubmissionTrace,
   timeoutMs: number,
-  everywhere = false,
+  { withRefused = true, everywhere = false } = {},
 ): Promise<QueueSearch> {
   const answer = await ask(queueSearchArgv(everywhere ? "all" : trace.cluster), timeoutMs);
   const answered = answer.outcome === "answered";
   const since = trace.since.getTime() / 1000 - CLOCK_SLACK;
-  const session = answered ? fromSession(answer.stdout, trace.sessionId, since) : [];
+  const session = (answered ? fromSession(answer.stdout, trace.sessionId, since) : [])
+    .filter(({ isRefused }) => withRefused || !isRefused);
   const asked = [said(answer, session.length)];
   if (answered && session.length === 0 && !everywhere && trace.cluster === undefined) {
-    const others = await searchQueue(trace, timeoutMs, true);
+    const others = await searchQueue(trace, timeoutMs, { withRefused, everywhere: true });
     return { ...others, asked: others.answered ? others.asked : asked, answered };
   }
   const here = session.filter(({ host }) => isSameHost(host, trace.host));
@@ -147,22 +157,33 @@ export function queueSearchArgv(clusters?: string): string[] {
   ];
 }
 
+/** A job of the queue that came from a session. */
+export interface SessionJob {
+  readonly jobId: string;
+  readonly host: string;
+  readonly cluster: string | undefined;
+  /** Whether it is what slurmctld keeps of a job that it has refused to sbatch (22.05). */
+  readonly isRefused: boolean;
+}
+
 /**
  * Returns the jobs in headerless `squeue --Format` output that came from a session of that number:
- * `492   login1   4700   1795359739   test`, one job or task a line; what cannot be read is left out.
+ * `492   login1   4700   1795359739   test   FAILED   BadConstraints`, one job or task a line; what
+ * cannot be read is left out.
  */
 export function fromSession(
   stdout: string,
   sessionId: number,
   since: number,
-): { jobId: string; host: string; cluster: string | undefined }[] {
-  const found = new Map<string, { jobId: string; host: string; cluster: string | undefined }>();
+): SessionJob[] {
+  const found = new Map<string, SessionJob>();
   for (const line of stdout.split("\n")) {
-    const [id, host, sid, submit, cluster, ...others] = line.trim().split(/\s+/);
+    const [id, host, sid, submit, cluster, state, reason] = line.trim().split(/\s+/);
     const jobId = /^\d+/.exec(id ?? "")?.[0];
-    if (jobId === undefined || host === undefined || others.length > 0) continue;
+    if (jobId === undefined || host === undefined) continue;
     if (sid !== String(sessionId) || (parseTime(submit) ?? since) < since) continue;
-    found.set(`${jobId};${cluster ?? ""}`, { jobId, host, cluster });
+    const isRefused = state === "FAILED" && reason === "BadConstraints";
+    found.set(`${jobId};${cluster ?? ""}`, { jobId, host, cluster, isRefused });
   }
   return [...found.values()];
 }

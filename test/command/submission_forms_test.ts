@@ -62,6 +62,16 @@ concurrently(noSlurm, {
     assert.deepEqual(await jobsSubmittedBelow(dataset.root), [id]);
     await checkDataset(dataset, { base, open: [id] });
   },
+  "what slurmctld keeps of a job that it has refused is no job": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const command = ["schedule", "-o", "out", "sbatch", "--mem=900G", "write.sh", "out"];
+    const { code, stderr } = await dataset.tool(command);
+    assert.equal(code, 3);
+    assert.match(stderr, /^Error: The command submitted no job$/m);
+    assert.match(stderr, /Requested node configuration is not available/);
+    await checkDataset(dataset, { base });
+  },
   "sbatch -Q --wait of a job that fails prints nothing, and its job is recorded": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");

@@ -239,14 +239,14 @@ Deno.test("jobs of the queue are found by session and time only", () => {
     `7   login1   4700   ${SUBMIT}   test`,
     `8   login1   4701   ${SUBMIT}   test`,
     `9_3   login2   4700   ${SUBMIT}   test`,
-    `9_4   login2   4700   ${SUBMIT}   test`,
+    `9_4   login2   4700   ${SUBMIT}   test   FAILED   BadConstraints`,
     `6   login1   4700   ${SUBMIT - 5000}   test`,
     "4700",
     "",
   ].join("\n");
   assert.deepEqual(fromSession(queue, 4700, SUBMIT - 10), [
-    { jobId: "7", host: "login1", cluster: "test" },
-    { jobId: "9", host: "login2", cluster: "test" },
+    { jobId: "7", host: "login1", cluster: "test", isRefused: false },
+    { jobId: "9", host: "login2", cluster: "test", isRefused: true },
   ]);
 });
 

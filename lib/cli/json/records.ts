@@ -250,6 +250,63 @@ const logged = z.object({
   ),
 }).check(z.meta({ id: "logged", description: "log: a recorded job" }));
 
+const optionalTexts = z.optional(texts);
+const textByName = z.record(text, text);
+
+const shown = z.object({
+  action: z.literal("show"),
+  status: z.literal("ok"),
+  ...ofDataset,
+  message: z.optional(text.check(z.describe("The user's own words in the commit"))),
+  slurm_job_id: jobId,
+  cluster,
+  state: z.optional(text.check(z.describe("Slurm's word, or that of an older form of record"))),
+  phase: z.enum(["pending", "running", "completed", "failed", "unknown", "elsewhere"]),
+  open: z.boolean().check(z.describe("Whether no commit of the history answers the submission")),
+  reason: z.optional(text),
+  exit_code: z.optional(z.int()),
+  signal: z.optional(z.int()),
+  schedule_commit: z.optional(commit),
+  part_commits: texts.check(z.describe("Commits of some of an array's tasks")),
+  finish_commit: z.optional(commit),
+  cmd,
+  ...submission,
+  logs: texts.check(z.describe("Log files and the accounting, relative to the root")),
+  submit: optionalTime,
+  start: optionalTime,
+  end: optionalTime,
+  accounting: z.optional(
+    z.record(text, z.unknown()).check(
+      z.describe("What Slurm's accounting knows, as it is in the record"),
+    ),
+  ),
+  task_states: z.optional(textByName.check(z.describe("Of an array: its tasks, by state"))),
+  job: z.optional(
+    z.record(text, z.unknown()).check(
+      z.describe("What Slurm knew of the job when it was submitted"),
+    ),
+  ),
+  script: z.optional(z.object({ path: text, object: text, differs: z.optional(text) })),
+  pinned_inputs: z.optional(textByName.check(
+    z.describe("What the inputs were at the submission: object ids, annex keys, by path"),
+  )),
+  differs: z.optional(textByName.check(
+    z.describe("How inputs differed from what was committed then, by path"),
+  )),
+  changed: z.optional(
+    z.array(changedFile).check(
+      z.describe("What is not as it was submitted any more; absent where that is not known"),
+    ),
+  ),
+  missing: optionalTexts,
+  ignored: optionalTexts,
+  deleted: optionalTexts,
+  chain: z.array(z.object({ commit, slurm_job_id: z.optional(jobId) })).check(
+    z.describe("What the job descends from, the oldest first"),
+  ),
+  hint: z.optional(text.check(z.describe("What a job needs that ran out of time or memory"))),
+}).check(z.meta({ id: "shown", description: "show: all that is known of one recorded job" }));
+
 const otherChange = z.object({
   action: z.literal("log"),
   status: z.literal("notneeded"),
@@ -354,6 +411,7 @@ export const RECORDS = {
   notOpen,
   finished,
   logged,
+  shown,
   otherChange,
   takenUp,
   released,
@@ -371,6 +429,7 @@ export type OutputRecord = z.infer<typeof outputRecord>;
 type Records = typeof RECORDS;
 export type OpenJobRecord = z.infer<Records["openJob"]>;
 export type FinishedRecord = z.infer<Records["finished"]>;
+export type ShownRecord = z.infer<Records["shown"]>;
 export type LoggedRecord = z.infer<Records["logged"]>;
 export type TakenUpRecord = z.infer<Records["takenUp"]>;
 export type HolderRecord = z.infer<typeof holder>;

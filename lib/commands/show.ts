@@ -1,0 +1,149 @@
+import { type Dataset, openDataset } from "../dataset/dataset.ts";
+import { isSubmission, jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
+import { ToolError } from "../errors.ts";
+import { resolveCommit } from "../git/refs.ts";
+import type { JobRecord } from "../record/schema.ts";
+import { type JobAccounting, readAccounting } from "../slurm/account.ts";
+import { accountJobs } from "../slurm/accounting.ts";
+import { jobKey, queryJobs } from "../slurm/query.ts";
+import type { JobReport } from "../slurm/report.ts";
+import { type Shortage, shortageOf } from "../slurm/shortage.ts";
+import { type ChangedFile, changedFiles } from "./changed_files.ts";
+import { jobsOfThisClone, queryOf, statesIn } from "./finish.ts";
+import { finishOf } from "./select_jobs.ts";
+
+/** What `show` is asked about. */
+export interface ShowOptions {
+  readonly dataset?: string | undefined;
+  /** A commit of a job, or a job id. */
+  readonly target: string;
+}
+
+/** All that is known of one recorded job. */
+export interface JobDetails {
+  readonly root: string;
+  readonly jobId: string;
+  /** The commit that records the submission; absent where this history has none. */
+  readonly submission: RecordedJob | undefined;
+  /** Commits of some of an array's tasks, oldest first. */
+  readonly parts: readonly RecordedJob[];
+  /** The commit that records the end; a `run` of an older form is both. */
+  readonly finish: RecordedJob | undefined;
+  /** The newest of the records. */
+  readonly record: JobRecord;
+  /** Slurm's word, or that of an older form of record; undefined for a job of another clone. */
+  readonly state: string | undefined;
+  /** What Slurm says of an open job of this clone. */
+  readonly report: JobReport | undefined;
+  readonly accounting: JobAccounting | undefined;
+  /** What is not as it was submitted; undefined where nothing can be compared. */
+  readonly changed: readonly ChangedFile[] | undefined;
+  /** The commits that the job descends from, oldest first. */
+  readonly chain: readonly { readonly commit: string; readonly jobId: string | undefined }[];
+  readonly shortage: Shortage | undefined;
+  /** Submissions of other jobs that had the same id. */
+  readonly namesakes: readonly RecordedJob[];
+}
+
+/**
+ * Returns what is known of a recorded job. A finished one is told from history alone; of an open one
+ * Slurm is asked. Throws a {@link ToolError} when the target names no recorded job.
+ */
+export async function show({ dataset: directory, target }: ShowOptions): Promise<JobDetails> {
+  const dataset = await openDataset(directory);
+  const { job, history } = await find(dataset, target);
+  const submission = isSubmission(job) ? job : submissionOf(history, job);
+  const finish = finishOf(history, submission ?? job);
+  const parts = history.filter((other) =>
+    other.kind === "part" && jobKeyOf(other) === jobKeyOf(job)
+  );
+  const { record } = finish ?? submission ?? job;
+  const here = jobsOfThisClone(dataset, [submission ?? job]).length > 0;
+  const open = finish === undefined && submission !== undefined && here ? submission : undefined;
+  const [asked, changed] = await Promise.all([
+    open === undefined ? undefined : ask(open),
+    here ? compare(dataset, submission ?? job) : undefined,
+  ]);
+  const accounting = asked?.accounting ?? readAccounting(record.datalad_slurm?.accounting);
+  const state = asked?.report?.state ?? record.datalad_slurm?.state ?? finish?.state;
+  const states = asked?.report === undefined
+    ? [state ?? "", ...Object.keys(record.datalad_slurm?.task_states ?? {})]
+    : statesIn(asked.report);
+  return {
+    root: dataset.root,
+    jobId: job.jobId,
+    submission,
+    parts,
+    finish,
+    record,
+    state,
+    report: asked?.report,
+    accounting,
+    changed,
+    chain: record.chain.map((commit) => ({
+      commit,
+      jobId: history.find((other) => other.commit === commit)?.jobId,
+    })),
+    shortage: shortageOf(states, accounting),
+    namesakes: history.filter((other) =>
+      isSubmission(other) && other.jobId === job.jobId && jobKeyOf(other) !== jobKeyOf(job) &&
+      other !== submission
+    ),
+  };
+}
+
+async function ask(
+  job: RecordedJob,
+): Promise<{ report: JobReport | undefined; accounting: JobAccounting | undefined }> {
+  const query = queryOf(job);
+  const [reports, accounts] = await Promise.all([queryJobs([query]), accountJobs([query])]);
+  return { report: reports.get(jobKey(query)), accounting: accounts.get(jobKey(query)) };
+}
+
+/** Compares a job's script and inputs with what was submitted; undefined where nothing is pinned. */
+async function compare(dataset: Dataset, job: RecordedJob): Promise<ChangedFile[] | undefined> {
+  const { script, inputs } = job.record.datalad_slurm ?? {};
+  if (script === undefined && inputs === undefined) return undefined;
+  return (await changedFiles(dataset, [{ job }])).get(jobKeyOf(job)) ?? [];
+}
+
+/** Finds a job by its id, the newest of that id, or by one of its commits, on HEAD or elsewhere. */
+async function find(
+  dataset: Dataset,
+  target: string,
+): Promise<{ job: RecordedJob; history: readonly RecordedJob[] }> {
+  const commit = await resolveCommit(dataset.repository, target);
+  const jobId = /^(\d+)(?:_(?:\d+|\[[\d,-]+\]))?$/.exec(target)?.[1];
+  for (const tip of [dataset.head, "--all"]) {
+    const { jobs, unreadable } = await readHistory(dataset, tip);
+    const job = jobs.findLast((other) => isSubmission(other) && other.jobId === jobId) ??
+      jobs.findLast((other) => other.jobId === jobId) ??
+      jobs.find((other) => other.commit === commit);
+    if (job !== undefined) return { job, history: jobs };
+    const damaged = unreadable.find((other) => other.commit === commit);
+    if (damaged !== undefined) throw new ToolError("refused", damaged.reason);
+  }
+  throw new ToolError(
+    "refused",
+    commit !== undefined
+      ? `Commit ${commit.slice(0, 10)} records no job`
+      : jobId !== undefined
+      ? `No job ${jobId} is recorded in this dataset`
+      : `${JSON.stringify(target)} is neither a commit nor the id of a job of this dataset`,
+    { hint: "See the recorded jobs with: datalad-slurm log" },
+  );
+}
+
+/** Returns the submission that a commit of results answers. */
+function submissionOf(
+  history: readonly RecordedJob[],
+  results: RecordedJob,
+): RecordedJob | undefined {
+  const { schedule_commit, token } = results.record.datalad_slurm ?? {};
+  return history.find((job) =>
+    isSubmission(job) && job.kind !== "run" &&
+    (job.commit === schedule_commit || token !== undefined && jobKeyOf(job) === token)
+  ) ?? history.find((job) =>
+    isSubmission(job) && job.kind !== "run" && finishOf(history, job)?.commit === results.commit
+  );
+}
