@@ -8,41 +8,12 @@ import { setOwnProgram } from "../process/own_program.ts";
 import { CHOICE } from "../slurm/local/choice.ts";
 import { distance, parseArguments } from "./arguments.ts";
 import { type Command, COMMON_OPTIONS, JSON_OUTPUT, mannerOf, SLURM } from "./command.ts";
-import { completeCommand } from "./complete.ts";
-import { completionCommand } from "./completion.ts";
-import { doctorCommand } from "./doctor.ts";
+import { allCommands, COMMAND_NAMES, findCommand } from "./commands.ts";
 import { EXIT, reportError } from "./exit.ts";
-import { finishCommand } from "./finish.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { showHelp } from "./show_help.ts";
 import { handOverToDatalad } from "./hand_over.ts";
-import { logCommand } from "./log.ts";
-import { lockTrialCommand } from "./lock_trial.ts";
-import { recoverCommand } from "./recover.ts";
-import { rescheduleCommand } from "./reschedule.ts";
-import { schemaCommand } from "./schema.ts";
-import { scheduleCommand } from "./schedule.ts";
-import { showCommand } from "./show.ts";
-import { statusCommand } from "./status.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
-import { unlockCommand } from "./unlock.ts";
-
-/** All commands, in the order of the help. */
-export const COMMANDS: readonly Command[] = [
-  scheduleCommand,
-  statusCommand,
-  finishCommand,
-  rescheduleCommand,
-  logCommand,
-  showCommand,
-  recoverCommand,
-  unlockCommand,
-  schemaCommand,
-  doctorCommand,
-  completionCommand(() => COMMANDS),
-  completeCommand,
-  lockTrialCommand,
-];
 
 const TOOL = "datalad-slurm";
 
@@ -69,10 +40,10 @@ export async function runCommandLine(
       const { runAsStandIn } = await import("./stand_in.ts");
       return await runAsStandIn(words, invocation, terminal);
     }
-    const own = findCommand(invocation.name);
+    const own = await findCommand(invocation.name);
     if (own !== undefined) return await runCommand(own, words, terminal);
     const [name, ...rest] = words;
-    const command = name === undefined ? undefined : findCommand(name);
+    const command = name === undefined ? undefined : await findCommand(name);
     if (invocation.name === DATALAD && (command === undefined || !isShared(command))) {
       return await handOverToDatalad(words, invocation.executable);
     }
@@ -86,10 +57,6 @@ export async function runCommandLine(
 /** The commands that `datalad` has with the extension of the same name. */
 function isShared(command: Command): boolean {
   return command.aliases.length > 0;
-}
-
-function findCommand(name: string): Command | undefined {
-  return COMMANDS.find((command) => command.name === name || command.aliases.includes(name));
 }
 
 async function runCommand(
@@ -135,16 +102,16 @@ async function runWithoutCommand(
     case "help":
     case "--help":
     case "-h":
-      return await showHelp(COMMANDS, rest, terminal);
+      return await showHelp(await allCommands(), rest, terminal);
     case undefined:
-      for (const line of generalHelp(COMMANDS)) terminal.say(line);
+      for (const line of generalHelp(await allCommands())) terminal.say(line);
       return EXIT.usage;
     default: {
-      const near = COMMANDS.find((command) => distance(command.name, name) <= 2);
+      const near = COMMAND_NAMES.find((command) => distance(command, name) <= 2);
       throw new ToolError("usage", `There is no command ${JSON.stringify(name)}`, {
         hint: near === undefined
           ? "See the commands with: datalad-slurm --help"
-          : `Perhaps ${near.name} is meant; see the commands with: datalad-slurm --help`,
+          : `Perhaps ${near} is meant; see the commands with: datalad-slurm --help`,
       });
     }
   }

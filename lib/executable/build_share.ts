@@ -4,21 +4,22 @@
  */
 import { buildInfo } from "./build_info.ts";
 import { manPages } from "../cli/manual.ts";
-import { COMMANDS } from "../cli/run.ts";
+import { allCommands } from "../cli/commands.ts";
 import { completionScript } from "../cli/shell_completion.ts";
 
 /** Returns all files with their paths below `share/`. */
-export function sharedFiles(): Map<string, string> {
+export async function sharedFiles(): Promise<Map<string, string>> {
+  const commands = await allCommands();
   const files = new Map<string, string>();
-  for (const { file, text } of manPages(COMMANDS)) {
+  for (const { file, text } of manPages(commands)) {
     files.set(`man/man${file.slice(file.lastIndexOf(".") + 1)}/${file}`, text);
   }
   files.set(
     "bash-completion/completions/datalad-slurm",
-    completionScript("bash", COMMANDS),
+    completionScript("bash", commands),
   );
-  files.set("zsh/site-functions/_datalad-slurm", completionScript("zsh", COMMANDS));
-  files.set("fish/vendor_completions.d/datalad-slurm.fish", completionScript("fish", COMMANDS));
+  files.set("zsh/site-functions/_datalad-slurm", completionScript("zsh", commands));
+  files.set("fish/vendor_completions.d/datalad-slurm.fish", completionScript("fish", commands));
   files.set(`modulefiles/datalad-slurm/${buildInfo.version}`, MODULEFILE);
   return files;
 }
@@ -29,7 +30,7 @@ const MODULEFILE = Deno.readTextFileSync(new URL("modulefile.tcl", import.meta.u
 if (import.meta.main) {
   const [output = "dist/share"] = Deno.args;
   await Deno.remove(output, { recursive: true }).catch(() => {});
-  for (const [path, text] of sharedFiles()) {
+  for (const [path, text] of await sharedFiles()) {
     const full = `${output}/${path}`;
     await Deno.mkdir(full.slice(0, full.lastIndexOf("/")), { recursive: true });
     await Deno.writeTextFile(full, text);

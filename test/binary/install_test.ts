@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { COMMANDS } from "../../lib/cli/run.ts";
+import { allCommands } from "../../lib/cli/commands.ts";
 import { type Ran, runProgram } from "../support/scratch.ts";
 import { linkTool } from "../support/tool.ts";
+
+const commands = await allCommands();
 
 const root = new URL("../../", import.meta.url).pathname;
 
@@ -60,7 +62,7 @@ function isThere(path: string): boolean {
   }
 }
 
-const shownCommands = COMMANDS.filter(({ hidden }) => hidden !== true);
+const shownCommands = commands.filter(({ hidden }) => hidden !== true);
 
 Deno.test("install lays out the executable, man pages, completions and a modulefile", () => {
   const files = filesBelow(prefix).map((path) => path.slice(prefix.length + 1));

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { COMMANDS } from "../../lib/cli/run.ts";
+import { allCommands } from "../../lib/cli/commands.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
 import { noSlurm, until, useCluster } from "../support/real_slurm.ts";
 import { linkTool } from "../support/tool.ts";
+
+const all = await allCommands();
 
 useCluster();
 
@@ -114,7 +116,7 @@ for (const [shell, start] of Object.entries(shells)) {
       const offered = async (...words: string[]) =>
         (await complete(["datalad-slurm", ...words])).map(({ word }) => word.replace(/\/$/, ""));
 
-      const commands = COMMANDS.filter(({ hidden }) => hidden !== true).map(({ name }) => name);
+      const commands = all.filter(({ hidden }) => hidden !== true).map(({ name }) => name);
       const first = await offered("");
       for (const name of commands) assert(first.includes(name), name);
       assert(!first.includes("complete"), "A hidden command is offered");

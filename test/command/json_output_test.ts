@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { COMMANDS } from "../../lib/cli/run.ts";
+import { allCommands } from "../../lib/cli/commands.ts";
 import { RECORDS } from "../../lib/cli/json/records.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
 import { onlyOutput, readOutput, type RecordName } from "../support/output_records.ts";
 import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+
+const commands = await allCommands();
 
 useCluster();
 
@@ -192,7 +194,7 @@ Deno.test({
     // With a filter not all tests have run.
     if (finished.size < Object.keys(tests).length) return;
     assert.deepEqual(Object.keys(RECORDS).filter((name) => !seen.has(name as RecordName)), []);
-    const names = COMMANDS.filter(({ hidden }) => hidden !== true).map(({ name }) => name)
+    const names = commands.filter(({ hidden }) => hidden !== true).map(({ name }) => name)
       // It prints a script for a shell.
       .filter((name) => name !== "completion");
     assert.deepEqual(names.filter((name) => !called.has(name)), []);

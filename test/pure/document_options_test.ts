@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { optionsOf } from "../../lib/cli/help.ts";
-import { COMMANDS } from "../../lib/cli/run.ts";
+import { allCommands } from "../../lib/cli/commands.ts";
+
+const all = await allCommands();
 
 const root = new URL("../../", import.meta.url);
 
@@ -15,7 +17,7 @@ function complaintsAbout(markdown: string): string[] {
     // Other programs have options of their own.
     if (program !== "datalad-slurm" && !span.startsWith("--")) continue;
     const isNamed = program === "datalad-slurm" && /^[a-z]/.test(name) && name !== "help";
-    const commands = COMMANDS.filter((command) =>
+    const commands = all.filter((command) =>
       !isNamed || command.name === name || command.aliases.includes(name)
     );
     if (commands.length === 0) found.push(`There is no command in \`${span}\``);
