@@ -47,10 +47,17 @@ export async function finishWaiting(
   }
 }
 
+/** The job that this process is part of: inside a batch script it would be waited for in vain. */
+function ownJobId(): string | undefined {
+  return Deno.env.get("SLURM_ARRAY_JOB_ID") ?? Deno.env.get("SLURM_JOB_ID");
+}
+
 /** Returns the keys of the jobs that are not over, in all their tasks. */
 function waitedFor(jobs: readonly FinishedJob[], expectation: Expectation): Set<string> {
   const phases = new Map<string, JobPhase>();
+  const own = ownJobId();
   for (const { job, report, outcome } of jobs) {
+    if (job.jobId === own) continue;
     const phase = outcome === "live"
       ? report?.phase
       : outcome === "unknown"

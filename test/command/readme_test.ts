@@ -15,6 +15,15 @@ useCluster();
 
 /** Command lines that documents show and that are not run here, each with the reason. */
 const NOT_RUN: Readonly<Record<string, string>> = {
+  "datalad-slurm schedule --auto-finish -o steps/1 sbatch step.sh 1": "see batch_scripts_test.ts",
+  [
+    "datalad-slurm schedule --batch sweep.csv -o 'out/{name}' \\\n" +
+    "    sbatch --job-name=sweep run.sh '{name}' '{rate}'"
+  ]: "see batch_scripts_test.ts",
+  [
+    "datalad-slurm schedule --auto-finish -o best \\\n" +
+    "    sbatch --job-name=sweep --dependency=singleton collect.sh"
+  ]: "see batch_scripts_test.ts",
   "make demo": "is run by hand: it shows the same commands as the first session",
   "make test": "is what runs this",
   "make build": "test/binary builds the executable",
