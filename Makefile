@@ -15,7 +15,7 @@ unexport MAKEFLAGS MFLAGS
 SOURCES := $(wildcard main.ts deno.json deno.lock lib/*.ts lib/*/*.ts lib/*/*/* lib/executable/* doc/*.md)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install uninstall check bench stress cluster-up cluster-down clean packages schema
+.PHONY: help demo test build install uninstall check bench stress cluster-up cluster-down clean packages schema golden
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -46,6 +46,9 @@ bench: $(TOOLCHAIN)/dependencies build ## Measures the speed of the executable
 
 stress: $(TOOLCHAIN)/dependencies build ## Kills and crowds the executable for a while
 	$(DENO) run -A test/stress/stress.ts
+
+golden: $(TOOLCHAIN)/dependencies ## Writes the golden files of the output anew (fixtures/golden/)
+	DATALAD_SLURM_GOLDEN=write $(DENO) test --quiet -A test/command/golden_test.ts
 
 schema: $(TOOLCHAIN)/dependencies ## Writes the schema of --json anew (lib/cli/json/)
 	$(DENO) run -A lib/cli/json/write_schema.ts

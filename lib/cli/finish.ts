@@ -4,22 +4,18 @@ import {
   type FinishOptions,
   type FinishResult,
 } from "../commands/finish.ts";
-import type { ChangedFile } from "../commands/changed_files.ts";
 import { finishWaiting } from "../commands/finish_waiting.ts";
-import type { FinishNotes } from "../commands/gather_results.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
-import type { JobReport } from "../slurm/report.ts";
-import { jobName, stateWord } from "../record/subject.ts";
+import { stateWord } from "../record/subject.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { type Command, DATASET, LOCK_TIMEOUT, MESSAGE, patienceOf, SINCE } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { FinishedRecord } from "./json/records.ts";
+import { showFinished } from "./finished_jobs.ts";
 import { showNotOpen, showStatus } from "./status.ts";
 import { shortageInWords } from "./shortage.ts";
-import type { Terminal } from "./terminal.ts";
-import { localTime } from "./times.ts";
 import { TIMEOUT, timeoutOf } from "./waiting.ts";
 
 export const finishCommand: Command = {
@@ -101,10 +97,8 @@ export const finishCommand: Command = {
     let someNotOpen = false;
     const show = ({ root, jobs, notOpen, unreadable }: FinishResult) => {
       for (const reason of unreadable) terminal.warn(harmless(reason));
-      for (const job of jobs) {
-        if (terminal.json) terminal.record(asRecord(root, job));
-        else showJob(terminal, job);
-      }
+      if (!terminal.json) showFinished(jobs, terminal);
+      else for (const job of jobs) terminal.record(asRecord(root, job));
       for (const { target, reason } of notOpen) {
         showNotOpen(terminal, "finish", root, target, reason);
       }
@@ -172,118 +166,6 @@ export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolea
     return EXIT.refused;
   }
   return has("live") ? EXIT.pending : EXIT.done;
-}
-
-function showJob(
-  terminal: Terminal,
-  { job, tasks, report, outcome, commit, notes, shortage }: FinishedJob,
-): void {
-  const name = `Job ${jobName(job.jobId, tasks)}`;
-  const state = stateWord(report?.state ?? "UNKNOWN");
-  switch (outcome) {
-    case "finished":
-    case "closed":
-      terminal.result(
-        `${name}: ${state}, ${outcome === "closed" ? "closed without outputs" : "committed"} as ${
-          commit?.slice(0, 10)
-        }`,
-      );
-      break;
-    case "live":
-      terminal.result(
-        `${name}: ${state}${
-          report?.reason === undefined ? "" : ` (${harmless(report.reason)})`
-        }, ` +
-          "left open",
-      );
-      break;
-    case "failed":
-      terminal.result(`${name}: ${state}${exitOf(report)}, left open`);
-      terminal.hint(
-        `--commit-failed-jobs commits what job ${job.jobId} left, ` +
-          "--close-failed-jobs records it without outputs",
-      );
-      break;
-    case "unknown":
-      terminal.result(`${name}: Unknown, left open`);
-      terminal.say(`  ${harmless(report?.reason ?? "Slurm gave no answer")}`);
-      break;
-    case "elsewhere":
-      terminal.result(`${name}: submitted from another clone, left open`);
-      terminal.hint("Finish it there, where its files are, or use --other-clones");
-      break;
-    case "on a branch":
-      terminal.result(`${name}: finished on the branch job-${job.jobId}`);
-      terminal.hint(`git merge job-${job.jobId} takes its results in`);
-      break;
-    case "settled":
-      terminal.result(`${name}: finished by another process meanwhile`);
-      break;
-    case "not in history":
-      terminal.result(
-        `${name}: its schedule commit was taken off the branch meanwhile, left alone`,
-      );
-      terminal.say("Hint: Its files are where it left them; git reflog shows the commit");
-  }
-  if (shortage !== undefined) {
-    const { happened, hint } = shortageInWords(shortage);
-    terminal.say(`  ${happened}`);
-    terminal.hint(hint);
-  }
-  if (notes !== undefined) showNotes(terminal, notes, report);
-}
-
-function showNotes(
-  terminal: Terminal,
-  notes: FinishNotes,
-  report: FinishedJob["report"],
-): void {
-  const list = (what: string, paths: readonly string[]) => {
-    for (const path of paths.slice(0, MOST_NOTES)) {
-      terminal.warn(`${what} ${harmless(JSON.stringify(path))}`);
-    }
-    if (paths.length > MOST_NOTES) {
-      terminal.warn(`${what} … and ${paths.length - MOST_NOTES} more`);
-    }
-  };
-  list("not there:", notes.missing);
-  list("ignored by git and not committed:", notes.ignored);
-  list("deleted by the job:", notes.deleted);
-  for (const file of notes.changed.slice(0, MOST_NOTES)) terminal.warn(changeInWords(file, report));
-  if (notes.changed.length > MOST_NOTES) {
-    terminal.warn(`${notes.changed.length - MOST_NOTES} more inputs have changed`);
-  }
-  const leftOut = [...notes.failed, ...notes.impossible];
-  for (const { path, reason } of leftOut.slice(0, MOST_NOTES)) {
-    terminal.warn(`not committed: ${harmless(JSON.stringify(path))}: ${harmless(reason)}`);
-  }
-}
-
-const MOST_NOTES = 10;
-
-/** Says that script or input are not what they were at the submission, and since when. */
-export function changeInWords(
-  { path, isScript, at }: ChangedFile,
-  times: Pick<JobReport, "start" | "end"> | undefined,
-): string {
-  const name = `the ${isScript ? "script" : "input"} ${harmless(JSON.stringify(path))}`;
-  if (isScript) return `${name} has changed since the submission; the job ran it as it was then`;
-  if (at === undefined) return `${name} is gone since the submission`;
-  const { start, end } = times ?? {};
-  const when = start === undefined
-    ? "since the submission"
-    : at < start
-    ? "while the job was waiting"
-    : end === undefined || at <= end
-    ? "while the job ran"
-    : "after the job was over";
-  return `${name} was changed ${when}, at ${localTime(new Date(at * 1000))}`;
-}
-
-function exitOf(report: FinishedJob["report"]): string {
-  if (report?.signal !== undefined && report.signal !== 0) return ` (signal ${report.signal})`;
-  if (report?.exitCode === undefined || report.exitCode === 0) return "";
-  return ` (exit code ${report.exitCode})`;
 }
 
 function asRecord(

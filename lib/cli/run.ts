@@ -2,6 +2,7 @@ import { ToolError } from "../errors.ts";
 import { buildInfo } from "../executable/build_info.ts";
 import type { Invocation } from "../executable/environment.ts";
 import { interruption, watchSignals } from "../process/interruption.ts";
+import { plainArgv } from "../git/git.ts";
 import { observeRuns, type RunObserver, showArgv } from "../process/run.ts";
 import { harmless } from "../record/show.ts";
 import { setOwnProgram } from "../process/own_program.ts";
@@ -120,7 +121,9 @@ async function runWithoutCommand(
 /** Returns a line on a program that was run, for `--verbose`. */
 function runLine(...[{ argv, code, signal }, milliseconds]: Parameters<RunObserver>): string {
   const ending = signal !== null ? ` (${signal})` : code !== 0 ? ` (exit code ${code})` : "";
-  return `${milliseconds.toFixed(0).padStart(6)} ms  ${harmless(showArgv(argv))}${ending}`;
+  return `${milliseconds.toFixed(0).padStart(6)} ms  ${
+    harmless(showArgv(plainArgv(argv)))
+  }${ending}`;
 }
 
 function versionLine(): string {

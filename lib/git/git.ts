@@ -46,6 +46,14 @@ const SETTINGS = [
   "maintenance.auto=false",
 ];
 
+/** Returns the argv of a git process of ours as people read it, without the settings of all. */
+export function plainArgv(argv: readonly string[]): readonly string[] {
+  const [program, ...rest] = argv;
+  if (program !== "git") return argv;
+  const isSetting = (index: number) => SETTINGS.includes(rest[index] ?? "");
+  return ["git", ...rest.filter((_, index) => !isSetting(index) && !isSetting(index + 1))];
+}
+
 /**
  * Runs git in a directory and returns how it ended. Throws a {@link ToolError} that shows argv,
  * directory, exit code and stderr when the code is neither 0 nor tolerated.

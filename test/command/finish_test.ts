@@ -116,7 +116,7 @@ concurrently(noSlurm, {
     assert.match(stdout, new RegExp(`^Job ${running}: Cancelled`, "m"));
     assert.equal(code, 1);
     const { stderr } = await dataset.tool(["finish", "--commit-failed-jobs", held, running]);
-    assert.match(stderr, /not there: "a"/);
+    assert.match(stderr, /"a" is not there/);
     assert.equal(
       await dataset.git("log", "-1", "--format=%s"),
       `[DATALAD FINISH] Processed batch job ${running}: Cancelled`,
@@ -268,7 +268,7 @@ concurrently(noSlurm, {
     assert.equal(code, 0);
     assert.match(await dataset.succeed(["status"], inClone), /in another clone/);
     const other = await dataset.tool(["finish", "--other-clones"], inClone);
-    assert.match(other.stderr, /not there: "out"/);
+    assert.match(other.stderr, /"out" is not there/);
     assert.equal(other.code, 0);
     await dataset.succeed(["finish"]);
     await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
@@ -283,9 +283,9 @@ concurrently(noSlurm, {
       const id = await dataset.schedule(["-o", "out", "-o", "never", "sbatch", "--wrap", command]);
       await jobsAreOver([id]);
       const { code, stderr } = await dataset.tool(["finish"]);
-      assert.match(stderr, /Warning: not there: "never"/);
-      assert.match(stderr, /Warning: ignored by git and not committed: "out\/y\.tmp"/);
-      assert.match(stderr, /Warning: deleted by the job: "out\/gone"/);
+      assert.match(stderr, /Warning: Job \d+: "never" is not there/);
+      assert.match(stderr, /"out\/y\.tmp" is ignored by git and was not committed/);
+      assert.match(stderr, /"out\/gone" was deleted by the job/);
       assert.equal(code, 0);
       await checkDataset(dataset, {
         base,
@@ -450,8 +450,8 @@ concurrently(
       await jobsAreOver([id]);
       const { code, stderr } = await dataset.tool(["finish"]);
       assert.equal(code, 0, stderr);
-      assert.match(stderr, /not committed: "out\/pipe"/);
-      assert.match(stderr, /not committed: "out\/socket"/);
+      assert.match(stderr, /"out\/pipe" was not committed: /);
+      assert.match(stderr, /"out\/socket" was not committed: /);
       await checkDataset(dataset, {
         base,
         finished: {

@@ -66,7 +66,7 @@ concurrently(noSlurm, {
     const id = await dataset.schedule(["-o", name, "sbatch", "write.sh", name]);
     await jobsAreOver([id]);
     const { code, stderr } = await dataset.tool(["finish"]);
-    assert.match(stderr, new RegExp(`Warning: not committed: "${name}": `));
+    assert.match(stderr, new RegExp(`Warning: Job \\d+: "${name}" was not committed: `));
     assert.equal(code, 1);
   },
 });

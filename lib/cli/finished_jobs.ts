@@ -1,0 +1,138 @@
+import type { ChangedFile } from "../commands/changed_files.ts";
+import type { FinishedJob } from "../commands/finish.ts";
+import type { FinishNotes } from "../commands/gather_results.ts";
+import { harmless } from "../record/show.ts";
+import { jobName, stateWord } from "../record/subject.ts";
+import type { JobReport } from "../slurm/report.ts";
+import { fitsScreen } from "./pager.ts";
+import { shortageInWords } from "./shortage.ts";
+import { painted, phaseStyle } from "./style.ts";
+import type { Terminal } from "./terminal.ts";
+import { localTime } from "./times.ts";
+
+/**
+ * Shows what became of jobs, a line each. On a terminal that has not room for all of them those
+ * that went as they should are counted.
+ */
+export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): void {
+  const hints = new Set<string>();
+  const fits = fitsScreen(jobs.length, terminal);
+  const counts = { committed: 0, open: 0 };
+  for (const finished of jobs) {
+    const { outcome, notes } = finished;
+    if (fits || !isPlain(finished)) terminal.result(lineOf(finished, terminal));
+    else if (outcome === "live") counts.open++;
+    else counts.committed++;
+    if (outcome === "unknown") {
+      terminal.warn(`${nameOf(finished)}: ${harmless(reasonOf(finished))}`);
+    }
+    if (notes !== undefined) showNotes(finished, notes, terminal);
+    const shortage = finished.shortage && shortageInWords(finished.shortage);
+    if (shortage !== undefined) terminal.say(`${nameOf(finished)}: ${shortage.happened}`);
+    for (const hint of [shortage?.hint, hintOf(finished)]) if (hint !== undefined) hints.add(hint);
+  }
+  if (counts.committed > 0) terminal.result(`${jobsOf(counts.committed)} committed`);
+  if (counts.open > 0) terminal.result(`${jobsOf(counts.open)} pending or running, left open`);
+  // Thousands of failed jobs need one hint.
+  for (const hint of hints) terminal.hint(hint);
+}
+
+function isPlain({ outcome }: FinishedJob): boolean {
+  return outcome === "finished" || outcome === "closed" || outcome === "settled" ||
+    outcome === "live";
+}
+
+function jobsOf(count: number): string {
+  return count === 1 ? "1 job" : `${count} jobs`;
+}
+
+function nameOf({ job, tasks }: FinishedJob): string {
+  return `Job ${jobName(job.jobId, tasks)}`;
+}
+
+function reasonOf({ report }: FinishedJob): string {
+  return report?.reason ?? "Slurm gave no answer";
+}
+
+function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): string {
+  const { job, report, outcome, commit } = finished;
+  const word = stateWord(report?.state ?? "UNKNOWN");
+  const state = colour ? painted(word, phaseStyle(report?.phase)) : word;
+  const text = {
+    "finished": `${state}, committed as ${commit?.slice(0, 10)}`,
+    "closed": `${state}, closed without outputs as ${commit?.slice(0, 10)}`,
+    "live": `${state}${reasonInBrackets(finished)}, left open`,
+    "failed": `${state}${exitOf(report)}, left open`,
+    "unknown": "Unknown, left open",
+    "elsewhere": "submitted from another clone, left open",
+    "on a branch": `finished on the branch job-${job.jobId}`,
+    "settled": "finished by another process meanwhile",
+    "not in history": "its schedule commit was taken off the branch meanwhile, left alone",
+  }[outcome];
+  return `${nameOf(finished)}: ${text}`;
+}
+
+function reasonInBrackets({ report }: FinishedJob): string {
+  return report?.reason === undefined ? "" : ` (${harmless(report.reason)})`;
+}
+
+function exitOf(report: FinishedJob["report"]): string {
+  if (report?.signal !== undefined && report.signal !== 0) return ` (signal ${report.signal})`;
+  if (report?.exitCode === undefined || report.exitCode === 0) return "";
+  return ` (exit code ${report.exitCode})`;
+}
+
+function hintOf({ job, outcome }: FinishedJob): string | undefined {
+  switch (outcome) {
+    case "failed":
+      return "--commit-failed-jobs commits what failed jobs left, --close-failed-jobs records " +
+        "them without outputs";
+    case "elsewhere":
+      return "Finish jobs of another clone there, where their files are, or use --other-clones";
+    case "on a branch":
+      return `git merge job-${job.jobId} takes its results in`;
+    case "not in history":
+      return "Files of jobs that were left alone are where they were; git reflog shows their commits";
+    default:
+      return undefined;
+  }
+}
+
+const MOST_NOTES = 10;
+
+function showNotes(finished: FinishedJob, notes: FinishNotes, terminal: Terminal): void {
+  const job = nameOf(finished);
+  const list = (texts: readonly string[]) => {
+    for (const text of texts.slice(0, MOST_NOTES)) terminal.warn(`${job}: ${harmless(text)}`);
+    const more = texts.length - MOST_NOTES;
+    if (more > 0) terminal.warn(`${job}: the same of ${more} more`);
+  };
+  const each = (paths: readonly string[], what: string) =>
+    list(paths.map((path) => `${JSON.stringify(path)} ${what}`));
+  each(notes.missing, "is not there");
+  each(notes.ignored, "is ignored by git and was not committed");
+  each(notes.deleted, "was deleted by the job");
+  list(notes.changed.map((file) => changeInWords(file, finished.report)));
+  list([...notes.failed, ...notes.impossible].map(({ path, reason }) =>
+    `${JSON.stringify(path)} was not committed: ${reason}`
+  ));
+}
+
+/** Says that script or input are not what they were at the submission, and since when. */
+export function changeInWords(
+  { path, isScript, at }: ChangedFile,
+  times: Pick<JobReport, "start" | "end"> | undefined,
+): string {
+  const name = `the ${isScript ? "script" : "input"} ${JSON.stringify(path)}`;
+  if (isScript) return `${name} has changed since the submission; the job ran it as it was then`;
+  if (at === undefined) return `${name} is gone since the submission`;
+  const { start, end } = times ?? {};
+  const when = start === undefined
+    ? "since the submission"
+    : at < start
+    ? "while the job was waiting"
+    : end === undefined || at <= end
+    ? "while the job ran"
+    : "after the job was over";
+  return `${name} was changed ${when}, at ${localTime(new Date(at * 1000))}`;
+}

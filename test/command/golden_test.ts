@@ -1,0 +1,141 @@
+/** What the tool prints, held to golden files; `make golden` writes them anew. */
+import { assertGolden, GoldenDataset, type GoldenJob, type View } from "../support/golden.ts";
+import { noPseudoTerminal } from "../support/pseudo_terminal.ts";
+
+const HOUR = 3600;
+
+const jobs: readonly GoldenJob[] = [
+  { id: "9163380", state: "COMPLETED", ago: 2.2 * HOUR, outputs: ["results"] },
+  {
+    id: "9163381",
+    state: "RUNNING",
+    ago: 185,
+    outputs: ["out/alpha.csv", "out/beta.csv", "out/gamma.csv", "out/delta.csv", "out/epsilon.csv"],
+  },
+  { id: "9163382", state: "PENDING", reason: "Resources", ago: 5.5 * HOUR, outputs: ["mean.csv"] },
+  { id: "9163383", state: "FAILED", exit: "3:0", ago: 77 * HOUR, outputs: ["測定/結果.csv"] },
+  { id: "9163384", state: "TIMEOUT", ago: 30.5 * HOUR, outputs: ["Größe/Gro\u0308ße.csv"] },
+  { id: "9163385", ago: 0, outputs: ["elsewhere"] },
+];
+
+const at = (columns: number, rows?: number): View => ({
+  terminal: { columns, ...(rows === undefined ? {} : { rows }) },
+});
+
+/** Shows a command in several views, one below the other. */
+async function views(
+  dataset: GoldenDataset,
+  args: readonly string[],
+  list: readonly View[],
+): Promise<string> {
+  const shown: string[] = [];
+  for (const view of list) shown.push(await dataset.show(args, view));
+  return shown.join("\n");
+}
+
+Deno.test({
+  name: "status: in a pipe and on terminals, wide and narrow, in colour and without",
+  ignore: noPseudoTerminal,
+  async fn() {
+    await using dataset = await GoldenDataset.make(jobs);
+    await assertGolden(
+      "status",
+      await views(dataset, ["status"], [
+        {},
+        at(100),
+        at(64),
+        at(40),
+        { ...at(100), env: { NO_COLOR: "1" } },
+        { ...at(100), env: { TERM: "dumb" } },
+      ]) + "\n" + await views(dataset, ["status", "--color=always"], [{}]) + "\n" +
+        await views(dataset, ["status", "--color=never"], [at(100)]),
+    );
+  },
+});
+
+Deno.test({
+  name: "status of many jobs: counted by state on a terminal, whole in a pager or a pipe",
+  ignore: noPseudoTerminal,
+  async fn() {
+    const states = ["COMPLETED", "COMPLETED", "COMPLETED", "RUNNING", "PENDING"];
+    const many = Array.from({ length: 2_000 }, (_, index): GoldenJob => ({
+      id: String(9163380 + index),
+      state: index % 200 === 7 ? "FAILED" : states[index % states.length] ?? "",
+      reason: index % 2 === 0 ? "Priority" : "Resources",
+      ago: 2.2 * HOUR,
+      outputs: [`out/${index}.csv`],
+    }));
+    await using dataset = await GoldenDataset.make(many);
+    const pager = { GIT_PAGER: "sed -n '1,3p;$p'" };
+    const [header = "", first = "", ...others] = (await dataset.show(["status"])).split("\n")
+      .slice(1, -1);
+    await assertGolden(
+      "status-many",
+      [
+        await dataset.show(["status"], at(80)),
+        await dataset.show(["status"], { ...at(80), env: { NO_COLOR: "1" } }),
+        await dataset.show(["status", "--all"], { ...at(80), env: pager }),
+        "$ datalad-slurm status    # a pipe, shortened",
+        header,
+        first,
+        `# and ${others.length} lines more`,
+        "",
+      ].join("\n"),
+    );
+  },
+});
+
+Deno.test("a job's life in a pipe, and what --quiet and --verbose make of it", async () => {
+  await using dataset = await GoldenDataset.make();
+  const job = { id: "9163390", outputs: ["out", "never"], ago: 0 };
+  const declared = ["-o", "out", "-o", "never"];
+  const shown = [
+    await dataset.show(["status"]),
+    await dataset.show(["schedule", "--dry-run", "-o", "out", "sbatch", "job.sh", "{outputs}"]),
+    await dataset.show(["schedule", ...declared, "sbatch", "job.sh"]),
+    await dataset.show(["finish"]),
+  ];
+  dataset.answer([{ ...job, state: "PENDING", reason: "Dependency" }]);
+  shown.push(await dataset.show(["finish"]));
+  dataset.answer([{ ...job, state: "FAILED", exit: "3:0" }]);
+  shown.push(
+    await dataset.show(["finish"]),
+    await dataset.show(["finish", "--quiet"]),
+    await dataset.show(["reschedule", "HEAD"]),
+  );
+  dataset.answer([{ ...job, state: "COMPLETED" }]);
+  await dataset.write({ out: "result\n", "slurm-9163390.out": "log\n" });
+  shown.push(
+    await dataset.show(["finish"]),
+    await dataset.show(["finish"]),
+    await dataset.show(["reschedule", "--report", "HEAD"]),
+    await dataset.show(["reschedule", "HEAD"]),
+    await dataset.show(["recover"]),
+    await dataset.show(["unlock"]),
+    await dataset.show(["unlock", "--verbose"]),
+    await dataset.show(["status", "--quiet", "none"]),
+  );
+  await assertGolden("life", shown.join("\n"));
+});
+
+Deno.test({
+  name: "errors say what is wrong and what to do, in colour and as objects",
+  ignore: noPseudoTerminal,
+  async fn() {
+    await using dataset = await GoldenDataset.make(jobs.slice(0, 1));
+    const wrong = [
+      ["stats"],
+      ["status", "--jsno"],
+      ["schedule", "-o", "../out", "sbatch", "job.sh"],
+      ["schedule", "-o", "results/more", "sbatch", "job.sh"],
+      ["status", "-d", "/"],
+      ["reschedule", "HEAD"],
+      ["finish", "1234"],
+    ];
+    const shown: string[] = [];
+    for (const args of wrong) shown.push(await dataset.show(args));
+    shown.push(await dataset.show(["schedule", "-o", "../out", "sbatch", "job.sh"], at(80)));
+    shown.push(await dataset.show(["schedule", "--json", "-o", "../out", "sbatch", "job.sh"]));
+    await assertGolden("errors", shown.join("\n"));
+  },
+});
