@@ -113,9 +113,11 @@ function showNotes(finished: FinishedJob, notes: FinishNotes, terminal: Terminal
   each(notes.ignored, "is ignored by git and was not committed");
   each(notes.deleted, "was deleted by the job");
   list(notes.changed.map((file) => changeInWords(file, finished.report)));
-  list([...notes.failed, ...notes.impossible].map(({ path, reason }) =>
-    `${JSON.stringify(path)} was not committed: ${reason}`
-  ));
+  list(
+    [...notes.failed, ...notes.impossible].map(({ path, reason }) =>
+      `${JSON.stringify(path)} was not committed: ${reason}`
+    ),
+  );
 }
 
 /** Says that script or input are not what they were at the submission, and since when. */

@@ -7,7 +7,7 @@ import { type Accounting, readTaskLine, type TaskAccounting } from "../slurm/acc
 import { classifyState } from "../slurm/states.ts";
 import { type Command, DATASET } from "./command.ts";
 import { EXIT } from "./exit.ts";
-import { changeInWords } from "./finish.ts";
+import { changeInWords } from "./finished_jobs.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { ShownRecord } from "./json/records.ts";
 import { type Pair, pairLines } from "./pairs.ts";

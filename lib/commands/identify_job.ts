@@ -1,4 +1,5 @@
 import { ToolError } from "../errors.ts";
+import { explainFailure } from "../process/explain.ts";
 import { findInQueue } from "../slurm/find_in_queue.ts";
 import { isSameHost, type Recovery, type SubmissionTrace } from "../slurm/recover.ts";
 import { CLOCK_SLACK } from "../slurm/report.ts";
@@ -158,17 +159,15 @@ function notSubmitted(
     .filter((part) => part !== "").join("\n");
   const testOnly = saysTestOnly(printed.stderr);
   const code = result?.code ?? 0;
+  const known = testOnly ? undefined : explainFailure(output);
+  const message = testOnly ? "sbatch --test-only submits nothing" : "The command submitted no job";
   return new NotSubmitted(
     code === 0 ? "refused" : "external",
-    testOnly ? "sbatch --test-only submits nothing" : "The command submitted no job",
+    known === undefined ? message : `${message}: ${known.means}`,
     {
       hint: testOnly
         ? "Leave --test-only out to submit the job"
-        : /script is empty/i.test(output)
-        ? "The command gets no stdin: put the batch script into a file, or use sbatch --wrap"
-        : /sbatch: .*not found/i.test(output)
-        ? "Where there is no Slurm, `--slurm local` runs jobs on this machine"
-        : "A job is known by what sbatch prints, such as: Submitted batch job 123",
+        : known?.hint ?? "A job is known by what sbatch prints, such as: Submitted batch job 123",
       details: [
         `Command: ${entry.command}`,
         `Exit code: ${code}`,

@@ -7,6 +7,7 @@ import { getContent } from "../git/get.ts";
 import { installSubdataset, readSubdatasetPaths } from "../git/subdatasets.ts";
 import { isRepository } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
+import { explainFailure } from "../process/explain.ts";
 import type { BeginProgress } from "../process/progress.ts";
 import type { SubmissionRequest } from "./submission_request.ts";
 
@@ -49,7 +50,8 @@ export async function prepareInputs(
       `The content of ${failed.length} of the inputs cannot be had, such as ` +
         JSON.stringify(joinPath(repository, first.path)),
       {
-        hint: "Nothing was submitted; see where the content is with: git annex whereis",
+        hint: "Nothing was submitted. " + (explainFailure(first.reason)?.hint ??
+          "See where the content is with: git annex whereis"),
         details: failed.slice(0, 20).map(({ path, reason }) =>
           `${joinPath(repository, path)}: ${reason}`
         ).join("\n"),

@@ -1,5 +1,4 @@
 import { externalError, run, type RunOptions, type RunResult, stream } from "../process/run.ts";
-import type { ToolError } from "../errors.ts";
 
 /** What every git and git-annex process of this tool is started with. */
 export interface GitOptions extends Pick<RunOptions, "stdin" | "stderr" | "env" | "timeoutMs"> {
@@ -71,7 +70,7 @@ export async function git(
     env: { ...gitEnvironment(), ...env },
   });
   if (result.code !== 0 && !tolerate.includes(result.code)) {
-    throw gitError(result, `git ${args[0] ?? ""} failed in ${JSON.stringify(directory)}`);
+    throw externalError(result, `git ${args[0] ?? ""} failed in ${JSON.stringify(directory)}`);
   }
   return result;
 }
@@ -87,31 +86,6 @@ export async function* gitStream(
   const argv = ["git", ...SETTINGS.flatMap((setting) => ["-c", setting]), ...args];
   const result = yield* stream(argv, { cwd: directory, env: gitEnvironment() });
   if (result.code !== 0) {
-    throw gitError(result, `git ${args[0] ?? ""} failed in ${JSON.stringify(directory)}`);
+    throw externalError(result, `git ${args[0] ?? ""} failed in ${JSON.stringify(directory)}`);
   }
 }
-
-/** Returns the error for a failed git process; the commonest failures get a hint of their own. */
-export function gitError(result: RunResult, message: string): ToolError {
-  for (const [pattern, hint] of HINTS) {
-    if (pattern.test(result.stderr)) return externalError(result, message, hint);
-  }
-  return externalError(result, message);
-}
-
-const HINTS: readonly (readonly [RegExp, string])[] = [
-  [
-    /detected dubious ownership/,
-    "The repository belongs to another user; allow it with: git config --global --add safe.directory DIRECTORY",
-  ],
-  [
-    /No space left on device|disk quota exceeded/i,
-    "Free some space or quota and run the command again",
-  ],
-  [/Read-only file system|Permission denied/, "Check the permissions of the repository"],
-  [/gpg failed to sign/, "Make the signing key available, or set commit.gpgSign to false"],
-  [
-    /\.lock': File exists/,
-    "Another git command is at work; if none is, remove the lock file that is named",
-  ],
-];

@@ -1,7 +1,7 @@
 import { ToolError } from "../errors.ts";
 import { pause } from "../process/interruption.ts";
-import { type RunResult, text } from "../process/run.ts";
-import { git, gitError } from "./git.ts";
+import { externalError, type RunResult, text } from "../process/run.ts";
+import { git } from "./git.ts";
 import { EPOCH_REF, type Repository } from "./repository.ts";
 
 /** Where a branch and the lock's epoch stand at one moment. */
@@ -26,7 +26,7 @@ export async function readTip(repository: Repository): Promise<Tip> {
   const [epoch = "", heads = ""] = text(result.stdout).split(`${mark}\n`);
   const [commit, checkedOut] = heads.trim().split("\n");
   if (result.code !== 0 || !commit || !checkedOut) {
-    throw gitError(result, `Branch ${JSON.stringify(repository.branch)} is gone`);
+    throw externalError(result, `Branch ${JSON.stringify(repository.branch)} is gone`);
   }
   return { commit, epoch: epoch.trim() || undefined, checkedOut };
 }
@@ -62,7 +62,7 @@ export async function publish(repository: Repository, change: RefTransaction): P
     // git waits for the lock of a branch, but not for that of HEAD (2.39).
     const isLocked = /Unable to create '.*\.lock': File exists/.test(result.stderr);
     if (!isLocked || performance.now() - started > PATIENCE_MS) {
-      throw gitError(result, `Branch ${JSON.stringify(change.ref)} could not be moved`);
+      throw externalError(result, `Branch ${JSON.stringify(change.ref)} could not be moved`);
     }
     await pause(wait);
   }

@@ -1,7 +1,7 @@
 import { ToolError } from "../errors.ts";
 import { absolutePath } from "../paths.ts";
-import { type RunResult, text } from "../process/run.ts";
-import { git, gitError } from "./git.ts";
+import { externalError, type RunResult, text } from "../process/run.ts";
+import { git } from "./git.ts";
 
 /** One work tree of a git repository and where its branch stands. */
 export interface Repository {
@@ -89,5 +89,5 @@ function openError(result: RunResult, directory: string): ToolError {
       hint: "Use a clone with a work tree: jobs need files to work on",
     });
   }
-  return gitError(result, `git cannot use ${where}`);
+  return externalError(result, `git cannot use ${where}`);
 }

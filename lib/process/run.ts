@@ -1,4 +1,5 @@
 import { ToolError } from "../errors.ts";
+import { explainFailure } from "./explain.ts";
 import { isUninterrupted, killedBySignal } from "./interruption.ts";
 
 /** How one external program is started. */
@@ -182,7 +183,7 @@ export async function* stream(
 
 /**
  * Returns the error for a program that ended with a code its caller does not tolerate: argv,
- * directory, exit code and stderr are in it.
+ * directory, exit code and stderr are in it, and what they mean where that is known.
  */
 export function externalError(result: RunResult, message: string, hint?: string): ToolError {
   const ending = result.timedOut
@@ -194,9 +195,11 @@ export function externalError(result: RunResult, message: string, hint?: string)
   if (result.cwd !== undefined) lines.push(`in ${JSON.stringify(result.cwd)}`);
   const said = (result.stderr.trim() || text(result.stdout).trim()).slice(-4000);
   if (said !== "") lines.push(said);
-  return new ToolError("external", message, {
+  const known = explainFailure(said);
+  const advice = hint ?? known?.hint;
+  return new ToolError("external", known === undefined ? message : `${message}: ${known.means}`, {
     details: lines.join("\n"),
-    ...(hint === undefined ? {} : { hint }),
+    ...(advice === undefined ? {} : { hint: advice }),
   });
 }
 

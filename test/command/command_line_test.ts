@@ -58,6 +58,16 @@ concurrently(noSlurm, {
     }
     assert.match(await dataset.succeed(["--version"]), /^datalad-slurm \d+\.\d+\.\d+ /);
   },
+  "--verbose tells of every program and its time on stderr": async () => {
+    await using dataset = await TestDataset.make();
+    const { code, stdout, stderr } = await dataset.tool(["unlock", "--verbose"]);
+    assert.equal(code, 0);
+    assert.equal(stdout, "Nobody holds the lock\n");
+    for (const line of stderr.trimEnd().split("\n")) assert.match(line, /^ *\d+ ms {2}git \w/);
+    assert.match(stderr, / ms {2}git rev-parse --show-toplevel /);
+    assert.match((await dataset.tool(["unlock", "-v", "-d", "/"])).stderr, /\(exit code 128\)$/m);
+    assert.equal((await dataset.tool(["unlock", "--quiet"])).stderr, "");
+  },
   "a wrong command line ends with exit code 2 and a hint": async () => {
     await using dataset = await TestDataset.make();
     const wrong: [string[], RegExp][] = [

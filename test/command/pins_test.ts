@@ -158,7 +158,8 @@ concurrently(noSlurm, {
     const { code, stderr } = await dataset.tool(["finish"]);
     assert.equal(code, 0);
     const warnings = stderr.split("\n").filter((line) => line.startsWith("Warning: ")).toSorted();
-    assert.deepEqual(warnings.map((line) => line.replace(/, at .*/, "")), [
+    const texts = warnings.map((line) => line.replace(`Job ${id}: `, "").replace(/, at .*/, ""));
+    assert.deepEqual(texts, [
       'Warning: the input "changed" was changed while the job was waiting',
       'Warning: the input "dir/changed" was changed while the job was waiting',
       'Warning: the input "gone" is gone since the submission',
