@@ -6,7 +6,7 @@ import type { StagedChange } from "../git/changes.ts";
 import { entriesInCommit, pathsInCommit, stagedChanges, takeOff } from "../git/staged.ts";
 import { takeIn, takeInWithAnnex, type TakenIn, unstage } from "../git/stage.ts";
 import { IndexDraft, indexLock } from "../git/index_draft.ts";
-import type { Tip } from "../git/refs.ts";
+import { removeRefs, type Tip } from "../git/refs.ts";
 import { stageSubdatasets } from "../git/subdatasets.ts";
 import { pause, throwIfInterrupted } from "../process/interruption.ts";
 import { type FinishEntry, hasEntry, removeEntry, writeEntry } from "../store/journal.ts";
@@ -211,7 +211,11 @@ async function publishSeries(
       const committing = series.evenWithoutChanges
         ? wanted
         : wanted.filter(({ key }) => (changes.get(key)?.length ?? 0) > 0);
-      if (committing.length === 0) return new Map();
+      if (committing.length === 0) {
+        // An earlier try has made commits that nobody wants any more.
+        if (indexFirst || attempt > 1) await removeRefs(repository, [series.temporaryRef]);
+        return new Map();
+      }
       const plan = await planSeries(root, committing, changes, tip.commit, series.layout);
       const ids = await createCommitSeries(root, plan, {
         ...series,

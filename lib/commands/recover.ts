@@ -1,12 +1,14 @@
 import { cloneId, type Dataset, openDataset } from "../dataset/dataset.ts";
 import { jobKeyOf, openAfter, readHistory, type RecordedJob } from "../dataset/history.ts";
 import { ToolError } from "../errors.ts";
+import { refsBelow, removeRefs } from "../git/refs.ts";
 import { listEntries, readEntry } from "../store/journal.ts";
 import { endingOf, isAliveHere, ownIdentity } from "../store/lock_identity.ts";
 import { clearOpenJobsLeftovers } from "../store/open_jobs.ts";
 import { listReservations, release, reserve } from "../store/reservations.ts";
 import { clearEnvironments } from "./environment_file.ts";
 import { locked, type LockPatience } from "./locked.ts";
+import { RECORDING_REF } from "./record_submission.ts";
 import { reservedPaths } from "./reserved_paths.ts";
 import { describeEntry, type TakenUp, takeUpJournal, type UsersWord } from "./take_up.ts";
 
@@ -64,6 +66,7 @@ export async function recover(
       clearOpenJobsLeftovers(dataset.store.openJobs);
       clearEnvironments(dataset.store.base);
       clearDrafts(dataset);
+      await clearRefs(dataset);
     }
     const restored = lost.filter(({ token, path }) =>
       report || reserve(tree, token, [path]) === undefined
@@ -114,6 +117,16 @@ function clearDrafts({ store }: Dataset): void {
     const token = /^index-(\w+)(?:\.lock)?$/.exec(name)?.[1];
     if (token !== undefined && !known.has(token)) removeFile(`${store.base}/${name}`);
   }
+}
+
+/** Removes refs that hold commits on their way to a branch, and that nobody is at work on. */
+async function clearRefs({ repository, store }: Dataset): Promise<void> {
+  const known = new Set(listEntries(store.journal));
+  const refs = await refsBelow(repository, ["refs/datalad-slurm/finishing", RECORDING_REF]);
+  await removeRefs(
+    repository,
+    refs.filter((ref) => !known.has(ref.slice(ref.lastIndexOf("/") + 1))),
+  );
 }
 
 function removeFile(path: string): void {

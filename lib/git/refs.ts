@@ -114,6 +114,15 @@ export async function existingRefs(
   return new Set(refs.filter((ref) => all.has(ref)));
 }
 
+/** Returns the names of the refs at and below some names. */
+export async function refsBelow(
+  repository: Repository,
+  names: readonly string[],
+): Promise<string[]> {
+  const result = await git(repository.root, ["for-each-ref", "--format=%(refname)", ...names]);
+  return text(result.stdout).split("\n").filter((ref) => ref !== "");
+}
+
 /** Removes refs that this tool made for a moment; one that is gone is fine. */
 export async function removeRefs(repository: Repository, refs: readonly string[]): Promise<void> {
   if (refs.length === 0) return;

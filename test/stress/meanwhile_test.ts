@@ -135,23 +135,32 @@ for (const [name, when] of Object.entries(MOMENTS)) {
       others: ["Mine"],
     });
   };
-  tests[`the user resets the branch ${name}: no commit of theirs is undone`] = async () => {
-    const { dataset, base, id } = await withJob();
-    await using _ = dataset;
-    const ran = await runInterposed(dataset, ["finish"], {
-      program: "git",
-      when,
-      before: `git reset -q --hard ${base}`,
-    });
-    assert.ok([0, 1].includes(ran.code), ran.stderr);
-    // Whatever has become of it: the user's reset stands, and the job's files are not gone.
-    assert.doesNotMatch(await dataset.git("log", "--format=%s"), /^Mine$/m);
-    assert.equal(await dataset.git("merge-base", "HEAD", base), base);
-    assert.equal(await Deno.readTextFile(`${dataset.root}/out`), "result of out\n");
-    assert.ok(id !== "");
-    await goOn(dataset);
-    await dataset.git("fsck", "--strict", "--no-dangling");
-  };
+  tests[`the user resets the branch ${name}: refused, and nothing of theirs is undone`] =
+    async () => {
+      const { dataset, base, id } = await withJob();
+      await using _ = dataset;
+      const old = await dataset.git("rev-parse", "HEAD");
+      const ran = await runInterposed(dataset, ["finish"], {
+        program: "git",
+        when,
+        before: `git reset -q --hard ${base}`,
+      });
+      assert.equal(ran.code, 1, ran.stderr);
+      assert.match(ran.stdout, new RegExp(`Job ${id}: its schedule commit was taken off`));
+      assert.equal(await dataset.git("rev-parse", "HEAD"), base);
+      assert.equal(await dataset.git("diff", "--cached", "--name-only"), "");
+      assert.equal(await Deno.readTextFile(`${dataset.root}/out`), "result of out\n");
+      await dataset.git("fsck", "--strict", "--no-dangling");
+      // Once the commit is back, nothing is missing.
+      await dataset.git("reset", "-q", "--hard", old);
+      await goOn(dataset);
+      await dataset.succeed(["finish"]);
+      await checkDataset(dataset, {
+        base,
+        finished: { [id]: written(id, ["out"]) },
+        others: ["Mine"],
+      });
+    };
 }
 
 for (const command of ["git commit -q -m Theirs", "git add staged", "git switch -q other"]) {
@@ -211,6 +220,29 @@ tests["an index.lock of somebody else is waited for"] = async () => {
   assert.equal(code, 0, stderr);
   await checkDataset(dataset, {
     base,
+    finished: { [id]: written(id, ["out"]) },
+    others: ["Mine"],
+  });
+};
+
+tests["a stale index.lock keeps a finish waiting, but no schedule"] = async () => {
+  const { dataset, base, id } = await withJob();
+  await using _ = dataset;
+  const lock = `${dataset.root}/.git/index.lock`;
+  await Deno.writeTextFile(lock, "");
+  const finishing = dataset.tool(["finish"]);
+  await until(
+    "the commits are made and wait for the index",
+    async () => await dataset.git("for-each-ref", "refs/datalad-slurm/finishing") !== "",
+  );
+  const other = ["-o", "other", "--lock-timeout", "30", "sbatch", "-H", "write.sh", "other"];
+  const open = await dataset.schedule(other);
+  await Deno.remove(lock);
+  const { code, stderr } = await finishing;
+  assert.equal(code, 0, stderr);
+  await checkDataset(dataset, {
+    base,
+    open: [open],
     finished: { [id]: written(id, ["out"]) },
     others: ["Mine"],
   });

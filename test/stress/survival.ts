@@ -71,7 +71,7 @@ async function nothingIsLeft(
   assert.deepEqual(lock, [], `The repository lock${where}`);
   assert.deepEqual([...below(`${store}/journal`)], [], `The journal${where}`);
   assert.deepEqual([...below(`${store}/open-jobs`)].filter((path) => /new/.test(path)), []);
-  const known = /^(?:journal|lock|open-jobs|reservations)$/;
+  const known = /^(?:auto-finish|journal|lock|open-jobs|reservations)$/;
   assert.deepEqual(names(store).filter((name) => !known.test(name)), [], `Ours${where}`);
   const held = [...below(`${store}/reservations`)];
   assert.deepEqual(

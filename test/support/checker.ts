@@ -208,10 +208,12 @@ export async function checkNothingIsLeft(dataset: TestDataset): Promise<void> {
   const refs = await dataset.git("for-each-ref", "--format=%(refname)", "refs/datalad-slurm");
   assert.deepEqual(refs.split("\n").filter((ref) => !/^$|\/epoch$/.test(ref)), [], "Refs");
   assert.deepEqual(
-    names(`${dataset.root}/.git`).filter((name) => /\.lock$|^datalad-slurm-index/.test(name)),
+    names(`${dataset.root}/.git`).filter((name) => /\.lock$/.test(name)),
     [],
     "Files in .git",
   );
+  const known = /^(?:auto-finish|journal|lock|open-jobs|reservations)$/;
+  assert.deepEqual(names(store).filter((name) => !known.test(name)), [], "Ours");
 }
 
 /** Asserts that the open jobs have reservations, and nobody else has. */
