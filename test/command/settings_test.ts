@@ -60,7 +60,7 @@ concurrently(noSlurm, {
     });
     const env = { PATH: `${bin}:${clone.env["PATH"]}` };
     await clone.schedule(["-i", "input", "-o", "out", "sbatch", "-H", "write.sh", "out"], { env });
-    assert.match(await Deno.readTextFile(`${bin}/log`), /^get .*--jobs=3(?: |$)/m);
+    assert.match(await Deno.readTextFile(`${bin}/log`), /^get .*-J3$/m);
   },
   "datalad-slurm.slurm is the clone's own: no dataset says where its jobs run": async () => {
     await using dataset = await TestDataset.make();
