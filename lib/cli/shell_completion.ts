@@ -196,7 +196,8 @@ function bashScript(commands: readonly Command[]): string[] {
     "    fi",
     "}",
     "",
-    "complete -F _datalad_slurm datalad-slurm",
+    "# Where nothing else is known, perhaps a file is meant.",
+    "complete -o default -F _datalad_slurm datalad-slurm",
   ];
 }
 
@@ -311,7 +312,12 @@ function zshOperand(command: Command): string {
     case "command":
       return quoted("(-)1:command: _command_names -e") + " " + quoted("*::argument: _normal");
     case "targets":
-      return quoted("*:job or commit:_datalad_slurm_targets");
+      return quoted(
+        /PATH/.test(command.usage)
+          ? '*:job, commit or file:{_alternative "targets:job or commit:_datalad_slurm_targets" ' +
+            '"files:file:_files"}'
+          : "*:job or commit:_datalad_slurm_targets",
+      );
     case "records":
       return quoted("*:commit:_datalad_slurm_records");
     case "jobs":
@@ -450,6 +456,9 @@ function fishCommand(command: Command): string[] {
     ...(operand === ""
       ? []
       : [`complete -c datalad-slurm -n '${here}' -k -a ${fishText(operand)}`]),
+    ...(/PATH/.test(command.usage) && !isCommand
+      ? [`complete -c datalad-slurm -n '${here}' -F`]
+      : []),
   ];
 }
 

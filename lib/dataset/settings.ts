@@ -69,6 +69,14 @@ export const SETTINGS: readonly SettingSpec[] = [
     expected: "cluster or local",
     shared: false,
   },
+  {
+    key: "datalad-slurm.autofinish.sbatch",
+    value: "OPTIONS",
+    help: "Options of sbatch for the jobs of `--auto-finish`, such as `--partition=short`",
+    pattern: /^[^]*$/,
+    expected: "options of sbatch",
+    shared: false,
+  },
 ];
 
 /** Keys of the section that the tool writes for itself. */

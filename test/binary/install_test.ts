@@ -222,7 +222,7 @@ for (const [system, start] of Object.entries(systems)) {
       assert.equal(data, `${share}:/usr/local/share:/usr/share`);
       assert.equal(manPath, "none");
       if (isThere("/usr/share/bash-completion/bash_completion")) {
-        assert.equal(completion, "complete -F _datalad_slurm datalad-slurm");
+        assert.equal(completion, "complete -o default -F _datalad_slurm datalad-slurm");
       }
       assert.equal(gone, "gone");
       assert.equal(dataAfter, "/usr/local/share:/usr/share");

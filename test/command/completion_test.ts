@@ -146,6 +146,9 @@ for (const [shell, start] of Object.entries(shells)) {
       assert.deepEqual(since.map(({ word }) => word).sort(), [...commits].sort());
       assert.equal(since.find(({ word }) => word === commits[2])?.what, "Data: with a colon");
 
+      // bash falls back to files by itself, where nothing is offered.
+      assert.deepEqual(await offered("log", "data"), shell === "bash" ? [] : ["data of mine"]);
+
       assert.deepEqual(await offered("schedule", "-o", "x", "sbatc"), ["sbatch"]);
       // What stands behind the job's command is no option of ours.
       assert(

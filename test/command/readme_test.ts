@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isThere } from "../../lib/files.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
 import { isAsShown, readSections, type Section, type ShownCommand } from "../support/document.ts";
@@ -30,20 +31,17 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   "make install PREFIX=$HOME/sw": "test/binary installs the executable",
 };
 
-/** Command lines that end with another exit code than 0. */
-const EXIT_CODES: Readonly<Record<string, number>> = {};
-
 /** What is there before the first command of each section, besides the scripts it shows. */
 const FILES: Readonly<Record<string, string>> = {
   "input.txt": "pear\napple\nfig\nquince\n",
 };
 
-const DOCUMENTS = ["README.md"];
+const DOCUMENTS = ["README.md", "doc/guide.md"];
 
 const root = new URL("../../", import.meta.url);
 
 const tests: Record<string, () => Promise<void>> = {};
-const unused = new Set([...Object.keys(NOT_RUN), ...Object.keys(EXIT_CODES)]);
+const unused = new Set(Object.keys(NOT_RUN));
 const complaints: string[] = [];
 
 for (const document of DOCUMENTS) {
@@ -88,14 +86,20 @@ async function runSection(document: string, { commands }: Section): Promise<void
     if (/\bdatalad-slurm (?:slurm-)?finish\b/.test(command)) {
       await jobsAreOver(await jobsSubmittedBelow(dataset.root));
     }
+    const written = writtenByReader(shown);
+    if (written !== undefined && !isThere(`${dataset.root}/${written}`)) {
+      await dataset.write(written, textOf(shown));
+    }
     const ran = await dataset.run(["bash", "-c", `exec 2>&1\n${command}`]);
     const where = `${document}:${line}: ${command}\n${ran.stdout}`;
-    assert.equal(ran.code, EXIT_CODES[withoutComment(command)] ?? 0, where);
+    assert.equal(ran.code, exitCodeOf(shown), where);
     if (output.length === 0) continue;
     const real = ran.stdout.replace(/\n+$/, "").split("\n");
     // How far a job is when its state is asked for is nothing to rely on.
     const settled = (lines: readonly string[]) =>
-      command.includes(" status") ? lines.map((l) => l.replaceAll("Complete", "Running")) : lines;
+      / status| --list-open-jobs/.test(command)
+        ? lines.map((l) => l.replaceAll("Complete", "Running"))
+        : lines;
     assert(
       isAsShown(settled(output), settled(real)),
       `${where}\nis shown as\n${output.join("\n")}`,
@@ -104,16 +108,27 @@ async function runSection(document: string, { commands }: Section): Promise<void
   await cancelJobsBelow(dataset.scratch.directory);
 }
 
-/** Returns the files that `cat` shows, but for those that a job writes. */
+/** Whoever shows that something fails shows that it does. */
+function exitCodeOf({ output }: ShownCommand): number {
+  return output.some((line) => /^Error: |: Failed.*, left open$/.test(line)) ? 1 : 0;
+}
+
+/** Returns the name of a file that the reader has at the top of the dataset, if that is shown. */
+function writtenByReader({ command }: ShownCommand): string | undefined {
+  return /^cat ([\w.-]+)$/.exec(command)?.[1];
+}
+
+function textOf({ output }: ShownCommand): string {
+  return output.map((line) => `${line}\n`).join("");
+}
+
+/** Returns the files that are shown before anything is submitted. */
 function shownFiles(commands: readonly ShownCommand[]): Record<string, string> {
   const files: Record<string, string> = {};
-  for (const { command, output } of commands) {
-    const path = /^cat ([\w./-]+)$/.exec(command)?.[1];
-    if (path === undefined) {
-      if (command.startsWith("datalad-slurm finish")) break;
-    } else {
-      files[path] ??= output.map((line) => `${line}\n`).join("");
-    }
+  for (const shown of commands) {
+    const path = writtenByReader(shown);
+    if (path === undefined) break;
+    files[path] ??= textOf(shown);
   }
   return files;
 }

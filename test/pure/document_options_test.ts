@@ -32,8 +32,10 @@ function complaintsAbout(markdown: string): string[] {
   return found;
 }
 
-Deno.test("options and commands that README mentions are there", () => {
-  assert.deepEqual(complaintsAbout(Deno.readTextFileSync(new URL("README.md", root))), []);
+Deno.test("options and commands that README and the guide mention are there", () => {
+  for (const document of ["README.md", "doc/guide.md"]) {
+    assert.deepEqual(complaintsAbout(Deno.readTextFileSync(new URL(document, root))), [], document);
+  }
 });
 
 Deno.test("options and commands that are not there are noticed", () => {
