@@ -145,7 +145,9 @@ dls_wait_for_lock() {
 # Writes one file to $2, verifies it and moves it to $1.
 dls_unpack_file() {
     dls_error=$(command -p dd if="$dls_self" of="$2" bs=65536 skip="$dls_first" \
-        count="$dls_blocks" 2>&1) || {
+        count="$dls_blocks" 2>&1) &&
+        # A block is filled up, and the runtime would read the filling at each start: cut it off.
+        dls_error=$(command -p dd if=/dev/null of="$2" bs=1 seek="$dls_size" 2>&1) || {
         [ -d "$dls_lock/$dls_mine" ] || return 2
         dls_fail "Cannot unpack into cache directory \"${1%/*}\": $dls_error" "$dls_hint"
     }

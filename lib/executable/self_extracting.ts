@@ -1,4 +1,5 @@
 import { cksum } from "./cksum.ts";
+import { linkChunks, loaderText } from "./link_chunks.ts";
 import { runFlags, runtimeVariables } from "./flags.ts";
 
 /** Of the launcher's `dd`. */
@@ -14,38 +15,34 @@ interface Part {
 
 const encoder = new TextEncoder();
 
+/** The bundler names the chunk of the entry after its module. */
+export interface Program {
+  readonly chunks: ReadonlyMap<string, string>;
+  readonly entry: string;
+}
+
 /**
  * Returns a self-extracting executable: the launcher, and behind it the runtime (a deno binary), the
  * program and its loader, each at the start of a block of 64 KiB.
  */
-export async function selfExtracting(runtime: Uint8Array, program: string): Promise<Uint8Array> {
-  const script = padded(encoder.encode(asScript(program)), 0x20);
-  const hash = await shortHash(script);
-  const loader = encoder.encode(loaderText(`program-${hash}.js`));
+export async function selfExtracting(
+  runtime: Uint8Array,
+  { chunks, entry }: Program,
+): Promise<Uint8Array> {
+  const text = linkChunks(chunks);
+  const program = encoder.encode(text);
+  const hash = await shortHash(encoder.encode(loaderText("", entry) + text));
   const parts: Part[] = [
-    { name: `deno-${await shortHash(runtime)}`, bytes: padded(runtime, 0) },
-    { name: `loader-${hash}.js`, bytes: padded(loader, 0x20) },
-    { name: `program-${hash}.js`, bytes: script },
+    { name: `deno-${await shortHash(runtime)}`, bytes: runtime },
+    {
+      name: `loader-${hash}.js`,
+      bytes: encoder.encode(loaderText(`program-${hash}.js`, entry)),
+    },
+    { name: `program-${hash}.js`, bytes: program },
   ];
   const template = await Deno.readTextFile(new URL("launcher.sh", import.meta.url));
   const launcher = padded(encoder.encode(launcherText(template, parts)), 0x0a);
-  return concatenated([launcher, ...parts.map(({ bytes }) => bytes)]);
-}
-
-/**
- * Returns a module as a script to be evaluated. Deno parses every module at each start to find its
- * imports unless it may keep the answer in a database; a script goes to the engine as it is, which
- * saves 15 ms for 160 KB (2.9.6). Throws a SyntaxError when the module imports or exports.
- */
-function asScript(program: string): string {
-  const script = `(async () => {"use strict";\n${program}\n})();\n//# sourceURL=datalad-slurm.js\n`;
-  // Compiled only. `import` and `export` are errors in a function.
-  new Function(script);
-  return script;
-}
-
-function loaderText(program: string): string {
-  return `(0, eval)(Deno.readTextFileSync(new URL("${program}", import.meta.url)));\n`;
+  return concatenated([launcher, ...parts.map(({ bytes }) => padded(bytes, 0))]);
 }
 
 function launcherText(template: string, parts: readonly Part[]): string {
@@ -53,7 +50,7 @@ function launcherText(template: string, parts: readonly Part[]): string {
   // The launcher is one block: the parts follow it.
   let first = 1;
   const files = parts.map(({ name, bytes }) => {
-    const blocks = bytes.length / blockSize;
+    const blocks = Math.ceil(bytes.length / blockSize);
     const line = `${name} ${first} ${blocks} ${cksum(bytes)} ${bytes.length}`;
     first += blocks;
     return line;

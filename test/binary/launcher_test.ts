@@ -257,7 +257,10 @@ Deno.test("stdin and stdout are handed on untouched", async () => {
 Deno.test("an unexpected error shows where in the program it was thrown", async () => {
   const result = await runAlone([executable, "throw"], { ...newHome(), NO_COLOR: "1" });
   assert.equal(result.code, 1);
-  assert.match(result.stderr, /Error: Thrown by the probe[^]* at throwError \(datalad-slurm\.js\b/);
+  assert.match(
+    result.stderr,
+    /Error: Thrown by the probe[^]* at throwError \(datalad-slurm\/probe\.js\b/,
+  );
 });
 
 Deno.test("the program takes the launcher's place, so that signals reach it", async () => {
