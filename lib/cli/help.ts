@@ -35,7 +35,7 @@ export function generalHelp(commands: readonly Command[]): string[] {
     ...GENERAL_DESCRIPTION.flatMap((paragraph) => wrap(paragraph, "")),
     "",
     "datalad-slurm COMMAND --help tells more; datalad-slurm --version names the version.",
-    ...wrap(`Exit codes: ${EXIT_CODES.map(([code, what]) => `${code} ${what}`).join(", ")}.`, ""),
+    ...wrap(`Exit codes: ${EXIT_CODES.map(([code, what]) => `${code} ${what}`).join("; ")}.`, ""),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { openDataset } from "../dataset/dataset.ts";
 import { peekOpenJobs } from "../dataset/peek.ts";
 
-/** How long history is read for, in milliseconds: somebody has pressed the tab key. */
+/** How long all of history is read for, in milliseconds: somebody has pressed the tab key. */
 const PATIENCE_MS = 60;
 
 /** Returns the open jobs of a dataset for a completion, newest first, as far as time allows. */

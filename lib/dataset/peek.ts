@@ -4,11 +4,14 @@ import { readOpenJobsCache } from "../store/open_jobs.ts";
 import type { Dataset } from "./dataset.ts";
 import { decodeCommit, openAfter, type RecordedJob } from "./history.ts";
 
+/** The history since the cache was written is short: this only ends what hangs. */
+const NEWS_PATIENCE_MS = 2_000;
+
 /**
- * Returns the open jobs, oldest first, as far as they can be found within so many milliseconds, the
- * newest being found first. Nothing is written.
+ * Returns the open jobs, oldest first. Without a cache they are those that can be found in history
+ * within so many milliseconds, the newest being found first. Nothing is written.
  */
-export async function peekOpenJobs(dataset: Dataset, timeoutMs: number): Promise<RecordedJob[]> {
+export async function peekOpenJobs(dataset: Dataset, patienceMs: number): Promise<RecordedJob[]> {
   const { root, head } = dataset;
   const cached = readOpenJobsCache(dataset.store.openJobs);
   if (cached?.head === head) return cached.jobs as RecordedJob[];
@@ -16,6 +19,7 @@ export async function peekOpenJobs(dataset: Dataset, timeoutMs: number): Promise
     ? cached
     : undefined;
   const found: RecordedJob[] = [];
+  const timeoutMs = known === undefined ? patienceMs : NEWS_PATIENCE_MS;
   for (const { commit, message } of await newestRecordedCommits(root, timeoutMs, known?.head)) {
     try {
       const job = await decodeCommit(dataset, commit, message);
