@@ -107,9 +107,7 @@ export async function gatherResults(
     (path) => foreign.has(path),
   );
   // A job that turned out to be no array has nothing in place of `%a`.
-  const fieldless = declared.tasks.size > 0 || !declared.withShared
-    ? []
-    : outputs.filter(namesTask);
+  const fieldless = report.tasks === undefined ? outputs.filter(namesTask) : [];
   const missing = new Set(collected.missing);
   return {
     ...common,

@@ -157,7 +157,7 @@ interface Unit {
  * since 1970, is of an earlier use of the id and left out.
  */
 export function accountRows(
-  rows: readonly TableRow[],
+  rows: Iterable<TableRow>,
   jobIds: ReadonlySet<string>,
   notBefore: ReadonlyMap<string, number> = new Map(),
 ): Map<string, JobAccounting> {

@@ -4,7 +4,6 @@ import { isJobId } from "./fields.ts";
 import { byCluster, inPieces, jobKey, type QueryOptions, sacctRows } from "./query.ts";
 import { CLOCK_SLACK, type JobQuery } from "./report.ts";
 import { ACCOUNTING_COLUMNS } from "./sacct.ts";
-import type { TableRow } from "./table.ts";
 
 /**
  * Returns what accounting knows of jobs, by {@link jobKey}, from one sacct call for all jobs of a
@@ -18,32 +17,22 @@ export async function accountJobs(
   const found = new Map<string, JobAccounting>();
   const valid = jobs.filter(({ jobId }) => isJobId(jobId));
   for (const [cluster, group] of byCluster(valid)) {
-    const rows = await rowsOf(group, cluster, options.timeoutMs ?? QUERY_TIMEOUT_MS);
-    const accounts = accountRows(rows, new Set(group.map(({ jobId }) => jobId)), notBefore(group));
-    for (const job of group) {
-      const account = accounts.get(job.jobId);
-      if (account !== undefined) found.set(jobKey(job), account);
+    const earliest = notBefore(group);
+    for (const jobIds of inPieces([...new Set(group.map(({ jobId }) => jobId))])) {
+      const { rows } = await sacctRows({
+        jobIds,
+        columns: ACCOUNTING_COLUMNS,
+        steps: true,
+        ...(cluster === undefined ? {} : { cluster }),
+      }, options.timeoutMs ?? QUERY_TIMEOUT_MS);
+      const accounts = accountRows(rows, new Set(jobIds), earliest);
+      for (const job of group) {
+        const account = accounts.get(job.jobId);
+        if (account !== undefined) found.set(jobKey(job), account);
+      }
     }
   }
   return found;
-}
-
-async function rowsOf(
-  jobs: readonly JobQuery[],
-  cluster: string | undefined,
-  timeoutMs: number,
-): Promise<TableRow[]> {
-  const rows: TableRow[] = [];
-  for (const jobIds of inPieces([...new Set(jobs.map(({ jobId }) => jobId))])) {
-    const answer = await sacctRows({
-      jobIds,
-      columns: ACCOUNTING_COLUMNS,
-      steps: true,
-      ...(cluster === undefined ? {} : { cluster }),
-    }, timeoutMs);
-    for (const row of answer.rows) rows.push(row);
-  }
-  return rows;
 }
 
 function notBefore(jobs: readonly JobQuery[]): Map<string, number> {

@@ -21,7 +21,7 @@ import {
 import { describeArgv, parseScontrolJobs, type ScontrolJob } from "./scontrol.ts";
 import { SQUEUE_COLUMNS, squeueArgv, squeueStateRow } from "./squeue.ts";
 import { classifyState, isOver } from "./states.ts";
-import { parseTable, type TableRow } from "./table.ts";
+import { type TableRow, tableRows } from "./table.ts";
 
 /** How Slurm is asked. */
 export interface QueryOptions {
@@ -151,21 +151,21 @@ async function askSacct(
     earlierRuns: true,
     ...(cluster === undefined ? {} : { cluster }),
   }, timeoutMs);
-  distribute(inquiries, rows.flatMap((row) => sacctStateRow(row) ?? []), answer);
+  distribute(inquiries, stateRows(rows, sacctStateRow), answer);
 }
 
 /** Asks sacct for a table, leaving out columns that this version of it does not know. */
 export async function sacctRows(
   query: SacctQuery,
   timeoutMs: number,
-): Promise<{ answer: Answer; rows: TableRow[] }> {
+): Promise<{ answer: Answer; rows: Iterable<TableRow> }> {
   const answer = await ask(sacctArgv(query), timeoutMs);
   const refused = answer.outcome === "failed" ? refusedColumn(answer.stderr) : undefined;
   const columns = query.columns.filter((column) => column !== refused);
   if (columns.length < query.columns.length) {
     return await sacctRows({ ...query, columns }, timeoutMs);
   }
-  const rows = answer.outcome === "answered" ? parseTable(answer.stdout, query.columns) : [];
+  const rows = answer.outcome === "answered" ? tableRows(answer.stdout, query.columns) : [];
   return { answer, rows };
 }
 
@@ -175,8 +175,8 @@ async function askSqueue(
   timeoutMs: number,
 ): Promise<Outcome> {
   const answer = await ask(squeueArgv(idsOf(inquiries), cluster), timeoutMs);
-  const rows = answer.outcome === "answered" ? parseTable(answer.stdout, SQUEUE_COLUMNS) : [];
-  distribute(inquiries, rows.flatMap((row) => squeueStateRow(row) ?? []), answer);
+  const rows = answer.outcome === "answered" ? tableRows(answer.stdout, SQUEUE_COLUMNS) : [];
+  distribute(inquiries, stateRows(rows, squeueStateRow), answer);
   if (fromController(answer.outcome)) {
     for (const inquiry of inquiries) inquiry.controllerAsked = true;
   }
@@ -231,10 +231,21 @@ function idsOf(inquiries: readonly Inquiry[]): string[] {
   return [...new Set(inquiries.map(({ query }) => query.jobId))];
 }
 
+/** Yields what rows of a table say, without those that are about no job. */
+function* stateRows(
+  rows: Iterable<TableRow>,
+  read: (row: TableRow) => StateRow | undefined,
+): Generator<StateRow, undefined> {
+  for (const row of rows) {
+    const state = read(row);
+    if (state !== undefined) yield state;
+  }
+}
+
 /** Gives each row to the jobs it is about, and each job a line on what the program said. */
 function distribute(
   inquiries: readonly Inquiry[],
-  rows: readonly StateRow[],
+  rows: Iterable<StateRow>,
   answer: Answer,
 ): void {
   const byId = Map.groupBy(inquiries, ({ query }) => query.jobId);
