@@ -48,7 +48,8 @@ stress: $(TOOLCHAIN)/dependencies build ## Kills and crowds the executable for a
 	$(DENO) run -A test/stress/stress.ts
 
 golden: $(TOOLCHAIN)/dependencies ## Writes the golden files of the output anew (fixtures/golden/)
-	DATALAD_SLURM_GOLDEN=write $(DENO) test --quiet -A test/command/golden_test.ts
+	DATALAD_SLURM_GOLDEN=write $(DENO) test --quiet -A test/command/golden_test.ts \
+	    test/command/terminal_session_test.ts
 
 schema: $(TOOLCHAIN)/dependencies ## Writes the schema of --json anew (lib/cli/json/)
 	$(DENO) run -A lib/cli/json/write_schema.ts

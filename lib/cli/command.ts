@@ -190,8 +190,8 @@ export function patienceOf(
     begin: progressOn(terminal),
     onWait(holder, place, waitedMs) {
       const line =
-        `Waiting for the repository lock, ${readableDuration(waitedMs / 1000)} so far, ` +
-        `number ${place} in the queue; it is held by ${harmless(describeHolder(holder))}; ` +
+        `Waiting ${readableDuration(waitedMs / 1000)} for the repository lock, held by ` +
+        `${harmless(describeHolder(holder))}; number ${place} in the queue; ` +
         "if that is dead: datalad-slurm unlock";
       if (terminal.showsProgress) terminal.progress(line);
       else terminal.say(line);

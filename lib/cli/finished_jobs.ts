@@ -125,7 +125,7 @@ export function changeInWords(
   { path, isScript, at }: ChangedFile,
   times: Pick<JobReport, "start" | "end"> | undefined,
 ): string {
-  const name = `the ${isScript ? "script" : "input"} ${JSON.stringify(path)}`;
+  const name = `the ${isScript ? "script" : "input"} ${harmless(JSON.stringify(path))}`;
   if (isScript) return `${name} has changed since the submission; the job ran it as it was then`;
   if (at === undefined) return `${name} is gone since the submission`;
   const { start, end } = times ?? {};

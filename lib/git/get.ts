@@ -52,7 +52,8 @@ export async function getContent(
       bytes += answer.bytes;
       if (answer.reason !== undefined) failed.push({ path: answer.path, reason: answer.reason });
     }
-    progress?.(files.length - waiting.size, files.length, bytes + underWay.bytes, allBytes);
+    const done = files.length - waiting.size - failed.length;
+    progress?.(done, files.length, bytes + underWay.bytes, allBytes);
   }
   const ended = await sending;
   if (ended.code > 1 || ended.code === 1 && failed.length === 0) {
@@ -62,6 +63,8 @@ export async function getContent(
   for (const path of findAbsent(root, [...waiting])) {
     failed.push({ path, reason: "git-annex passed over it" });
   }
+  // Also files that came with another of the same content.
+  if (failed.length === 0) progress?.(files.length, files.length, bytes, allBytes);
   return failed;
 }
 

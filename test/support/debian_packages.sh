@@ -13,6 +13,8 @@ slurmd slurmd the Slurm cluster
 slurmdbd slurmdbd the Slurm cluster
 munged munge the Slurm cluster
 mariadbd mariadb-server the Slurm cluster
+script bsdutils the output on terminals
+tmux tmux the session on a terminal
 man man-db reading the man pages
 mandoc mandoc reading the man pages with another program
 zsh zsh completions in zsh

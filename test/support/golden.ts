@@ -3,7 +3,7 @@ import { encodeMessage } from "../../lib/record/message.ts";
 import { FakeSlurm } from "./fake_slurm.ts";
 import { quoted, runOnTerminal } from "./pseudo_terminal.ts";
 import { makeScratch, output, removeScratch, runProgram, type Scratch } from "./scratch.ts";
-import { toolArgv, toolEnvironment } from "./tool.ts";
+import { linkTool, toolArgv, toolEnvironment } from "./tool.ts";
 
 /** Set to write the golden files anew (`make golden`). */
 const isWriting = Deno.env.get("DATALAD_SLURM_GOLDEN") === "write";
@@ -71,6 +71,39 @@ export class GoldenDataset implements AsyncDisposable {
 
   get root(): string {
     return `${this.#scratch.directory}/ds`;
+  }
+
+  /** A directory outside the dataset, which is removed with it. */
+  get scratch(): string {
+    return this.#scratch.directory;
+  }
+
+  /** Returns the environment of a user who calls the tool by its name. */
+  async user(): Promise<Record<string, string>> {
+    const bin = `${this.scratch}/bin`;
+    await Deno.mkdir(bin);
+    await linkTool(`${bin}/datalad-slurm`);
+    return { ...this.env, PATH: `${bin}:${this.env["PATH"]}` };
+  }
+
+  /** Commits annexed files of some size whose content is in another clone, and slow to fetch. */
+  async annexInputs(sizes: Readonly<Record<string, number>>, bytesPerSecond: string) {
+    const origin = `${this.scratch}/origin`;
+    await this.git("clone", "--quiet", this.root, origin);
+    const there = async (...args: string[]) =>
+      await output(["git", ...args], { cwd: origin, env: this.#scratch.env });
+    await there("annex", "init", "--quiet", "origin");
+    for (const [path, size] of Object.entries(sizes)) {
+      const content = new Uint8Array(size).map((_, index) => index * 7 + path.length);
+      await Deno.writeFile(`${origin}/${path}`, content);
+    }
+    await there("annex", "add", "--quiet", ".");
+    await there("commit", "--quiet", "-m", "Inputs");
+    await this.git("remote", "add", "origin", origin);
+    await this.git("fetch", "--quiet", "origin");
+    await this.git("merge", "--quiet", "--ff-only", "origin/main");
+    await this.git("annex", "init", "--quiet", "here");
+    await this.git("config", "remote.origin.annex-bwlimit", bytesPerSecond);
   }
 
   get env(): Record<string, string> {
