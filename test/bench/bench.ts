@@ -3,7 +3,8 @@
  *
  * Parameters, as environment variables: `DATALAD_SLURM_EXECUTABLE` (dist/datalad-slurm),
  * `BENCH_ROUNDS` (9; a third of it for what takes seconds), `BENCH_OPEN_JOBS` (2000), `BENCH_FILES`
- * (1000000), `BENCH_JOBS` (500 jobs to finish). The Slurm cluster is that of `SLURM_CONF`, where it
+ * (1000000), `BENCH_JOBS` (500 jobs to finish), `BENCH_BATCH` (500 jobs to schedule at once),
+ * `BENCH_COMMITS` (100000 in the history to log). The Slurm cluster is that of `SLURM_CONF`, where it
  * is set, or one that is started for the bench. A budget that is missed is marked, no more.
  */
 import { ToolError } from "../../lib/errors.ts";
@@ -37,6 +38,8 @@ interface Bench {
   readonly openJobs: number;
   readonly files: number;
   readonly jobsToFinish: number;
+  readonly batch: number;
+  readonly commits: number;
 }
 
 const root = new URL("../../", import.meta.url).pathname;
@@ -53,6 +56,8 @@ async function main(cleanup: AsyncDisposableStack): Promise<void> {
     openJobs: parameter("BENCH_OPEN_JOBS", 2000),
     files: parameter("BENCH_FILES", 1_000_000),
     jobsToFinish: parameter("BENCH_JOBS", 500),
+    batch: parameter("BENCH_BATCH", 500),
+    commits: parameter("BENCH_COMMITS", 100_000),
   };
   const dir = await Deno.makeTempDir({ prefix: "datalad-slurm-bench-" });
   cleanup.defer(() => removeTree(dir));
@@ -73,6 +78,8 @@ async function main(cleanup: AsyncDisposableStack): Promise<void> {
     ...await startRows(bench),
     ...await finishRows(bench),
     ...await scheduleAndStatusRows(bench),
+    ...await batchRows(bench),
+    ...await logRows(bench),
   ];
   console.log("");
   for (const line of tableLines(rows)) console.log(line);
@@ -340,6 +347,70 @@ async function statusRows(
     ),
   ], bench.rounds) as [Measured, Measured, Measured];
   return [{ subject: known, reference }, { subject: anew, reference }];
+}
+
+/** What a batch costs against a loop that records nothing. */
+async function batchRows(bench: Bench): Promise<Row[]> {
+  const { batch, dir, executable, jobs } = bench;
+  progress(`scheduling ${batch} jobs at once`);
+  const dataset = `${dir}/batch`;
+  await createDataset(dataset);
+  let round = 0;
+  const scheduling = (name: string, words: readonly string[]): Contender => ({
+    name,
+    async run(start) {
+      round++;
+      const names = Array.from({ length: batch }, (_, index) => `${round}-${index}`);
+      await start([executable, "schedule", ...words, "--batch=-", "-o", "{name}", ...jobs.held()], {
+        cwd: dataset,
+        stdin: `name\n${names.join("\n")}\n`,
+      });
+    },
+  });
+  const loop = 'i=$1; shift; while [ "$i" -gt 0 ]; do "$@" || exit; i=$((i - 1)); done';
+  const [reference, one, four] = await measure([
+    {
+      name: `a loop of ${number(batch)} sbatch`,
+      async run(start) {
+        await start(["sh", "-c", loop, "sh", `${batch}`, ...jobs.held()], { cwd: dataset });
+      },
+    },
+    scheduling(`schedule --batch of ${number(batch)} jobs, -j 1`, ["-j1"]),
+    scheduling(`schedule --batch of ${number(batch)} jobs`, []),
+  ], bench.fewRounds) as [Measured, Measured, Measured];
+  return [one, four].map((subject) => ({ subject, reference, budget: { ratio: 2 } }));
+}
+
+/** How long it takes until a long history shows its first jobs. */
+async function logRows(bench: Bench): Promise<Row[]> {
+  const { commits, dir, executable, rounds } = bench;
+  progress(`a history of ${commits} commits`);
+  const dataset = `${dir}/history`;
+  await createDataset(dataset);
+  await recordJobs(
+    dataset,
+    Array.from({ length: commits }, (_, index) => recordedJob(`${index + 1}`)),
+  );
+  const bare = await bareRuntime(bench);
+  const [reference, subject] = await measure([
+    {
+      name: "bare runtime and git log -n 20",
+      async run(start) {
+        await start(bare, bareOptions);
+        await start(["git", "log", "-n20"], { cwd: dataset });
+      },
+    },
+    {
+      name: `log -n 20 of ${number(commits)} commits`,
+      async run(start) {
+        const { stdout } = await start([executable, "log", "-n20"], { cwd: dataset });
+        if (text(stdout).split("\n").length < 21) {
+          throw new ToolError("external", "The log does not show the jobs");
+        }
+      },
+    },
+  ], rounds) as [Measured, Measured];
+  return [{ subject, reference }];
 }
 
 function recordedJob(jobId: string): RecordedBenchJob {
