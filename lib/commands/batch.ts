@@ -12,6 +12,7 @@ import { listEntries, readEntry } from "../store/journal.ts";
 import { findHolder } from "../store/reservations.ts";
 import { conflictError } from "./conflicts.ts";
 import { endlessly, type LockPatience } from "./locked.ts";
+import { pathsToPin, pinFiles } from "./pin_files.ts";
 import { installNeeded } from "./prepare_inputs.ts";
 import { recordSubmissions } from "./record_submission.ts";
 import { reservedPaths } from "./reserved_paths.ts";
@@ -351,6 +352,7 @@ async function submitSome(
     await discard(dataset, begun, patience);
     throw error;
   }
+  await pinAll(dataset, begun);
   const accepted: Accepted[] = [];
   const unsubmitted: BegunSubmission[] = [];
   const queue = [...begun];
@@ -399,4 +401,16 @@ async function submitSome(
     outcomes.push({ line, outcome: "failed", error: await conflictError(dataset, conflict) });
   }
   return outcomes.sort((a, b) => a.line - b.line);
+}
+
+/** Has git look at scripts and inputs of all jobs at once; each finds its own known then. */
+async function pinAll({ root }: Dataset, begun: readonly BegunSubmission[]): Promise<void> {
+  const paths = begun.flatMap(({ request: { record, scripts } }) =>
+    pathsToPin(root, record, scripts)
+  );
+  try {
+    await pinFiles(root, [...new Set(paths)]);
+  } catch {
+    // A file may have vanished meanwhile: each job finds that itself, and tells of it.
+  }
 }
