@@ -164,7 +164,7 @@ function used(one: Accounting, taskCount?: number): [string, string][] {
   if (cpus !== undefined) {
     const counted = `${cpus} ${cpus === 1 ? "CPU" : "CPUs"}`;
     // Slurm shows none where it has looked at no step.
-    const busy = elapsed === undefined || !cpu
+    const busy = !elapsed || !cpu
       ? ""
       : `, busy for ${readableDuration(cpu)} of ${readableDuration(elapsed * cpus)}` +
         percent(cpu, elapsed * cpus);

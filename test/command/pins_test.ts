@@ -113,6 +113,20 @@ concurrently(noSlurm, {
       await dataset.schedule(["-o", "c", "sbatch", "-H", "--wrap", "true"]);
       assert.equal((await toolPart(dataset)).script, undefined);
     },
+  "what is pinned outlives the command that is killed": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("in", "before\n");
+    const command = "sbatch -H write.sh out; " +
+      "until [ -e .git/datalad-slurm/journal/*/pins ]; do sleep 0.05; done; " +
+      "echo after >in; sh kill_tool.sh";
+    assert.equal((await dataset.tool(["schedule", "-i", "in", "-o", "out", command])).code, 137);
+    await dataset.succeed(["status"]);
+    const { script, inputs, differs } = await toolPart(dataset);
+    assert.equal(script.object, await dataset.git("rev-parse", "HEAD:write.sh"));
+    await dataset.write("in", "before\n");
+    assert.deepEqual(inputs, { in: await dataset.git("hash-object", "in") });
+    assert.deepEqual(differs, { in: "new" });
+  },
   "inputs in subdatasets are compared with the commit of theirs": async () => {
     await using dataset = await TestDataset.make();
     await dataset.run(["git", "init", "-q", "sub"]);

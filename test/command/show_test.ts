@@ -114,7 +114,7 @@ concurrently(noSlurm, {
       env: { PATH: await instead("OUT_OF_MEMORY") },
     });
     assert.match(memory.stdout, /Out of memory/);
-    assert.match(memory.stderr, /^ {2}It ran out of the 1 MiB of memory that it requested/m);
+    assert.match(memory.stderr, /It ran out of the 1 MiB of memory that it requested/);
     assert.match(memory.stderr, /^Hint: Request more than 1 MiB with sbatch --mem$/m);
     const time = { env: { PATH: await instead("TIMEOUT") } };
     const left = await dataset.tool(["finish", "--json"], time);
