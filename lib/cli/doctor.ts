@@ -1,6 +1,8 @@
 import type { Check } from "../commands/checks.ts";
 import { buildInfo } from "../executable/build_info.ts";
+import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
+import type { ParsedArguments } from "./arguments.ts";
 import { type Command, DATASET } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { painted, type Style } from "./style.ts";
@@ -16,17 +18,33 @@ export const doctorCommand: Command = {
     "that were cut short, and whether the file system does what the repository lock asks of it. " +
     "A problem keeps commands from working; a warning is something to know. The exit code is 1 " +
     "where there is a problem.",
-    "Nothing is changed; the lock is tried in a directory of its own. Call it on the nodes where " +
-    "jobs are finished as well: srun datalad-slurm doctor.",
+    "Nothing is changed; the lock is tried in a directory of its own. With --nodes that is done " +
+    "from several nodes at once, which tells whether the file system keeps them in step.",
   ],
-  examples: [["datalad-slurm doctor", "check this machine and the dataset here"]],
+  examples: [
+    ["datalad-slurm doctor", "check this machine and the dataset here"],
+    ["datalad-slurm doctor --nodes 2", "try the lock from two nodes of the cluster"],
+    ["srun datalad-slurm doctor", "check a compute node"],
+  ],
   operands: "none",
-  options: [DATASET],
+  options: [
+    DATASET,
+    {
+      name: "nodes",
+      value: "N",
+      help: "Try the lock from this many nodes at once, by srun, where there is a dataset",
+    },
+  ],
   async run(words, terminal) {
     // Not on the start path of other commands.
     const { doctor } = await import("../commands/doctor.ts");
     const found = { ok: 0, warning: 0, problem: 0 };
-    for await (const check of doctor(words.last("dataset"), { cache: cacheDirectory() })) {
+    const checks = doctor({
+      dataset: words.last("dataset"),
+      nodes: nodesOf(words),
+      cache: cacheDirectory(),
+    });
+    for await (const check of checks) {
       found[check.verdict]++;
       if (terminal.json) {
         terminal.record({
@@ -45,6 +63,16 @@ export const doctorCommand: Command = {
     return found.problem > 0 ? EXIT.refused : EXIT.done;
   },
 };
+
+function nodesOf(words: ParsedArguments): number | undefined {
+  const given = words.last("nodes");
+  if (given === undefined) return undefined;
+  if (/^[1-9]\d{0,2}$/.test(given)) return Number(given);
+  throw new ToolError(
+    "usage",
+    `--nodes takes a number from 1 to 999, not ${JSON.stringify(given)}`,
+  );
+}
 
 /** The self-extracting executable runs from the directory into which it has unpacked itself. */
 function cacheDirectory(): string | undefined {

@@ -9,15 +9,22 @@ import { type Check, ok, problem, warning } from "./checks.ts";
 /** Longest time for the trial of the lock, in milliseconds: a hundred holds in turn. */
 const TRIAL_PATIENCE_MS = 60_000;
 
+/** Longest wait for nodes, in seconds. */
+const NODES_PATIENCE = 60;
+
 /** Clocks may differ so much, in seconds, before anybody is misled by it. */
 const CLOCK_TOLERANCE = 10;
 
 /**
  * Tries what the repository lock asks of the file system below a directory, in a directory of its
- * own that is removed again: renames, several processes that want the lock at once, the clock, and
- * symbolic links.
+ * own that is removed again: renames, several processes that want the lock at once, on so many nodes
+ * of the cluster where that is asked for, the clock, and symbolic links.
  */
-export async function checkFileSystem(base: string, hasAnnex: boolean): Promise<Check[]> {
+export async function checkFileSystem(
+  base: string,
+  hasAnnex: boolean,
+  nodes: number | undefined,
+): Promise<Check[]> {
   const name = "file system";
   const type = typeOf(base);
   const directory = `${base}/doctor.${Deno.pid}.${crypto.randomUUID().slice(0, 8)}`;
@@ -29,7 +36,7 @@ export async function checkFileSystem(base: string, hasAnnex: boolean): Promise<
     }
     return [
       ok(name, `The repository is on ${type}; directories are renamed as the lock needs it`),
-      await checkExclusion(scratch(directory, "turns"), type),
+      await checkExclusion(scratch(directory, "turns"), type, nodes),
       checkClock(directory, type),
       checkLinks(directory, hasAnnex),
     ];
@@ -73,38 +80,61 @@ function typeOf(path: string): string {
   }
 }
 
-/** Has several processes hold a lock in turn. */
-async function checkExclusion(directory: string, type: string): Promise<Check> {
+/** Has several processes hold a lock in turn: on this machine, or one on each of some nodes. */
+async function checkExclusion(
+  directory: string,
+  type: string,
+  nodes: number | undefined,
+): Promise<Check> {
   const name = "lock";
   const program = ownProgram();
   if (program === undefined) return ok(name, "Not tried: this program cannot be started again");
   scratch(directory, "turns");
+  const words = [...program.argv, "lock-trial", directory];
   const started = performance.now();
   const runs = await Promise.all(
-    Array.from({ length: TRIAL.processes }, () =>
-      run([...program.argv, "lock-trial", directory], {
+    (nodes === undefined ? Array.from({ length: TRIAL.processes }, () => words) : [[
+      "srun",
+      `--nodes=${nodes}`,
+      `--ntasks=${nodes}`,
+      "--ntasks-per-node=1",
+      `--immediate=${NODES_PATIENCE}`,
+      "--quiet",
+      ...words,
+    ]]).map((argv) =>
+      run(argv, {
         env: program.environment,
-        timeoutMs: TRIAL_PATIENCE_MS,
-      })),
+        timeoutMs: TRIAL_PATIENCE_MS + (nodes === undefined ? 0 : NODES_PATIENCE * 1000),
+      })
+    ),
   );
+  const processes = nodes ?? TRIAL.processes;
   const failed = runs.find(({ code }) => code !== 0);
   if (failed !== undefined) {
     const said = failed.timedOut ? "it took too long" : failed.stderr.trim().split("\n")[0] ?? "";
-    return problem(name, `The lock could not be had in a trial: ${said}`, ELSEWHERE);
+    return nodes === undefined
+      ? problem(name, `The lock could not be had in a trial: ${said}`, ELSEWHERE)
+      : problem(
+        name,
+        `The lock could not be tried on ${nodes} nodes: ${said}`,
+        `See whether it is the nodes that cannot be had: srun --nodes=${nodes} hostname`,
+      );
   }
-  const collisions = runs.reduce((sum, { stdout }) => sum + Number(text(stdout)), 0);
-  if (collisions > 0) {
+  const counts = runs.flatMap(({ stdout }) => text(stdout).trim().split("\n").map(Number));
+  const collisions = counts.reduce((sum, count) => sum + count, 0);
+  if (collisions > 0 || counts.length !== processes) {
     return problem(
       name,
-      `In a trial ${collisions} of ${TRIAL.processes * TRIAL.rounds} holders of a lock were not ` +
+      `In a trial ${collisions} of ${processes * TRIAL.rounds} holders of a lock were not ` +
         `alone, or did not see what the one before had done (${type})`,
       ELSEWHERE,
     );
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const where = nodes === undefined ? "processes" : "nodes";
   return ok(
     name,
-    `${TRIAL.processes} processes held a lock ${TRIAL.rounds} times each, one at a time (${seconds} s)`,
+    `${processes} ${where} held a lock ${TRIAL.rounds} times each, one at a time (${seconds} s)`,
   );
 }
 

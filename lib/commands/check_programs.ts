@@ -72,7 +72,8 @@ async function checkClients(): Promise<Check> {
     return problem(
       name,
       `Not on PATH: ${missing.map(({ program }) => program).join(", ")}`,
-      "Load Slurm's module, or put its bin directory on PATH",
+      "Load Slurm's module, or put its bin directory on PATH; without Slurm, --slurm local runs jobs " +
+        "on this machine, to try things",
     );
   }
   const broken = answers.find(({ outcome }) => outcome !== "answered");

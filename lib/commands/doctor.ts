@@ -3,8 +3,12 @@ import { checkFileSystem, checkSpace } from "./check_files.ts";
 import { checkAnnex, checkGit, checkSlurm } from "./check_programs.ts";
 import { type Check, ok, warning } from "./checks.ts";
 
-/** How the program that asks was started. */
-export interface Installation {
+/** What is to be looked at. */
+export interface DoctorOptions {
+  /** A dataset, or a directory in it. */
+  readonly dataset?: string | undefined;
+  /** On how many nodes of the cluster the lock is tried; on this machine alone when undefined. */
+  readonly nodes?: number | undefined;
   /** Where the executable has unpacked itself; undefined for one that does not. */
   readonly cache: string | undefined;
 }
@@ -14,26 +18,23 @@ export interface Installation {
  * dataset is that of the current directory, where there is one. Nothing is changed, and the lock is
  * not taken.
  */
-export async function* doctor(
-  directory: string | undefined,
-  installation: Installation,
-): AsyncGenerator<Check> {
+export async function* doctor(options: DoctorOptions): AsyncGenerator<Check> {
   const git = await checkGit();
   yield git;
   // Without git nothing can be said of a dataset.
   const { dataset, checks } = git.verdict === "ok"
-    ? await findDataset(directory)
+    ? await findDataset(options.dataset)
     : { dataset: undefined, checks: [] };
   yield await checkAnnex(dataset?.hasAnnex === true);
   yield* await checkSlurm();
   yield checkLocale();
-  yield installation.cache === undefined
+  yield options.cache === undefined
     ? ok("executable", "It unpacks nothing")
-    : await checkSpace("executable", installation.cache);
+    : await checkSpace("executable", options.cache);
   yield* checks;
   if (dataset === undefined) return;
   yield* await checkDataset(dataset);
-  const files = await checkFileSystem(dataset.store.base, dataset.hasAnnex);
+  const files = await checkFileSystem(dataset.store.base, dataset.hasAnnex, options.nodes);
   yield* files;
   // Where nothing can be written perhaps nothing can be read either.
   if (files.every(({ verdict }) => verdict !== "problem")) yield* checkLeftovers(dataset);

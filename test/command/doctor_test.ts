@@ -86,6 +86,23 @@ concurrently(noSlurm, {
     ) assert.match(stdout, line);
     assert.equal((await files()).stdout.replace("./.git/datalad-slurm\n", ""), before);
   },
+  "nodes of the cluster take turns with the lock; nodes that cannot be had are said to be it":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const { stdout, code } = await dataset.tool(["doctor", "--nodes", "2"]);
+      assert.equal(code, 0, stdout);
+      assert.match(stdout, /^ok +lock: 2 nodes held a lock 10 times each, one at a time/m);
+      expect(await examine(dataset, 1, {}, "--nodes", "99"), {
+        "lock": [
+          "problem",
+          /could not be tried on 99 nodes: srun: error/,
+          /srun --nodes=99 hostname/,
+        ],
+      });
+      const wrong = await dataset.tool(["doctor", "--nodes", "two"]);
+      assert.match(wrong.stderr, /--nodes takes a number/);
+      assert.equal(wrong.code, 2);
+    },
   "what one should know is a warning each, and no failure": async () => {
     await using dataset = await TestDataset.make();
     const store = `${dataset.root}/.git/datalad-slurm`;
