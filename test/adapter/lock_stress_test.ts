@@ -151,6 +151,29 @@ Deno.test("of 64 that want the lock at the same time nobody starves", () =>
     assert.deepEqual(leftovers(directory), []);
   }));
 
+Deno.test({
+  name: "of 1,000 that want the lock at the same time nobody starves",
+  ignore: STRESS <= 1,
+  fn: () =>
+    withLockDirectory(async (directory) => {
+      const options = { directory, contenders: 40, holds: 1, holdMs: 1 };
+      const workers = Array.from({ length: 25 }, () => startWorker(options));
+      const lines = sorted((await Promise.all(workers.map((worker) => worker.lines))).flat());
+      const waits = lines.filter(({ event }) => event === "begin").map(({ waitedMs = 0 }) =>
+        waitedMs
+      );
+      const mean = waits.reduce((sum, wait) => sum + wait, 0) / waits.length;
+      const longest = Math.max(...waits);
+      console.log(
+        `    ${waits.length} holds of 1,000, mean wait ${mean.toFixed(0)} ms, ` +
+          `longest ${longest.toFixed(0)} ms`,
+      );
+      assert.equal(waits.length, 1_000);
+      assert.equal(overlaps(lines), 0);
+      assert.deepEqual(leftovers(directory), []);
+    }),
+});
+
 const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 Deno.test({

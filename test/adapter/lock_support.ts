@@ -68,14 +68,15 @@ function parseLines(output: string): WorkerLine[] {
 
 /** Returns how many pairs of holds overlap; a hold without an end ended the moment it began. */
 export function overlaps(lines: readonly WorkerLine[]): number {
-  const open = new Map<number, number>();
+  const open = new Map<string, number>();
   const holds: { begin: number; end: number }[] = [];
-  for (const { pid, event, time } of lines) {
-    if (event === "begin") open.set(pid, holds.push({ begin: time, end: time }) - 1);
-    const hold = holds[open.get(pid) ?? -1];
+  for (const { pid, contender, event, time } of lines) {
+    const who = `${pid} ${contender}`;
+    if (event === "begin") open.set(who, holds.push({ begin: time, end: time }) - 1);
+    const hold = holds[open.get(who) ?? -1];
     if (hold !== undefined) hold.end = Math.max(hold.end, time);
     // What it says between its holds, such as that it fences, belongs to none.
-    if (event === "end") open.delete(pid);
+    if (event === "end") open.delete(who);
   }
   holds.sort((a, b) => a.begin - b.begin);
   let count = 0;

@@ -10,6 +10,8 @@ import { gitFence, publish, readEpoch } from "./lock_support.ts";
 export interface WorkerOptions {
   readonly directory: string;
   readonly kind?: "repository lock" | "naive lock";
+  /** How many want the lock in this process, each for itself; one when absent. */
+  readonly contenders?: number;
   readonly holds?: number;
   readonly holdMs?: number;
   /** Kills itself with SIGKILL before (or after) its n-th change in the lock's directory. */
@@ -29,6 +31,8 @@ export interface WorkerOptions {
 
 export interface WorkerLine {
   readonly pid: number;
+  /** Which of several in the process, from 0. */
+  readonly contender: number;
   readonly event: "begin" | "end" | "published" | "rejected" | "fenced";
   readonly time: number;
   readonly waitedMs?: number;
@@ -107,11 +111,20 @@ function isDead(pid: string): boolean {
   }
 }
 
-async function main(options: WorkerOptions): Promise<void> {
+async function contend(
+  options: WorkerOptions,
+  contender: number,
+  { least, most }: ReturnType<typeof calibrate>,
+): Promise<void> {
   const { directory, repository, holds = 1, holdMs = 2 } = options;
-  const { least, most } = calibrate();
   const say = (event: WorkerLine["event"], time: number, waitedMs?: number) => {
-    const line: WorkerLine = { pid: Deno.pid, event, time, ...(waitedMs && { waitedMs }) };
+    const line: WorkerLine = {
+      pid: Deno.pid,
+      contender,
+      event,
+      time,
+      ...(waitedMs && { waitedMs }),
+    };
     Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
   };
   const fence: Fence = async (token, epochText) => {
@@ -119,9 +132,6 @@ async function main(options: WorkerOptions): Promise<void> {
     say("fenced", performance.now() + least);
     if (options.dieInFence === true) Deno.kill(Deno.pid, "SIGKILL");
   };
-  if (options.dieAtChange !== undefined) {
-    dieAt(directory, options.dieAtChange, options.dieAfter === true);
-  }
   for (let hold = 0; hold < holds;) {
     const epoch = repository === undefined ? "" : await readEpoch(repository);
     const asked = performance.now();
@@ -147,6 +157,15 @@ async function main(options: WorkerOptions): Promise<void> {
     lock.release();
     if (accepted || options.stop === true) hold += 1;
   }
+}
+
+async function main(options: WorkerOptions): Promise<void> {
+  const { directory, contenders = 1, dieAtChange, dieAfter = false } = options;
+  const clock = calibrate();
+  if (dieAtChange !== undefined) dieAt(directory, dieAtChange, dieAfter);
+  await Promise.all(
+    Array.from({ length: contenders }, (_, contender) => contend(options, contender, clock)),
+  );
 }
 
 await main(JSON.parse(Deno.args[0] ?? "{}") as WorkerOptions);

@@ -25,3 +25,45 @@ Deno.test({
   fn: async () =>
     void await crashEverywhere({ kind: "git", nested: true, leaveOut: NO_CHANGE, every: 11 }),
 });
+
+Deno.test({
+  name: "nor does one where finished jobs are merged from branches of their own",
+  ignore: noSlurm,
+  fn: async () =>
+    void await crashEverywhere({
+      kind: "git",
+      layout: "--octopus",
+      commands: ["finish"],
+      leaveOut: NO_CHANGE,
+      every: 13,
+    }),
+});
+
+Deno.test({
+  name: "nor does one of the command that goes on with what a crash has left",
+  ignore: noSlurm,
+  fn: async () =>
+    void await crashEverywhere({
+      kind: "git",
+      commands: ["recover"],
+      leaveOut: NO_CHANGE,
+      every: 5,
+    }),
+});
+
+for (const blow of ["fail", "full"] as const) {
+  Deno.test({
+    name: `a step that ${
+      blow === "fail" ? "fails" : "finds the disk full"
+    } is told as trouble, and loses nothing`,
+    ignore: noSlurm,
+    fn: async () =>
+      void await crashEverywhere({
+        kind: "git",
+        blow,
+        commands: ["schedule", "finish"],
+        leaveOut: NO_CHANGE,
+        every: 7,
+      }),
+  });
+}

@@ -181,7 +181,7 @@ export async function crashEverywhere(options: CrashOptions): Promise<CrashCount
     await atEachStep("recover", async (at) => {
       output = `${below}cut/${at}`;
       const args = ["schedule", ...scheduling(output)];
-      if (at % (2 * every) === 1 || every > 1 && at % 2 === 1) {
+      if ((at - 1) / every % 2 === 0) {
         const ran = await runInterposed(dataset, args, {
           program: "sbatch",
           after: "kill -KILL $TOOL",

@@ -5,7 +5,14 @@
  * doubled, mixed up or left.
  */
 import { noSlurm, startCluster, stopCluster } from "../support/real_slurm.ts";
-import { crashEverywhere, type CrashOptions, noCrashes, type StruckCommand } from "./crashes.ts";
+import {
+  crashEverywhere,
+  type CrashOptions,
+  NO_CHANGE,
+  noCrashes,
+  type StruckCommand,
+} from "./crashes.ts";
+import { stopEverywhere } from "./stops.ts";
 import { crowd, type CrowdCounts } from "./crowd.ts";
 
 const PROCESSES = 64;
@@ -39,6 +46,23 @@ const PARTS: Readonly<Record<string, () => Promise<void>>> = {
       { kind: "git", blow: "full" },
       { kind: "annex", blow: "full", commands: ["finish"] },
     ]),
+  "stops": async () => {
+    for (const command of ["schedule", "finish"] as const) {
+      await stopEverywhere({ command, leaveOut: NO_CHANGE, say });
+    }
+  },
+  "lock": async () => {
+    const args = [
+      "test",
+      "-A",
+      "test/adapter/lock_stress_test.ts",
+      "test/adapter/lock_model_test.ts",
+    ];
+    const env = { DATALAD_SLURM_STRESS: "10" };
+    const cwd = new URL("../../", import.meta.url).pathname;
+    const { success } = await new Deno.Command(Deno.execPath(), { args, env, cwd }).spawn().status;
+    if (!success) throw new Error("The lock gave way");
+  },
   "crowd": async () => report(await crowd({ ...SIZES, kind: "git", rounds: ROUNDS })),
   "crowd-user": async () => report(await crowd({ ...SIZES, kind: "git", rounds: 2, user: true })),
   "crowd-annex": async () =>

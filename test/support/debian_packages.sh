@@ -13,6 +13,7 @@ slurmd slurmd the Slurm cluster
 slurmdbd slurmdbd the Slurm cluster
 munged munge the Slurm cluster
 mariadbd mariadb-server the Slurm cluster
+faketime faketime clocks that differ
 script bsdutils the output on terminals
 tmux tmux the session on a terminal
 man man-db reading the man pages
