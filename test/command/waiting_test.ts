@@ -89,6 +89,25 @@ concurrently(noSlurm, {
       status: ["?? c", `?? slurm-${failing}.out`],
     });
   },
+  "finish --wait --array-tasks commits the tasks of an array as they end": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule([
+      ...["-o", "out/%a", "sbatch", "-H", "--array=1-2", "array.sh", "out", "2"],
+    ]);
+    await using waiting = new Working(dataset, ["finish", "--wait", "--array-tasks"]);
+    await slurm("scontrol", "release", `${id}_1`);
+    await until("the first task is committed", () => waiting.stdout.includes(`Job ${id}_1: Comp`));
+    await slurm("scontrol", "release", `${id}_2`);
+    assert.equal(await waiting.code(), 1);
+    assert.match(waiting.stdout, new RegExp(`^Job ${id}_1: .*\nJob ${id}_2: Failed, left open\n$`));
+    await checkDataset(dataset, {
+      base,
+      open: [id],
+      parts: { [`${id}_1`]: { "out/1": "task 1\n", [`slurm-${id}_1.out`]: "" } },
+      status: ["?? out/2", `?? slurm-${id}_2.out`],
+    });
+  },
   "the time for --wait and --watch is over": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");

@@ -5,7 +5,13 @@ import {
   reportOfPart,
   settlePart,
 } from "../../lib/commands/array_parts.ts";
-import { finishedTasks, openAfter, type RecordedJob } from "../../lib/dataset/history.ts";
+import {
+  finishedNames,
+  finishedTasks,
+  finishName,
+  openAfter,
+  type RecordedJob,
+} from "../../lib/dataset/history.ts";
 import { coveredBy, placesBefore, placesOf, reservedPath } from "../../lib/dataset/task_paths.ts";
 import { ToolError } from "../../lib/errors.ts";
 import { decodeMessage, encodeMessage } from "../../lib/record/message.ts";
@@ -54,6 +60,13 @@ Deno.test("an array stays open after parts, whatever tasks they finish, until it
     openAfter([submitted, recorded("part", { array_tasks: "0-5" }), recorded("finish")]),
     [],
   );
+});
+
+Deno.test("a finish that was cut short is told from the part before it", () => {
+  const names = finishedNames([submitted, recorded("part", { array_tasks: "0-2" })]);
+  assert(names.has(finishName("t1", "0-2")));
+  assert(!names.has(finishName("t1", "0-3")), "other tasks of the array");
+  assert(!names.has(finishName("t1")), "the array as a whole");
 });
 
 Deno.test("a part of an unknown job opens nothing", () => {
