@@ -125,7 +125,9 @@ export async function pinsForRecord(
   const directories = [...expanded].filter((path) => !stampOf(`${root}/${path}`));
   const isInput = (path: string) =>
     expanded.has(path) || directories.some((directory) => isWithin(path, directory));
-  const pinned = Object.entries(ids).filter(([path]) => isInput(path));
+  const pinned = Object.entries(ids).filter(([path]) =>
+    expanded.has(path) || differs[path] !== undefined && isInput(path)
+  );
   const different = Object.entries(differs).filter(([path]) => isInput(path))
     .slice(0, MOST_DIFFERENCES);
   return {

@@ -171,7 +171,8 @@ export async function hashFiles(
 ): Promise<Map<string, string>> {
   if (paths.length === 0) return new Map();
   const { stdout } = await git(root, ["hash-object", "--no-filters", "--stdin-paths"], {
-    stdin: paths.map((path) => `${path}\n`).join(""),
+    // Not with a quotation mark in front, which would be unquoted.
+    stdin: paths.map((path) => `${path.startsWith("/") ? "" : "./"}${path}\n`).join(""),
     // A file that vanishes meanwhile ends it.
     tolerate: [128],
   });

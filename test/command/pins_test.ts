@@ -25,6 +25,7 @@ concurrently(noSlurm, {
       await dataset.write("in/changed", "before\n");
       await dataset.write("in/gone", "gone\n");
       await dataset.write("staged", "before\n");
+      await dataset.write('"quoted', "quoted\n");
       await dataset.commit("Inputs");
       await dataset.write("in/changed", "after\n");
       await dataset.write("in/new", "new\n");
@@ -33,7 +34,20 @@ concurrently(noSlurm, {
       await dataset.git("add", "staged");
       await dataset.write("write.sh", "#!/bin/sh\ntrue\n");
       await dataset.run(["sh", "-c", "ln -s in/same link; truncate -s 2M large"]);
-      const args = ["-i", "in", "-i", "staged", "-i", "li*", "-i", "large", "-o", "out"];
+      const args = [
+        "-i",
+        "in",
+        "-i",
+        "staged",
+        "-i",
+        "li*",
+        "-i",
+        "large",
+        "-i",
+        '"quoted',
+        "-o",
+        "out",
+      ];
       const before = await statusOf(dataset);
       const differs = {
         "in/changed": "modified",
@@ -66,6 +80,7 @@ concurrently(noSlurm, {
         "in/new": await hash("in/new"),
         "link": "-> in/same",
         "staged": await hash("staged"),
+        '"quoted': await hash('"quoted'),
       });
       assert.equal(await statusOf(dataset), before);
     },
