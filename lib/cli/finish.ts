@@ -8,6 +8,7 @@ import { finishWaiting } from "../commands/finish_waiting.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
+import { neverStarts } from "../slurm/report.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { type Command, DATASET, LOCK_TIMEOUT, MESSAGE, patienceOf, SINCE } from "./command.ts";
 import { EXIT } from "./exit.ts";
@@ -17,6 +18,7 @@ import { showFinished } from "./finished_jobs.ts";
 import { showNotOpen, showStatus } from "./status.ts";
 import { shortageInWords } from "./shortage.ts";
 import { TIMEOUT, timeoutOf } from "./waiting.ts";
+import { hintOnLiveJob, leftAsJson } from "./job_state.ts";
 
 export const finishCommand: Command = {
   name: "finish",
@@ -63,6 +65,12 @@ export const finishCommand: Command = {
     {
       name: "leave-failed-jobs",
       help: "Leave failed jobs open, where datalad-slurm.failed-jobs says otherwise",
+    },
+    {
+      name: "assume-state",
+      value: "completed|failed",
+      choices: ["completed", "failed"],
+      help: "How the named jobs ended, where Slurm does not know it any more",
     },
     {
       name: "other-clones",
@@ -150,6 +158,7 @@ export function finishOptions(words: ParsedArguments): FinishOptions {
     message: words.last("message"),
     outputs: words.all("output"),
     failedJobs: FAILED_JOBS.find((what) => words.has(`${what}-failed-jobs`)),
+    assumedState: words.last("assume-state") as FinishOptions["assumedState"],
     otherClones: words.has("other-clones"),
     verifyCopies: words.has("verify"),
     arrayTasks: words.has("array-tasks"),
@@ -165,12 +174,13 @@ export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolea
   if (someNotOpen || isIncomplete || has("failed", "unknown", "not in history")) {
     return EXIT.refused;
   }
+  if (jobs.some(({ report }) => report !== undefined && neverStarts(report))) return EXIT.refused;
   return has("live") ? EXIT.pending : EXIT.done;
 }
 
 function asRecord(
   root: string,
-  { job, tasks, report, outcome, commit, notes, shortage }: FinishedJob,
+  { job, tasks, report, outcome, commit, notes, shortage, left }: FinishedJob,
 ): FinishedRecord {
   return {
     action: "finish",
@@ -182,10 +192,15 @@ function asRecord(
     ...(tasks === undefined ? {} : { array_tasks: tasks }),
     schedule_commit: job.commit,
     state: report?.state ?? "UNKNOWN",
+    assumed: report?.assumed,
+    requeued_after: report?.requeuedAfter,
     exit_code: report?.exitCode,
     signal: report?.signal,
     commit,
-    hint: shortage && Object.values(shortageInWords(shortage)).join(". "),
+    hint: shortage === undefined
+      ? report && hintOnLiveJob(report)
+      : Object.values(shortageInWords(shortage)).join(". "),
+    left_behind: left && leftAsJson(left),
     notes: notes && {
       missing: [...notes.missing],
       ignored: [...notes.ignored],

@@ -4,6 +4,7 @@ import type { FinishNotes } from "../commands/gather_results.ts";
 import { harmless } from "../record/show.ts";
 import { jobName, stateWord } from "../record/subject.ts";
 import type { JobReport } from "../slurm/report.ts";
+import { hintOnLiveJob, stateDetails, unknownBecause } from "./job_state.ts";
 import { fitsScreen } from "./pager.ts";
 import { shortageInWords } from "./shortage.ts";
 import { painted, phaseStyle } from "./style.ts";
@@ -24,7 +25,9 @@ export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): 
     else if (outcome === "live") counts.open++;
     else counts.committed++;
     if (outcome === "unknown") {
-      terminal.warn(`${nameOf(finished)}: ${harmless(reasonOf(finished))}`);
+      const [reason, ...others] = unknownBecause(finished.report, finished.left, terminal);
+      terminal.warn(`${nameOf(finished)}: ${reason}`);
+      for (const line of others) terminal.say(`  ${line}`);
     }
     if (notes !== undefined) showNotes(finished, notes, terminal);
     const shortage = finished.shortage && shortageInWords(finished.shortage);
@@ -50,19 +53,22 @@ function nameOf({ job, tasks }: FinishedJob): string {
   return `Job ${jobName(job.jobId, tasks)}`;
 }
 
-function reasonOf({ report }: FinishedJob): string {
-  return report?.reason ?? "Slurm gave no answer";
-}
-
 function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): string {
   const { job, report, outcome, commit } = finished;
   const word = stateWord(report?.state ?? "UNKNOWN");
   const state = colour ? painted(word, phaseStyle(report?.phase)) : word;
+  const details = report === undefined ? "" : stateDetails(report);
+  // How a job failed was said when it was left open.
+  const known = report?.assumed === true
+    ? " (assumed)"
+    : report?.phase === "completed"
+    ? details
+    : "";
   const text = {
-    "finished": `${state}, committed as ${commit?.slice(0, 10)}`,
-    "closed": `${state}, closed without outputs as ${commit?.slice(0, 10)}`,
-    "live": `${state}${reasonInBrackets(finished)}, left open`,
-    "failed": `${state}${exitOf(report)}, left open`,
+    "finished": `${state}${known}, committed as ${commit?.slice(0, 10)}`,
+    "closed": `${state}${known}, closed without outputs as ${commit?.slice(0, 10)}`,
+    "live": `${state}${details}, left open`,
+    "failed": `${state}${details}, left open`,
     "unknown": "Unknown, left open",
     "elsewhere": "submitted from another clone, left open",
     "on a branch": `finished on the branch job-${job.jobId}`,
@@ -72,18 +78,13 @@ function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): st
   return `${nameOf(finished)}: ${text}`;
 }
 
-function reasonInBrackets({ report }: FinishedJob): string {
-  return report?.reason === undefined ? "" : ` (${harmless(report.reason)})`;
-}
-
-function exitOf(report: FinishedJob["report"]): string {
-  if (report?.signal !== undefined && report.signal !== 0) return ` (signal ${report.signal})`;
-  if (report?.exitCode === undefined || report.exitCode === 0) return "";
-  return ` (exit code ${report.exitCode})`;
-}
-
-function hintOf({ job, outcome }: FinishedJob): string | undefined {
+function hintOf({ job, report, outcome }: FinishedJob): string | undefined {
   switch (outcome) {
+    case "live":
+      return report && hintOnLiveJob(report);
+    case "unknown":
+      return "If you know how a job ended that Slurm does not know, say so: datalad-slurm finish " +
+        "--assume-state completed JOBID, or failed";
     case "failed":
       return "--commit-failed-jobs commits what failed jobs left, --close-failed-jobs records " +
         "them without outputs";

@@ -7,6 +7,7 @@ import { type Command, DATASET, LOCK_TIMEOUT, patienceOf, SINCE } from "./comman
 import { EXIT } from "./exit.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { OpenJobRecord, OutputRecord } from "./json/records.ts";
+import { hintOnLiveJob, leftAsJson, unknownBecause } from "./job_state.ts";
 import { fitsScreen, showLong } from "./pager.ts";
 import { stateOf, statusSummary, statusTable } from "./status_table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -68,6 +69,7 @@ export async function showStatus(
     for (const job of result.jobs) terminal.record(asRecord(result.root, job));
   } else {
     await showJobs(result, words, terminal);
+    for (const job of result.jobs) explainState(terminal, job);
   }
   showFinisherProblems(result.jobs, terminal);
   return result.notOpen.length > 0 ? EXIT.refused : EXIT.done;
@@ -167,6 +169,17 @@ export function showNotOpen(
   }
 }
 
+/** Says what does not fit into the table: why a state is unknown, what to do about a stuck job. */
+function explainState(terminal: Terminal, { job, report, left, branch }: OpenJobStatus): void {
+  if (report === undefined || branch !== undefined) return;
+  if (report.phase === "unknown") {
+    terminal.say(`Job ${job.jobId} is unknown:`);
+    for (const line of unknownBecause(report, left, terminal)) terminal.say(`  ${line}`);
+  }
+  const hint = hintOnLiveJob(report);
+  if (hint !== undefined) terminal.hint(hint);
+}
+
 /** Tells what became of an operation that another command left unfinished. */
 export function showTakenUp(terminal: Terminal, root: string, taken: TakenUp): void {
   const what = {
@@ -207,7 +220,7 @@ export function showTakenUp(terminal: Terminal, root: string, taken: TakenUp): v
 
 function asRecord(
   root: string,
-  { job, report, branch, finisher }: OpenJobStatus,
+  { job, report, branch, finisher, left }: OpenJobStatus,
 ): OpenJobRecord {
   const time = (seconds: number | undefined) =>
     seconds === undefined ? undefined : new Date(seconds * 1000).toISOString();
@@ -221,11 +234,16 @@ function asRecord(
     state: report?.state ?? "UNKNOWN",
     phase: report?.phase ?? "elsewhere",
     message: report?.reason,
+    hint: report === undefined ? undefined : hintOnLiveJob(report),
+    requeued_after: report?.requeuedAfter,
+    exit_code: report?.exitCode,
+    signal: report?.signal,
     submit: time(report?.submit),
     start: time(report?.start),
     end: time(report?.end),
     tasks: report?.tasks?.map((group) => ({ ...group })),
     finished_tasks: job.finished && { ...job.finished.states },
+    left_behind: left && leftAsJson(left),
     branch,
     auto_finish: finisher && {
       slurm_job_id: finisher.jobId,

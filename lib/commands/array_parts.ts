@@ -76,14 +76,15 @@ export function reportOfPart(job: RecordedJob, report: JobReport, part: ArrayPar
 }
 
 /** Returns the state of a whole whose tasks are all over, in the terms of a report. */
-function verdict(groups: readonly TaskGroup[]): Pick<JobReport, "phase" | "state"> {
+export function verdict(groups: readonly TaskGroup[]): Pick<JobReport, "phase" | "state"> {
   const words = groups.map(({ state }) => state).filter((state) => state !== "COMPLETED");
   const [word, ...others] = words;
   if (word === undefined) return { phase: "completed", state: "COMPLETED" };
   return { phase: "failed", state: others.length === 0 ? word : "FAILED" };
 }
 
-function groupsOf(states: TasksByState): TaskGroup[] {
+/** Returns the tasks of all states in the terms of a report. */
+export function groupsOf(states: TasksByState): TaskGroup[] {
   return Object.entries(states).sort(([a], [b]) => a < b ? -1 : 1).map(([state, indices]) => ({
     state,
     phase: classifyState(state).phase,

@@ -344,6 +344,7 @@ function finishMessage(
       ...(report.tasks === undefined ? {} : { task_states: { ...statesOf(report) } }),
       ...(part === undefined || part.tasks.size === 0 ? {} : { array_tasks: `${part.tasks}` }),
       ...(part === undefined || part.closed.size === 0 ? {} : { closed_tasks: `${part.closed}` }),
+      ...(report.assumed === true ? { assumed: true } : {}),
       ...Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0)),
       ...(withFiles ? {} : { closed: true }),
       ...(accounting === undefined ? {} : { accounting: { ...accounting } }),

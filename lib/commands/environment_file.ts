@@ -23,6 +23,7 @@ export function writeEnvironment(
     ...(accounting ?? {}),
     // Last, because accounting lags behind slurmctld.
     state: report.state,
+    ...(report.assumed === true ? { assumed: true } : {}),
   };
   const bytes = `${JSON.stringify(content, null, 1)}\n`;
   // Another process may be finishing the same job, or have finished it just now.

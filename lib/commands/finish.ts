@@ -17,10 +17,12 @@ import { existingRefs, readTip } from "../git/refs.ts";
 import { IndexSet } from "../slurm/array.ts";
 import type { JobPhase } from "../slurm/states.ts";
 import { allTasks, reportOfOpenTasks, union } from "./array_parts.ts";
+import { type AssumedPhase, assumeState } from "./assume_state.ts";
 import { changedFiles } from "./changed_files.ts";
 import type { CommitLayout } from "./commit_files.ts";
 import { commitResults, jobBranch, type PlannedFinish } from "./commit_results.ts";
 import type { FinishNotes } from "./gather_results.ts";
+import { type LeftBehind, leftBehind } from "./left_behind.ts";
 import type { LockPatience } from "./locked.ts";
 import { openTakingUp } from "./take_up.ts";
 import { type Selection, selectOpenJobs } from "./select_jobs.ts";
@@ -38,6 +40,8 @@ export interface FinishOptions extends Selection {
   readonly failedJobs: "leave" | "close" | "commit" | undefined;
   /** Also finishes jobs that were submitted from another clone, with the files that are here. */
   readonly otherClones: boolean;
+  /** What becomes of named jobs that Slurm does not know the end of. */
+  readonly assumedState: AssumedPhase | undefined;
   /** Compares files that are copied back from an alternative directory, byte for byte. */
   readonly verifyCopies: boolean;
   readonly layout: CommitLayout;
@@ -71,6 +75,8 @@ export interface FinishedJob {
   readonly notes?: FinishNotes;
   /** What a job that failed had too little of. */
   readonly shortage?: Shortage;
+  /** What a job whose state is not known has left. */
+  readonly left?: LeftBehind;
 }
 
 /** What `finish` has to tell. */
@@ -94,6 +100,11 @@ export async function finish(
   patience: LockPatience,
 ): Promise<FinishResult> {
   const dataset = await openTakingUp(options.dataset, patience);
+  if (options.assumedState !== undefined && options.targets.length === 0) {
+    throw new ToolError("usage", "A state can be assumed of jobs that are named only", {
+      hint: "Name the jobs as well: finish --assume-state completed JOBID",
+    });
+  }
   const { jobs, tasks, notOpen, open, unreadable } = await selectOpenJobs(dataset, options);
   const here = new Set(jobsOfThisClone(dataset, jobs, options.otherClones));
   const branches = await existingRefs(
@@ -114,7 +125,10 @@ export async function finish(
   const finishing: Decision[] = [];
   for (const job of jobs) {
     const said = reports.get(jobKey(queryOf(job)));
-    const report = said && reportOfOpenTasks(job, said);
+    const open = said && reportOfOpenTasks(job, said);
+    const report = open && options.assumedState !== undefined && here.has(job)
+      ? assumeState(open, tasks.get(jobKeyOf(job)), options.assumedState)
+      : open;
     if (branches.has(jobBranch(job.jobId))) done.push({ job, report, outcome: "on a branch" });
     else if (!here.has(job)) done.push({ job, report, outcome: "elsewhere" });
     else {
@@ -126,7 +140,10 @@ export async function finish(
       done.push(...decision.left);
     }
   }
-  const told = await withShortages(done, early);
+  const explained = done.map((item) =>
+    item.outcome === "unknown" ? { ...item, left: leftBehind(dataset.root, item.job) } : item
+  );
+  const told = await withShortages(explained, early);
   if (finishing.length === 0) {
     return { root: dataset.root, jobs: told, tasks, notOpen, unreadable };
   }
@@ -321,6 +338,7 @@ export function queryOf(recorded: RecordedJob): JobQuery {
     ...(cluster === undefined ? {} : { cluster }),
     ...(submitted_at === undefined ? {} : { submittedAt: new Date(submitted_at) }),
     ...(expected === undefined ? {} : { expected }),
+    ...(job?.submit_time === undefined ? {} : { slurmSubmit: new Date(job.submit_time) }),
   };
 }
 

@@ -1,4 +1,5 @@
 import { jobKeyOf } from "../dataset/history.ts";
+import { neverStarts } from "../slurm/report.ts";
 import type { JobPhase } from "../slurm/states.ts";
 import { finish, type FinishedJob, type FinishOptions, type FinishResult } from "./finish.ts";
 import type { LockPatience } from "./locked.ts";
@@ -58,8 +59,9 @@ function waitedFor(jobs: readonly FinishedJob[], expectation: Expectation): Set<
   const own = ownJobId();
   for (const { job, report, outcome } of jobs) {
     if (job.jobId === own) continue;
-    const phase = outcome === "live"
-      ? report?.phase
+    // Nobody waits for what cannot start.
+    const phase = outcome === "live" && report !== undefined && !neverStarts(report)
+      ? report.phase
       : outcome === "unknown"
       ? "unknown"
       : undefined;

@@ -7,6 +7,7 @@ import { reportOfOpenTasks } from "./array_parts.ts";
 import { finisherQuery, type FinisherStatus, finisherStatus } from "./auto_finish.ts";
 import { jobBranch } from "./commit_results.ts";
 import { jobsOfThisClone, queryOf } from "./finish.ts";
+import { type LeftBehind, leftBehind } from "./left_behind.ts";
 import type { LockPatience } from "./locked.ts";
 import { type TakenUp, takeUpJournal } from "./take_up.ts";
 import { type Selection, selectOpenJobs } from "./select_jobs.ts";
@@ -26,6 +27,8 @@ export interface OpenJobStatus {
   readonly report: JobReport | undefined;
   /** Its finishing job, where it was to have one. */
   readonly finisher: FinisherStatus | undefined;
+  /** What a job whose state is not known has left. */
+  readonly left: LeftBehind | undefined;
   /** The branch that holds its results, where that is not merged yet. */
   readonly branch: string | undefined;
 }
@@ -62,12 +65,15 @@ export async function status(
   return {
     root: current.root,
     jobs: jobs.map((job) => {
-      const report = here.has(job) ? reports.get(jobKey(queryOf(job))) : undefined;
+      const said = here.has(job) ? reports.get(jobKey(queryOf(job))) : undefined;
+      const report = said && reportOfOpenTasks(job, said);
+      const branch = jobBranch(job.jobId);
       return {
         job,
-        finisher: here.has(job) ? finisherStatus(current, job, report, reports) : undefined,
-        branch: branches.has(jobBranch(job.jobId)) ? jobBranch(job.jobId) : undefined,
-        report: report && reportOfOpenTasks(job, report),
+        finisher: here.has(job) ? finisherStatus(current, job, said, reports) : undefined,
+        branch: branches.has(branch) ? branch : undefined,
+        report,
+        left: report?.phase === "unknown" ? leftBehind(current.root, job) : undefined,
       };
     }),
     notOpen,

@@ -97,6 +97,8 @@ function buildShapes() {
     ),
     /** Of a job that repeats the tasks of another one that did not complete: these tasks. */
     failed_tasks: optionalIndices,
+    /** Whether that is the user's word, since Slurm had none. */
+    assumed: z.optional(custom<boolean>((value) => typeof value === "boolean", "is not a boolean")),
     missing: optionalPaths,
     ignored: optionalPaths,
     deleted: optionalPaths,

@@ -188,11 +188,14 @@ function fromController(outcome: Outcome): boolean {
   return outcome === "answered" || outcome === "unknown-id";
 }
 
-/** Whether scontrol can add anything: a state that squeue could not give, or an exit code. */
+/**
+ * Whether scontrol can add anything: a state that squeue could not give, an exit code, or whether
+ * what squeue has under the id is our job, requeued.
+ */
 function wantsScontrol(inquiry: Inquiry): boolean {
-  const { kind, parts } = gathered(inquiry);
+  const { kind, parts, laterUse } = gathered(inquiry);
   const row = parts.values().next().value;
-  if (row === undefined) return true;
+  if (row === undefined || laterUse?.source === "squeue") return true;
   if (!inquiry.controllerAsked) return true;
   return kind === "job" && isOver(row.state.phase) && row.exit === undefined;
 }
@@ -224,6 +227,7 @@ export function scontrolStateRow(job: ScontrolJob): StateRow | undefined {
     start: state.phase === "pending" ? undefined : job.start,
     end: over ? job.end : undefined,
     reason: job.reason === "None" ? undefined : job.reason,
+    restarts: job.restarts,
   };
 }
 

@@ -22,6 +22,8 @@ export interface StateRow {
   readonly requeuedAfter?: string;
   /** The live state that accounting has, and slurmctld knows nothing of. */
   readonly runaway?: string;
+  /** How often slurmctld has requeued the job; scontrol alone says so. */
+  readonly restarts?: number | undefined;
 }
 
 /** A job whose state is wanted. */
@@ -30,6 +32,8 @@ export interface JobQuery {
   readonly cluster?: string;
   /** When it was submitted, so that rows of an earlier use of the id are told apart. */
   readonly submittedAt?: Date;
+  /** The submit time that slurmctld gave then, so that rows of a later use are told apart. */
+  readonly slurmSubmit?: Date;
   /** The array specification at submission (`0-99:2%5`); without it an array is taken as found. */
   readonly expected?: string;
 }
@@ -66,6 +70,13 @@ export interface JobReport {
   readonly tasks?: readonly TaskGroup[];
   /** The components of a heterogeneous job by state. */
   readonly components?: readonly TaskGroup[];
+  /** Whether the state is the user's word, where Slurm has none. */
+  readonly assumed?: boolean;
+}
+
+/** Returns whether a job is pending and can never start, unless somebody changes it. */
+export function neverStarts({ phase, reason }: JobReport): boolean {
+  return phase === "pending" && /\bDependencyNeverSatisfied\b/.test(reason ?? "");
 }
 
 /** A row may be older than the submission by the difference of two clocks, in seconds. */
@@ -79,6 +90,8 @@ export interface Gathered {
   readonly parts: ReadonlyMap<number, StateRow>;
   /** The indices that must have a state; undefined when that is not known. */
   readonly expected: readonly IndexRange[] | undefined;
+  /** A row that is of another job, which has got the same id since. */
+  readonly laterUse: StateRow | undefined;
 }
 
 const WHOLE = -1;
@@ -90,7 +103,11 @@ const WHOLE = -1;
  */
 export function gather(query: JobQuery, rows: readonly StateRow[]): Gathered {
   const spec = query.expected === undefined ? undefined : parseArraySpec(query.expected);
-  const current = rows.filter((row) => !isEarlierUse(query, row));
+  const notEarlier = rows.filter((row) => !isEarlierUse(query, row));
+  const laterUse = findLaterUse(query, notEarlier);
+  const current = laterUse === undefined
+    ? notEarlier
+    : notEarlier.filter((row) => !isLater(query, row));
   const own = current.map((row) => asOwn(query, row));
   const kind = spec !== undefined || own.some(({ reference }) => isTask(reference))
     ? "array"
@@ -114,13 +131,40 @@ export function gather(query: JobQuery, rows: readonly StateRow[]): Gathered {
     : kind === "job"
     ? [{ first: WHOLE, last: WHOLE, step: 1 }]
     : undefined;
-  return { query, kind, parts, expected };
+  return { query, kind, parts, expected, laterUse };
 }
 
 /** Returns whether a row is of a job that had the same id long before. */
 function isEarlierUse(query: JobQuery, row: StateRow): boolean {
   if (query.submittedAt === undefined || row.submit === undefined) return false;
   return row.submit < query.submittedAt.getTime() / 1000 - CLOCK_SLACK;
+}
+
+/** Returns whether a row is of a job submitted after ours: ours requeued, or another one. */
+function isLater({ slurmSubmit }: JobQuery, { submit }: StateRow): boolean {
+  return slurmSubmit !== undefined && submit !== undefined &&
+    submit > slurmSubmit.getTime() / 1000 + 1;
+}
+
+/** Slurm forgets a job a while after its end (MinJobAge), and can requeue it until then. */
+const REQUEUE_WINDOW = 7 * 86400;
+
+/**
+ * Returns a row of another job that has got our id since, or undefined when there is none. Slurm
+ * gives a job that it requeues a new submit time: a later row is of our job if scontrol counts a
+ * restart, or accounting has an earlier run that ended not long before.
+ */
+function findLaterUse(query: JobQuery, rows: readonly StateRow[]): StateRow | undefined {
+  const later = rows.filter((row) => isLater(query, row));
+  const [first] = later;
+  if (first === undefined || later.some(({ restarts }) => (restarts ?? 0) > 0)) return undefined;
+  const since = Math.min(...later.map(({ submit }) => submit ?? Infinity));
+  const wasRequeued = rows.some((row) =>
+    row.source === "sacct" && !isLater(query, row) &&
+    (row.state.word === "REQUEUED" ||
+      isOver(row.state.phase) && (row.end ?? 0) > since - REQUEUE_WINDOW)
+  );
+  return wasRequeued ? undefined : first;
 }
 
 /** An array task or component that was asked for by its raw id is a job of its own. */
@@ -272,7 +316,13 @@ function doubtsOf(gathered: Gathered, gaps: readonly number[], controllerAsked: 
       `No state is known of ${gaps.length} array tasks (${shortened(formatIndices(gaps))})`,
     );
   } else if (rows.length === 0) {
-    doubts.push("Slurm names no such job");
+    const again = gathered.laterUse?.submit;
+    doubts.push(
+      again === undefined
+        ? "Slurm names no such job"
+        : "Slurm has used the id again, for a job submitted at " +
+          `${new Date(again * 1000).toISOString().slice(0, 19)}Z, and names no other`,
+    );
   }
   for (const word of new Set(rows.flatMap(({ runaway }) => runaway ?? []))) {
     doubts.push(

@@ -141,11 +141,11 @@ function separatorOf(record: string): string {
   return /^[^\n]* JobState=/.test(record) ? " " : "\\n";
 }
 
-/** Reads the last `Priority=1 Nice=0 Account=root QOS=normal` before the state (20.11 to 25.11). */
+/** Reads the last line `Priority=1 Nice=0 Account=root QOS=normal` before the state. */
 function accountFields(text: string): { account?: string | undefined; qos?: string | undefined } {
-  const [, account, qos] =
-    [...text.matchAll(/\sPriority=\S+ Nice=\S+ Account=(\S+) QOS=(\S+)/g)].at(-1) ?? [];
-  return { account: meaningful(account), qos: meaningful(qos) };
+  const [line = ""] = [...text.matchAll(/\sPriority=\d\S*(?: [A-Z]\w*=\S*)*/g)].at(-1) ?? [];
+  const value = (name: string) => meaningful(new RegExp(` ${name}=(\\S+)`).exec(line)?.[1]);
+  return { account: value("Account"), qos: value("QOS") };
 }
 
 function jobName(text: string, separator: string): string {

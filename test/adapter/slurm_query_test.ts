@@ -212,6 +212,24 @@ Deno.test("a row from before the submission is no answer", async () => {
   assert.match(answer["5"]?.reason ?? "", /no current row/);
 });
 
+Deno.test("a job that squeue has with a later submit time is ours only if it was restarted", async () => {
+  await using fake = new FakeSlurm();
+  fake.replay("sacct", "sacct_noacct_22.05.8");
+  fake.put("squeue", { stdout: queueRow("492", "PENDING", "BeginTime") });
+  const shown = (restarts: number) => ({
+    stdout: readSample("scontrol_sid_22.05.8").stdout.replace(
+      "Restarts=0",
+      `Restarts=${restarts}`,
+    ),
+  });
+  const slurmSubmit = new Date(1795359000 * 1000).toISOString();
+  for (const [restarts, phase] of [[1, "pending"], [0, "unknown"]] as const) {
+    fake.put("scontrol", shown(restarts));
+    const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "492", slurmSubmit }] });
+    assert.equal(answer["492"]?.phase, phase);
+  }
+});
+
 Deno.test("a column that an old sacct refuses is left out", async () => {
   await using fake = new FakeSlurm();
   fake.put("sacct", {

@@ -138,14 +138,14 @@ refuses(
   part({ script: { path: "a" } }),
   /^"datalad_slurm.script.object" is mis/,
 );
-refuses("an id of an input", part({ inputs: { a: "x" } }), /^"datalad_slurm.inputs" is not object/);
-refuses("an empty input", part({ inputs: { "": ID } }), /^"datalad_slurm.inputs" is not object/);
+refuses("an id of an input", part({ inputs: { a: 5 } }), /^"datalad_slurm.inputs" is not texts/);
+refuses("an empty input", part({ inputs: { "": ID } }), /^"datalad_slurm.inputs" is not texts/);
 refuses("text for missing", part({ missing: "x" }), /^"datalad_slurm.missing" is not a list: "x"$/);
 refuses("a task without state", part({ tasks: { 0: {} } }), /^"datalad_slurm.tasks" is not states/);
 refuses(
   "what hides behind __proto__",
-  part({ inputs: JSON.parse('{"__proto__": "--all"}') }),
-  /^"datalad_slurm.inputs" is not object ids by path/,
+  part({ inputs: JSON.parse('{"__proto__": 5}') }),
+  /^"datalad_slurm.inputs" is not texts by path/,
 );
 refuses(
   "text for accounting",

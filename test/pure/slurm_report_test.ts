@@ -112,6 +112,30 @@ Deno.test("a row from long before the submission is an earlier use of the id", (
   assert.equal(judge({ submittedAt: clock }, [row("5", "COMPLETED")]).phase, "completed");
 });
 
+Deno.test("a row from long after the submission is a later use of the id, unless of a requeue", () => {
+  const year = SUBMIT + 365 * 86400;
+  const slurmSubmit = new Date(SUBMIT * 1000);
+  const judgeOurs = (...rows: StateRow[]) => judge({ slurmSubmit }, rows, true);
+  const gone = judgeOurs(row("5", "COMPLETED", "sacct", year));
+  assert.equal(gone.phase, "unknown");
+  assert.match(gone.reason ?? "", /used the id again, for a job submitted at 2027-/);
+  assert.equal(judgeOurs(row("5", "RUNNING", "squeue", year)).phase, "unknown");
+  const ours = judgeOurs(row("5", "FAILED"), row("5", "COMPLETED", "sacct", year));
+  assert.deepEqual([ours.phase, ours.requeuedAfter], ["failed", undefined]);
+  const runaway = judgeOurs(row("5", "RUNNING"), row("5", "RUNNING", "squeue", year));
+  assert.equal(runaway.phase, "unknown");
+
+  const soon = SUBMIT + 60;
+  const requeued = judgeOurs(row("5", "FAILED"), row("5", "COMPLETED", "sacct", soon));
+  assert.deepEqual([requeued.phase, requeued.requeuedAfter], ["completed", "FAILED"]);
+  assert.equal(
+    judgeOurs(row("5", "REQUEUED"), row("5", "RUNNING", "squeue", year)).phase,
+    "running",
+  );
+  const restarted = { ...row("5", "RUNNING", "scontrol", soon), restarts: 1 };
+  assert.equal(judgeOurs(row("5", "RUNNING", "squeue", soon), restarted).phase, "running");
+});
+
 Deno.test("of several rows of one job the one submitted last counts", () => {
   const rows = [row("5", "COMPLETED", "sacct", SUBMIT + 9), row("5", "REQUEUED", "sacct", SUBMIT)];
   assert.equal(judge({}, rows).phase, "completed");

@@ -7,9 +7,14 @@ import type { JobQuery } from "../../lib/slurm/report.ts";
 
 const [name, file] = Deno.args;
 const { jobs, trace, options } = JSON.parse(Deno.readTextFileSync(file ?? ""));
-const dated = (jobs ?? []).map((job: Omit<JobQuery, "submittedAt"> & { submittedAt?: string }) => ({
+type Dated = Omit<JobQuery, "submittedAt" | "slurmSubmit"> & {
+  submittedAt?: string;
+  slurmSubmit?: string;
+};
+const dated = (jobs ?? []).map((job: Dated) => ({
   ...job,
   ...(job.submittedAt === undefined ? {} : { submittedAt: new Date(job.submittedAt) }),
+  ...(job.slurmSubmit === undefined ? {} : { slurmSubmit: new Date(job.slurmSubmit) }),
 }));
 const result = name === "query"
   ? Object.fromEntries(await queryJobs(dated, options))

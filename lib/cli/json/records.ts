@@ -131,6 +131,22 @@ const script = z.object({
   script: text,
 }).check(z.meta({ id: "script", description: "reschedule --script: the script" }));
 
+const leftBehind = z.optional(
+  z.object({
+    log: z.optional(text.check(z.describe("The log file that was written last"))),
+    log_written: optionalTime,
+    last_words: z.optional(text.check(z.describe("Slurm's last line in that log"))),
+    outputs_there: texts,
+    outputs_not_there: texts,
+  }).check(z.describe(
+    "What a job whose state is not known has left; paths are relative to where it ran",
+  )),
+);
+
+const requeuedAfter = z.optional(
+  text.check(z.describe("Slurm's word for the end of the run before, of a job that was requeued")),
+);
+
 const openJob = z.object({
   action: z.literal("status"),
   status: z.literal("ok"),
@@ -145,6 +161,10 @@ const openJob = z.object({
   phase: z.enum(["pending", "running", "completed", "failed", "unknown", "elsewhere"]).check(
     z.describe("`elsewhere`: a job of another clone, about which Slurm is not asked"),
   ),
+  hint: z.optional(text.check(z.describe("What to do about a job that does not go on by itself"))),
+  requeued_after: requeuedAfter,
+  exit_code: z.optional(z.int()),
+  signal: z.optional(z.int()),
   submit: optionalTime,
   start: optionalTime,
   end: optionalTime,
@@ -156,6 +176,7 @@ const openJob = z.object({
       z.describe("Of an array that is finished in part: the finished tasks, by state"),
     ),
   ),
+  left_behind: leftBehind,
   branch: z.optional(text.check(z.describe("The branch that holds its results already"))),
   auto_finish: finishingJob,
   cmd,
@@ -191,10 +212,17 @@ const finished = z.object({
   array_tasks: arrayTasks,
   schedule_commit: commit,
   state,
+  assumed: z.optional(
+    z.boolean().check(z.describe("Whether the state is the user's word, since Slurm has none")),
+  ),
+  requeued_after: requeuedAfter,
   exit_code: z.optional(z.int()),
   signal: z.optional(z.int()),
   commit: z.optional(commit),
-  hint: z.optional(text.check(z.describe("What a job needs that ran out of time or memory"))),
+  hint: z.optional(text.check(z.describe(
+    "What a job needs that ran out of time or memory, or that does not go on by itself",
+  ))),
+  left_behind: leftBehind,
   notes: z.optional(
     z.object({
       missing: texts.check(z.describe("Outputs and logs that are not there")),

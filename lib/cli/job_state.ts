@@ -1,0 +1,95 @@
+import type { LeftBehind } from "../commands/left_behind.ts";
+import { harmless } from "../record/show.ts";
+import { stateWord } from "../record/subject.ts";
+import { type JobReport, neverStarts } from "../slurm/report.ts";
+import { isLive } from "../slurm/states.ts";
+import type { Terminal } from "./terminal.ts";
+import { readableTime } from "./times.ts";
+
+/**
+ * Returns a job's state as people read it: `Pending (BeginTime, requeued after NODE_FAIL)`,
+ * `Failed (exit code 3)`. Slurm's reason stands there for live jobs: that of a failed one depends
+ * on whom one asks. Why a state is unknown is too long here: see {@link unknownBecause}.
+ */
+export function stateText(report: JobReport): string {
+  return `${stateWord(report.state)}${stateDetails(report)}`;
+}
+
+/** Returns what stands behind the word for a state: ` (exit code 3)`, or nothing. */
+export function stateDetails(report: JobReport): string {
+  const details = [
+    isLive(report.phase) ? report.reason : undefined,
+    report.requeuedAfter === undefined
+      ? undefined
+      : report.requeuedAfter === "REQUEUED"
+      ? "requeued"
+      : `requeued after ${report.requeuedAfter}`,
+    exitText(report),
+  ].filter((detail) => detail !== undefined);
+  return details.length === 0 ? "" : ` (${harmless(details.join(", "))})`;
+}
+
+/** What slurmd gives for a log file that it cannot open (`0:53`). */
+const NO_LOG_SIGNAL = 53;
+
+function exitText({ phase, exitCode, signal }: JobReport): string | undefined {
+  if (phase !== "failed") return undefined;
+  if (signal === NO_LOG_SIGNAL) {
+    return "signal 53: Slurm could not open its log file; is the directory there?";
+  }
+  if (signal !== undefined && signal !== 0) return `signal ${signal}`;
+  return exitCode === undefined || exitCode === 0 ? undefined : `exit code ${exitCode}`;
+}
+
+/** Says what a user may do about a live job that will not go on by itself. */
+export function hintOnLiveJob(report: JobReport): string | undefined {
+  const { jobId, state } = report;
+  if (neverStarts(report)) {
+    return `Job ${jobId} waits for ever, since a job that it depends on did not end as it should. ` +
+      `Cancel it with: scancel ${jobId}`;
+  }
+  if (state === "SPECIAL_EXIT" || state === "REQUEUE_HOLD") {
+    return `Slurm has requeued job ${jobId} and holds it. Let it run again with: ` +
+      `scontrol release ${jobId}; or cancel it with: scancel ${jobId}`;
+  }
+  return undefined;
+}
+
+/** Returns, in lines, why a job's state is not known, and what the job has left. */
+export function unknownBecause(
+  report: JobReport | undefined,
+  left: LeftBehind | undefined,
+  terminal: Pick<Terminal, "isTerminal">,
+): string[] {
+  const reason = report?.reason ?? "Slurm gave no answer";
+  return [reason, ...(left === undefined ? [] : leftText(left, terminal))].map(harmless);
+}
+
+function leftText(left: LeftBehind, terminal: Pick<Terminal, "isTerminal">): string[] {
+  const list = (paths: readonly string[]) =>
+    paths.slice(0, MOST_PATHS).map((path) => JSON.stringify(path)).join(", ") +
+    (paths.length > MOST_PATHS ? ` and ${paths.length - MOST_PATHS} more` : "");
+  const lines: string[] = [];
+  if (left.log === undefined || left.logWritten === undefined) lines.push("It left no log");
+  else {
+    const when = readableTime(left.logWritten, terminal);
+    lines.push(`Its log ${JSON.stringify(left.log)} was last written ${when}`);
+  }
+  if (left.lastWords !== undefined) lines.push(`Slurm's last words there: ${left.lastWords}`);
+  if (left.there.length > 0) lines.push(`Of its outputs are there: ${list(left.there)}`);
+  if (left.notThere.length > 0) lines.push(`Of its outputs are not there: ${list(left.notThere)}`);
+  return lines;
+}
+
+const MOST_PATHS = 5;
+
+/** Returns what a job has left, for programs; times in UTC. */
+export function leftAsJson(left: LeftBehind) {
+  return {
+    log: left.log,
+    log_written: left.logWritten?.toISOString(),
+    last_words: left.lastWords,
+    outputs_there: [...left.there],
+    outputs_not_there: [...left.notThere],
+  };
+}
