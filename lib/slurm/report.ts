@@ -146,13 +146,14 @@ function isLater({ slurmSubmit }: JobQuery, { submit }: StateRow): boolean {
     submit > slurmSubmit.getTime() / 1000 + 1;
 }
 
-/** Slurm forgets a job a while after its end (MinJobAge), and can requeue it until then. */
-const REQUEUE_WINDOW = 7 * 86400;
+/** Slurm forgets a job soon after its end (MinJobAge, in seconds), and can requeue it until then. */
+const REQUEUE_WINDOW = 3600;
 
 /**
  * Returns a row of another job that has got our id since, or undefined when there is none. Slurm
  * gives a job that it requeues a new submit time: a later row is of our job if scontrol counts a
- * restart, or accounting has an earlier run that ended not long before.
+ * restart, or accounting has an earlier run that ended not long before. A slurmctld that has lost
+ * its state gives the ids again at once, and has accounting call cancelled what was running (22.05).
  */
 function findLaterUse(query: JobQuery, rows: readonly StateRow[]): StateRow | undefined {
   const later = rows.filter((row) => isLater(query, row));
@@ -162,7 +163,8 @@ function findLaterUse(query: JobQuery, rows: readonly StateRow[]): StateRow | un
   const wasRequeued = rows.some((row) =>
     row.source === "sacct" && !isLater(query, row) &&
     (row.state.word === "REQUEUED" ||
-      isOver(row.state.phase) && (row.end ?? 0) > since - REQUEUE_WINDOW)
+      isOver(row.state.phase) && row.state.word !== "CANCELLED" &&
+        (row.end ?? 0) > since - REQUEUE_WINDOW)
   );
   return wasRequeued ? undefined : first;
 }
@@ -234,13 +236,15 @@ export function missing({ expected, parts }: Gathered): number[] {
 
 /**
  * Returns whether slurmctld has to be asked after sacct: no answer, an answer with gaps or unknown
- * words, a live state, a terminal state after which Slurm may run the job again, or the end of an
- * array whose indices are not known. slurmctld alone knows what is live: accounting keeps a job
+ * words, a live state, a terminal state after which Slurm may run the job again, a later job of the
+ * same id, or the end of an array whose indices are not known. slurmctld alone knows what is live: accounting keeps a job
  * for ever as it was when its end did not reach it.
  */
 export function needsController(gathered: Gathered): boolean {
   const rows = [...gathered.parts.values()];
-  if (rows.length === 0 || missing(gathered).length > 0) return true;
+  if (gathered.laterUse !== undefined || rows.length === 0 || missing(gathered).length > 0) {
+    return true;
+  }
   if (rows.some(({ state }) => !isOver(state.phase) || state.mayBeRequeued)) return true;
   return gathered.expected === undefined;
 }
@@ -313,7 +317,9 @@ function doubtsOf(gathered: Gathered, gaps: readonly number[], controllerAsked: 
   const doubts: string[] = [];
   if (rows.length > 0 && gaps.length > 0) {
     doubts.push(
-      `No state is known of ${gaps.length} array tasks (${shortened(formatIndices(gaps))})`,
+      `No state is known of ${gaps.length} array tasks (${shortened(formatIndices(gaps))})` +
+        // Of a waiting task that is cancelled by its index nothing is kept anywhere (22.05).
+        (controllerAsked ? ", which is so of tasks that are cancelled before they start" : ""),
     );
   } else if (rows.length === 0) {
     const again = gathered.laterUse?.submit;

@@ -85,12 +85,13 @@ export function parseScontrolJobs(stdout: string): ScontrolJob[] {
 }
 
 function parseRecord(record: string): ScontrolJob | undefined {
-  const head =
-    /^JobId=(\d+) (?:ArrayJobId=(\d+) (?:ArrayTaskId=(\S+) )?)?(?:ArrayTaskThrottle=\d+ )?(?:HetJobId=(\d+) HetJobOffset=(\d+) )?JobName=/
-      .exec(record);
+  // The words before the name are Slurm's own; versions differ in which there are.
+  const head = /^JobId=(\d+) ((?:(?!JobName=)\w+=\S* )*)JobName=/.exec(record);
   const jobId = head?.[1];
   if (head === null || jobId === undefined) return undefined;
-  const [, , arrayJobId, arrayTaskId, hetJobId, hetJobOffset] = head;
+  const ofHead = (name: string) => new RegExp(`(?:^| )${name}=(\\S+) `).exec(head[2] ?? "")?.[1];
+  const [arrayJobId, arrayTaskId] = [ofHead("ArrayJobId"), ofHead("ArrayTaskId")];
+  const [hetJobId, hetJobOffset] = [ofHead("HetJobId"), ofHead("HetJobOffset")];
   const block = stateBlock(record);
   const separator = separatorOf(record);
   return withoutUndefined({
@@ -126,8 +127,10 @@ function reference(
 
 /** Finds the line that holds the true state, or undefined when there is none or more than one. */
 function stateBlock(record: string): { state: string; start: number } | undefined {
-  const all = [...record.matchAll(/(?<=\s)JobState=(\w+) Reason=\S* Dependency=\S*(?=\s)/g)];
-  const followed = all.filter((match) =>
+  const strict = [...record.matchAll(/(?<=\s)JobState=(\w+) Reason=\S* Dependency=\S*(?=\s)/g)];
+  // In a version whose line has other words, the beginning of the line tells.
+  const all = strict.length > 0 ? strict : [...record.matchAll(/^ {3}JobState=(\w+)(?=\s)/gm)];
+  const followed = strict.filter((match) =>
     /^\s+Requeue=\d+ Restarts=/.test(record.slice(match.index + match[0].length))
   );
   const [only, ...others] = all.length > 1 ? followed : all;
@@ -137,7 +140,7 @@ function stateBlock(record: string): { state: string; start: number } | undefine
 
 /** `-o` puts one space where the other form has a new line and three spaces. */
 function separatorOf(record: string): string {
-  if (/\n {3}Priority=/.test(record)) return "\\n {3}";
+  if (/\n {3}(?:UserId|Requeue|Priority)=/.test(record)) return "\\n {3}";
   return /^[^\n]* JobState=/.test(record) ? " " : "\\n";
 }
 
@@ -196,7 +199,9 @@ function textFields(text: string, separator: string): Partial<ScontrolJob> {
   const value = (key: string) => {
     const parts = text.split(new RegExp(`${separator}${key}=`));
     if (parts.length !== 2) return undefined;
-    return meaningful(parts[1]?.split(new RegExp(`${separator}${NEXT_FIELD}`))[0]?.trimEnd());
+    // What follows a path, in lines, is a field of whatever name; the script's arguments are text.
+    const next = key === "Command" || separator === " " ? NEXT_FIELD : `${ANY_FIELD}|${NEXT_FIELD}`;
+    return meaningful(parts[1]?.split(new RegExp(`${separator}(?:${next})`))[0]?.trimEnd());
   };
   return {
     command: value("Command"),
@@ -206,6 +211,8 @@ function textFields(text: string, separator: string): Partial<ScontrolJob> {
     stdOut: value("StdOut"),
   } as Partial<ScontrolJob>;
 }
+
+const ANY_FIELD = "[A-Z][\\w:/]*=";
 
 /** The fields that follow Command, in 20.11 to 25.11. */
 const NEXT_FIELD =

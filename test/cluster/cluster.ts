@@ -11,6 +11,7 @@ import {
   cgroupConf,
   clusterName,
   type ClusterSettings,
+  createDatabaseArgv,
   mariadbdArgv,
   mariadbSocket,
   mungedArgv,
@@ -162,43 +163,104 @@ function recordPath(dir: string, name: string): string {
   return `${dir}/run/${name}`;
 }
 
-const daemonNames = ["munged", "mariadbd", "slurmdbd", "slurmctld", ...nodeNames];
+const daemonNames: readonly DaemonName[] = [
+  "munged",
+  "mariadbd",
+  "slurmdbd",
+  "slurmctld",
+  ...nodeNames,
+];
 
 function daemonsRun(dir: string): boolean {
-  return daemonNames.every((name) => {
-    try {
-      const [pid, startTicks] = Deno.readTextFileSync(recordPath(dir, name)).split(" ");
-      return startTicks !== undefined && isRunning({ pid: Number(pid), startTicks });
-    } catch {
-      return false;
-    }
-  });
+  return daemonNames.every((name) => daemonRuns(dir, name));
+}
+
+function daemonRuns(dir: string, name: DaemonName): boolean {
+  try {
+    const [pid, startTicks] = Deno.readTextFileSync(recordPath(dir, name)).split(" ");
+    return startTicks !== undefined && isRunning({ pid: Number(pid), startTicks });
+  } catch {
+    return false;
+  }
 }
 
 async function start(dir: string): Promise<void> {
   const settings = await chooseSettings(dir);
   await writeFiles(settings);
 
-  startDaemon(dir, "munged", mungedArgv(dir));
+  startDaemon(dir, "munged");
   await must(dir, ["mariadb-install-db", ...installOptions(dir)], "The database cannot be created");
-  startDaemon(dir, "mariadbd", mariadbdArgv(dir));
+  startDaemon(dir, "mariadbd");
   await until(dir, "munged answers", async () => {
     return (await client(dir, ["munge", "-n", "-S", `${dir}/munge/socket`])).code === 0;
   });
-  await until(dir, "mariadbd answers", () => Promise.resolve(exists(mariadbSocket(dir))));
+  // slurmdbd would create its database, but loses its connection's settings when it has to (24.11
+  // with libmariadb 11.8: "Number of columns in result (=1) … (=0)").
+  await until(dir, "mariadbd answers", async () => {
+    return exists(mariadbSocket(dir)) && (await client(dir, createDatabaseArgv(dir))).code === 0;
+  });
 
-  startDaemon(dir, "slurmdbd", ["slurmdbd", "-D"], { MYSQL_UNIX_PORT: mariadbSocket(dir) });
+  startDaemon(dir, "slurmdbd");
   // slurmctld gives up at once when the accounting does not know its cluster (22.05).
   await until(dir, "slurmdbd answers", async () => {
     if (!await canConnect(settings.firstPort + 1)) return false;
     return (await client(dir, ["sacctmgr", "-i", "add", "cluster", clusterName])).code === 0;
   });
 
-  startDaemon(dir, "slurmctld", ["slurmctld", "-D"]);
-  for (const node of nodeNames) startDaemon(dir, node, ["slurmd", "-D", "-N", node]);
+  startDaemon(dir, "slurmctld");
+  for (const node of nodeNames) startDaemon(dir, node);
   await until(dir, "slurmctld answers", () => canConnect(settings.firstPort));
   await until(dir, "all nodes are idle", () => nodesAreUp(dir));
   await until(dir, "sacct answers", () => accountingAnswers(dir));
+}
+
+/** One of the daemons of a cluster, by the name it has here; a node's is its slurmd. */
+export type DaemonName = "munged" | "mariadbd" | "slurmdbd" | "slurmctld" | `n${number}`;
+
+function daemonCommand(
+  dir: string,
+  name: DaemonName,
+): { argv: readonly string[]; env?: Readonly<Record<string, string>> } {
+  switch (name) {
+    case "munged":
+      return { argv: mungedArgv(dir) };
+    case "mariadbd":
+      return { argv: mariadbdArgv(dir) };
+    case "slurmdbd":
+      return { argv: ["slurmdbd", "-D"], env: { MYSQL_UNIX_PORT: mariadbSocket(dir) } };
+    case "slurmctld":
+      return { argv: ["slurmctld", "-D"] };
+    default:
+      return { argv: ["slurmd", "-D", "-N", name] };
+  }
+}
+
+/** Stops one daemon, which saves what it knows, and returns when it is gone. */
+export async function stopDaemon(dir: string, name: DaemonName): Promise<void> {
+  const [pid] = Deno.readTextFileSync(recordPath(dir, name)).split(" ");
+  if (daemonRuns(dir, name)) Deno.kill(Number(pid), "SIGTERM");
+  await until(dir, `${name} is gone`, () => Promise.resolve(!daemonRuns(dir, name)));
+}
+
+/** Starts one of Slurm's daemons again, unless it runs, and returns when it answers. */
+export async function startAgain(dir: string, name: DaemonName): Promise<void> {
+  if (daemonRuns(dir, name)) return;
+  startDaemon(dir, name);
+  await until(
+    dir,
+    `${name} answers`,
+    () => name === "slurmdbd" ? accountingAnswers(dir) : nodesAreUp(dir),
+  );
+}
+
+/** Changes lines of the cluster's `slurm.conf`, for the next start of its daemons. */
+export function configure(dir: string, changes: Readonly<Record<string, string>>): void {
+  const path = slurmConfPath(dir);
+  let text = Deno.readTextFileSync(path);
+  for (const [name, value] of Object.entries(changes)) {
+    text = text.replace(new RegExp(`^${name}=.*\n`, "m"), "") + `${name}=${value}\n`;
+  }
+  Deno.writeTextFileSync(path, text);
 }
 
 function installOptions(dir: string): string[] {
@@ -275,12 +337,8 @@ async function writeFiles(settings: ClusterSettings): Promise<void> {
  * Starts a daemon in a session of its own and records which process it is. Its stdin, stdout and
  * stderr are /dev/null: whoever waits for the end of an inherited pipe would wait for the daemon.
  */
-function startDaemon(
-  dir: string,
-  name: string,
-  [program = "", ...args]: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): void {
+function startDaemon(dir: string, name: DaemonName): void {
+  const { argv: [program = "", ...args], env } = daemonCommand(dir, name);
   // Not through `run`, which waits for a program and collects what it says.
   const child = new Deno.Command(program, {
     args,
@@ -323,7 +381,13 @@ async function must(dir: string, argv: readonly string[], message: string): Prom
 }
 
 async function nodesAreUp(dir: string): Promise<boolean> {
-  const result = await client(dir, ["sinfo", "--noheader", "--Node", "--format=%N %t"]);
+  const result = await client(dir, [
+    "sinfo",
+    "--noheader",
+    "--partition=main",
+    "--Node",
+    "--format=%N %t",
+  ]);
   if (result.code !== 0) return false;
   const states = text(result.stdout).trim().split("\n").map((line) => line.split(" ")[1] ?? "");
   return states.length === nodeNames.length &&

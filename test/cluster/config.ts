@@ -14,7 +14,7 @@ export interface ClusterSettings {
 export const clusterName = "test";
 
 /** The node names; each is a slurmd of its own on this machine. */
-export const nodeNames: readonly string[] = ["n1", "n2", "n3", "n4"];
+export const nodeNames: readonly `n${number}`[] = ["n1", "n2", "n3", "n4"];
 
 /** How many TCP ports in a row a cluster occupies. */
 export const portCount = 2 + nodeNames.length;
@@ -74,6 +74,12 @@ export function slurmConf({ dir, host, loopbackHost, firstPort }: ClusterSetting
       ` Sockets=1 CoresPerSocket=${cpusPerNode} ThreadsPerCore=1 State=UNKNOWN`
     ),
     "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP",
+    // Jobs of the last one take the nodes of those before it.
+    "PreemptType=preempt/partition_prio",
+    "PreemptMode=REQUEUE",
+    "PartitionName=requeued Nodes=n1 PriorityTier=1 PreemptMode=REQUEUE State=UP",
+    "PartitionName=cancelled Nodes=n2 PriorityTier=1 PreemptMode=CANCEL State=UP",
+    "PartitionName=urgent Nodes=n1,n2 PriorityTier=2 PreemptMode=OFF State=UP",
   ];
   return lines.join("\n") + "\n";
 }
@@ -94,7 +100,7 @@ export function slurmdbdConf({ dir, host, loopbackHost, firstPort }: ClusterSett
     // MYSQL_UNIX_PORT names the socket; root is let in by its user id.
     "StorageHost=localhost",
     "StorageUser=root",
-    "StorageLoc=slurm_acct",
+    `StorageLoc=${database}`,
   ];
   return lines.join("\n") + "\n";
 }
@@ -128,6 +134,14 @@ export function mariadbdArgv(dir: string): string[] {
     "--innodb-flush-log-at-trx-commit=0",
     "--innodb-doublewrite=OFF",
   ];
+}
+
+const database = "slurm_acct";
+
+/** Returns the argv that creates the accounting's database. */
+export function createDatabaseArgv(dir: string): string[] {
+  const statement = `create database if not exists ${database}`;
+  return ["mariadb", "--no-defaults", `--socket=${mariadbSocket(dir)}`, `--execute=${statement}`];
 }
 
 /** Returns the path of the database server's socket. */
