@@ -41,7 +41,7 @@ function changed(lines: readonly string[], removable: RegExp): fc.Arbitrary<stri
 }
 
 const REMOVABLE =
-  /^(?:RunTime|TimeMin|AccrueTime|Deadline|SuspendTime|Priority|Nice|Socks|MinCPUsNode|Power)/;
+  /^(?:RunTime|TimeMin|AccrueTime|Deadline|SuspendTime|Nice|Socks|MinCPUsNode|Power)/;
 
 const record = fc.tuple(
   newFields.map((words) => words.filter((word) => !word.includes(":"))),
