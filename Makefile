@@ -15,7 +15,7 @@ unexport MAKEFLAGS MFLAGS
 SOURCES := $(wildcard main.ts deno.json deno.lock lib/*.ts lib/*/*.ts lib/*/*/* lib/executable/* doc/*.md)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install uninstall check bench stress cluster-up cluster-down clean packages schema golden
+.PHONY: help demo test build install uninstall check bench stress test-cluster test-next cluster-up cluster-down clean packages schema golden
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -46,6 +46,16 @@ bench: $(TOOLCHAIN)/dependencies build ## Measures the speed of the executable
 
 stress: $(TOOLCHAIN)/dependencies build ## Kills and crowds the executable for a while
 	$(DENO) run -A test/stress/stress.ts
+
+test-cluster: $(TOOLCHAIN)/dependencies packages ## Stops parts of a Slurm cluster while jobs run and end (root)
+	@$(DENO) run -A test/support/run_tests.ts cluster/outages.ts
+
+# Exit code 77 is for what cannot be had here, and why has been said.
+test-next: $(TOOLCHAIN)/dependencies packages ## Tests with Slurm 24.11 of Debian's next release in a folder (root)
+	@for layer in cluster command; do \
+	    test/support/next_debian.sh $(TOOLCHAIN)/next $(DENO) run -A \
+	        test/support/run_tests.ts $$layer || { code=$$?; [ $$code = 77 ] || exit $$code; }; \
+	done
 
 golden: $(TOOLCHAIN)/dependencies ## Writes the golden files of the output anew (fixtures/golden/)
 	DATALAD_SLURM_GOLDEN=write $(DENO) test --quiet -A test/command/golden_test.ts \

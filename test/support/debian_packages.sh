@@ -14,6 +14,7 @@ slurmdbd slurmdbd the Slurm cluster
 munged munge the Slurm cluster
 mariadbd mariadb-server the Slurm cluster
 faketime faketime clocks that differ
+debootstrap debootstrap make test-next
 script bsdutils the output on terminals
 tmux tmux the session on a terminal
 man man-db reading the man pages
