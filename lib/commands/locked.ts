@@ -75,7 +75,7 @@ export async function locked<T>(
           lock,
           readTip: () => readTip(repository),
           async publish(change) {
-            lock.assertHeld();
+            if (!lock.isHeld()) throw new Fenced();
             if (await publish(repository, { ...change, epoch: seen })) return true;
             if ((await readTip(repository)).epoch !== seen) throw new Fenced();
             return false;
@@ -83,7 +83,9 @@ export async function locked<T>(
         })
       );
     } catch (error) {
-      if (!(error instanceof Fenced)) throw error;
+      // One who was suspended for long finds the lock lost, before or when git rejects it.
+      const isLost = error instanceof ToolError && error.kind === "locked" && !lock.isHeld();
+      if (!(error instanceof Fenced) && !isLost) throw error;
       if (attempt === ATTEMPTS) {
         throw new ToolError("locked", "The repository lock was broken again and again", {
           hint: "See who does it with: datalad-slurm unlock",

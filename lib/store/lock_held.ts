@@ -86,7 +86,7 @@ export class HeldLock implements Lock {
   assertHeld(): void {
     if (this.isHeld()) return;
     throw new ToolError("locked", "The repository lock was lost while the command was working", {
-      hint: "Nothing was published; run the command again",
+      hint: "Nothing was published; see where things stand with datalad-slurm status",
     });
   }
 
