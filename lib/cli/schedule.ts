@@ -16,7 +16,6 @@ import {
   SLURM,
   TRANSFERS,
 } from "./command.ts";
-import { runBatch } from "./batch.ts";
 import { EXIT } from "./exit.ts";
 import { plannedRecord, showSubmitted } from "./submitted.ts";
 
@@ -99,7 +98,10 @@ export const scheduleCommand: Command = {
     LOCK_TIMEOUT,
   ],
   async run(words, terminal) {
-    if (words.has("batch")) return await runBatch(words, terminal);
+    if (words.has("batch")) {
+      const { runBatch } = await import("./batch.ts");
+      return await runBatch(words, terminal);
+    }
     const options = scheduleOptions(words);
     const patience = patienceOf("schedule", words, terminal);
     if (words.has("dry-run")) {

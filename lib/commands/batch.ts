@@ -16,7 +16,13 @@ import { pathsToPin, pinFiles } from "./pin_files.ts";
 import { installNeeded } from "./prepare_inputs.ts";
 import { recordSubmissions } from "./record_submission.ts";
 import { reservedPaths } from "./reserved_paths.ts";
-import { type JobOptions, openForSubmission, planRecord, planRequest } from "./schedule.ts";
+import {
+  checkAutoFinish,
+  type JobOptions,
+  openForSubmission,
+  planRecord,
+  planRequest,
+} from "./schedule.ts";
 import {
   type Accepted,
   begin,
@@ -118,6 +124,7 @@ export async function planBatch(
   patience: LockPatience,
 ): Promise<BatchPlan> {
   const dataset = await openForSubmission(options.dataset, patience);
+  await checkAutoFinish(dataset, options.autoFinish);
   const { jobs, faults } = readJobs(dataset, options);
   const planned: { job: BatchJob; record: RecordTemplate; id: string }[] = [];
   for (const job of jobs) {

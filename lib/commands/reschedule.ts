@@ -21,8 +21,8 @@ import { readSbatchCall } from "../slurm/sbatch_call.ts";
 import { union } from "./array_parts.ts";
 import { openTakingUp } from "./take_up.ts";
 import { resolveAltDir } from "./alt_dir.ts";
-import { type AutoFinish, finisherOptions } from "./auto_finish.ts";
-import { expandCommand, namedFiles } from "./schedule.ts";
+import type { AutoFinish } from "./auto_finish.ts";
+import { checkAutoFinish, expandCommand, namedFiles } from "./schedule.ts";
 import { finishOf, requireCommit } from "./select_jobs.ts";
 import { refuseConflicts } from "./conflicts.ts";
 import { submit, type SubmittedJob } from "./submission.ts";
@@ -327,7 +327,7 @@ async function planJob(
   { job, failed }: Choice,
   { message, preparation, altDir, autoFinish }: RescheduleOptions,
 ): Promise<SubmissionRequest> {
-  if (autoFinish !== undefined) finisherOptions(dataset, autoFinish);
+  await checkAutoFinish(dataset, autoFinish);
   const { record } = job;
   const toPaths = (paths: readonly string[], role: string) =>
     paths.map((path) => datasetPath(dataset.root, ".", path, role));

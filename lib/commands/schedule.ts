@@ -8,7 +8,7 @@ import { fillPlaceholders, joinCommand, quoteWord } from "../record/command.ts";
 import { absolutePath, joinPath, pathBelow } from "../paths.ts";
 import { readSbatchCall } from "../slurm/sbatch_call.ts";
 import { resolveAltDir } from "./alt_dir.ts";
-import { type AutoFinish, finisherOptions } from "./auto_finish.ts";
+import type { AutoFinish } from "./auto_finish.ts";
 import type { LockPatience } from "./locked.ts";
 import { installNeeded } from "./prepare_inputs.ts";
 import { openTakingUp } from "./take_up.ts";
@@ -61,9 +61,20 @@ export async function planSchedule(
   patience: LockPatience,
 ): Promise<SchedulePlan> {
   const dataset = await openForSubmission(options.dataset, patience);
+  await checkAutoFinish(dataset, options.autoFinish);
   const record = planRecord(dataset, options);
   if (!options.waitForOutputs) await refuseConflicts(dataset, record.outputs);
   return { dataset, request: planRequest(dataset, record, options) };
+}
+
+/** Throws a {@link ToolError} when a finishing job's options are not understood. */
+export async function checkAutoFinish(
+  dataset: Dataset,
+  autoFinish: AutoFinish | undefined,
+): Promise<void> {
+  if (autoFinish === undefined) return;
+  const { finisherOptions } = await import("./auto_finish.ts");
+  finisherOptions(dataset, autoFinish);
 }
 
 /** Opens a dataset to submit jobs from. Throws a {@link ToolError} where none could be recorded. */
@@ -119,7 +130,6 @@ export function planRequest(
   record: RecordTemplate,
   { command: words, message, preparation, waitForOutputs, autoFinish }: JobOptions,
 ): SubmissionRequest {
-  if (autoFinish !== undefined) finisherOptions(dataset, autoFinish);
   const command = expandCommand(dataset, record);
   const scripts = namedFiles(dataset.root, record.pwd, words);
   return {

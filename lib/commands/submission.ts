@@ -19,7 +19,7 @@ import {
 import { ownIdentity } from "../store/lock_identity.ts";
 import { type Conflict, hasReservations, release, reserve } from "../store/reservations.ts";
 import { copyInputs } from "./alt_dir.ts";
-import { type Finisher, submitFinishers } from "./auto_finish.ts";
+import type { Finisher } from "./auto_finish.ts";
 import { conflictError, restoreReservations } from "./conflicts.ts";
 import { type Identified, identify, NotSubmitted, submissionWarnings } from "./identify_job.ts";
 import { endlessly, locked, type LockPatience } from "./locked.ts";
@@ -97,6 +97,8 @@ export async function finishersOf(
     return autoFinish === undefined ? [] : [{ token, submission, autoFinish }];
   });
   if (jobs.length === 0) return [];
+  // Not on the path of those who want none.
+  const { submitFinishers } = await import("./auto_finish.ts");
   const finishers = await submitFinishers(dataset, jobs, parallel);
   return accepted.map(({ entry }) => finishers.get(entry.token));
 }
