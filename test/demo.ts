@@ -1,6 +1,6 @@
 /**
  * Shows the tool at work: `make demo`. On the Slurm cluster of this machine, or one started for the
- * purpose, in a dataset in a temporary directory that is left for the reader.
+ * purpose, or else the stand-in; in a dataset in a temporary directory that is left for the reader.
  */
 
 import { ToolError } from "../lib/errors.ts";
@@ -43,20 +43,25 @@ The dataset is ${dataset}`);
     console.log(`The Slurm cluster was stopped again. To have one to try things with:
           make cluster-up       (it says what to put into the environment)`);
   }
+  const where = Deno.env.get("DATALAD_SLURM") === "local" ? " --slurm local" : "";
   console.log(`Try next: cd ${dataset}
-          ${executable} schedule -o more sbatch --wrap 'mkdir -p more; date > more/now.txt'
+          ${executable} schedule${where} -o more sbatch --wrap 'mkdir -p more; date > more/now.txt'
           ${executable} status
           ${executable} finish
           git log --stat`);
 }
 
-/** Returns the cluster on PATH, or starts one. */
+/** Returns the cluster on PATH, or starts one; where that cannot be, chooses the stand-in. */
 async function findSlurm(): Promise<{ isOurs: boolean; release(): Promise<void> }> {
   if (await works(["sinfo"])) return { isOurs: false, release: () => Promise.resolve() };
   const obstacle = clusterObstacle();
   if (obstacle !== undefined) {
-    console.error(`Error: There is no Slurm to show: ${obstacle}`);
-    Deno.exit(1);
+    console.log(
+      `There is no Slurm here, and none can be started: ${obstacle}\n` +
+        "So the jobs run on the tool's own stand-in for it, which `--slurm local` would choose",
+    );
+    Deno.env.set("DATALAD_SLURM", "local");
+    return { isOurs: false, release: () => Promise.resolve() };
   }
   console.log("No Slurm answers here, so one is started on this machine for the demonstration");
   const cluster = await acquireCluster();

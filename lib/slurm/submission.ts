@@ -61,6 +61,6 @@ export function saysNoAnswer(stderr: string): boolean {
  */
 export function saysRefused(stderr: string): boolean {
   return !saysNoAnswer(stderr) &&
-    /^(?:sbatch: (?:error: (?:Batch job submission failed|Unable to open file|This does not look like a batch script|No cluster |Batch script)|fatal:|unrecognized option|invalid option|option .* requires)|allocation failure:)/m
+    /^(?:(?:\S*\/)?sbatch: (?:error: (?:Batch job submission failed|Unable to open file|This does not look like a batch script|No cluster |Batch script)|fatal:|unrecognized option|invalid option|option .* requires)|allocation failure:)/m
       .test(stderr);
 }

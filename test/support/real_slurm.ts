@@ -1,22 +1,34 @@
-import { acquireCluster, type Cluster, clusterObstacle } from "../cluster/cluster.ts";
+import { acquireCluster, clusterObstacle } from "../cluster/cluster.ts";
+import { startLocalSlurm } from "./local_slurm.ts";
 import { output } from "./scratch.ts";
 
-/** Whether no cluster can be started here, so that tests on a real Slurm are left out. */
-export const noSlurm = clusterObstacle() !== undefined;
+/**
+ * Whether no cluster can be started here, so that tests of what only a real Slurm does are left
+ * out; the others run on the stand-in. `DATALAD_SLURM_TEST=local` wants that in any case.
+ */
+export const noRealSlurm = Deno.env.get("DATALAD_SLURM_TEST") === "local" ||
+  clusterObstacle() !== undefined;
 
-let cluster: Cluster | undefined;
+/** The same, for tests that have not been tried on the stand-in. */
+export const noSlurm = noRealSlurm;
 
-/** Sees to it that the tests of a file have a cluster; the one that is up, where there is one. */
+/** A cluster, or the stand-in. */
+interface Slurm {
+  readonly env: Readonly<Record<string, string>>;
+  release(): Promise<void>;
+}
+
+let cluster: Slurm | undefined;
+
+/** Sees to it that the tests of a file have a Slurm; the cluster that is up, where there is one. */
 export function useCluster(): void {
-  Deno.test.beforeAll(async () => {
-    if (!noSlurm) await startCluster();
-  });
+  Deno.test.beforeAll(startCluster);
   Deno.test.afterAll(stopCluster);
 }
 
-/** Sees to it that a program which is no test has a cluster. */
+/** Sees to it that a program which is no test has a Slurm. */
 export async function startCluster(): Promise<void> {
-  cluster = await acquireCluster();
+  cluster = noRealSlurm ? await startLocalSlurm() : await acquireCluster();
 }
 
 /** Stops the cluster, if it was started for us. */

@@ -60,8 +60,13 @@ async function main(): Promise<Counts> {
   const failedChecks = layer === undefined ? await check() : 0;
   const paths = [`test/${layer ?? ""}`];
   const obstacle = clusterObstacle();
-  if (obstacle !== undefined) console.error(`Tests with a real Slurm are skipped: ${obstacle}`);
-  const wantsCluster = layer === undefined || ["cluster", "command", "stress"].includes(layer);
+  if (obstacle !== undefined) {
+    console.error(
+      `What only a real Slurm does is skipped, the stand-in does the rest: ${obstacle}`,
+    );
+  }
+  const layers = ["cluster", "command", "conformance", "stress"];
+  const wantsCluster = layer === undefined || layers.includes(layer);
   const cluster = wantsCluster && obstacle === undefined && !interrupted
     ? await acquireCluster()
     : undefined;

@@ -31,7 +31,11 @@ export async function runProgram(argv: readonly string[], options: RanWith): Pro
   let late = false;
   const timer = setTimeout(() => {
     late = true;
-    child.kill("SIGKILL");
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended just now.
+    }
   }, PATIENCE);
   try {
     const [output] = await Promise.all([child.output(), feed(child, options.stdin)]);

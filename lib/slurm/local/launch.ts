@@ -1,3 +1,4 @@
+import { isThere } from "../../files.ts";
 import { absolutePath } from "../../paths.ts";
 import { type Aside, startAside } from "../../process/aside.ts";
 import { expandPattern } from "../patterns.ts";
@@ -9,8 +10,8 @@ import { formatTime } from "./times.ts";
 
 /**
  * Runs a batch script with its files and writes down how it ended, also when nobody watches any
- * more: the shell that stays beside the script. Signals to the whole session pass it by. What the
- * shell itself says is that a signal has ended the script. Names begin with dls_, so that no
+ * more: the shell that stays beside the script. Signals to the whole session pass it by. When a
+ * signal has ended the script, bash says so. Names begin with dls_, so that no
  * variable which the job's environment exports is changed.
  */
 const BESIDE = `
@@ -25,6 +26,13 @@ else "$dls_script" "$@" <"$dls_in" >>"$dls_out" 2>>"$dls_err"; fi
 dls_code=$?
 { echo "$dls_code"; times; } >"$dls_base.exit"
 `;
+
+/** Other shells keep to themselves whether it was a signal (dash 0.5.12), but will do. */
+function shellBeside(): string[] {
+  const bash = ["/bin/bash", "/usr/bin/bash"].find((path) => isThere(path));
+  // Without `--posix` it would run what BASH_ENV names.
+  return bash === undefined ? ["/bin/sh", "-c"] : [bash, "--posix", "-c"];
+}
 
 /** The files of a part while it runs; `.pid`, `.said` and `.exit` are added to it. */
 export function baseOf(store: LocalStore, { spec }: Job, key: number): string {
@@ -86,8 +94,7 @@ export function launch(
   const { input, output, error } = files;
   return startAside(
     [
-      "/bin/sh",
-      "-c",
+      ...shellBeside(),
       BESIDE,
       "slurm_job",
       base,
@@ -183,7 +190,7 @@ export function scriptEnd(base: string): ScriptEnd | undefined {
   const [first = "", , children = ""] = (readQuietly(`${base}.exit`) ?? "").split("\n");
   if (!/^\d+$/.test(first)) return undefined;
   const code = Number(first);
-  // The shell names the signal; after `exit 137` it says nothing.
+  // After `exit 137` the shell says nothing.
   const bySignal = code > 128 && readQuietly(`${base}.said`) !== "";
   const cpuSeconds = [...children.matchAll(/(\d+)m([\d.,]+)s/g)]
     .reduce(

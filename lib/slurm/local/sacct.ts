@@ -249,6 +249,10 @@ function entriesById(context: Context, around: Surroundings, list: string): Entr
   const found = new Map<string, Entry>();
   for (const word of list.split(",")) {
     const match = /^(\d+)(?:_(\d+))?(?:\.\w+)?$/.exec(word);
+    const element = /^(\d+)_\[/.exec(word)?.[1];
+    if (element !== undefined) {
+      throw new Refusal(`sacct: fatal: Bad job array element specified: ${element}`);
+    }
     if (match === null) throw new Refusal(`sacct: fatal: Bad job/step specified: ${word}`);
     const id = Number(match[1]);
     const job = jobById(context, around, id);

@@ -88,6 +88,7 @@ export function scancel(context: Context, words: readonly string[]): number {
   });
   context.wakeRunner();
   if (has("verbose")) {
+    for (const { word } of targets) context.err(`scancel: Terminating job ${word}`);
     for (const { word } of unknown) {
       context.err(`scancel: error: Kill job error on job id ${word}: Invalid job id specified`);
     }

@@ -166,11 +166,13 @@ function describe(
     } Nice=${spec.nice} Account=${spec.account} QOS=${spec.qos}`,
     `JobState=${shownState(entry)} Reason=${reasonOf(entry, around)} ` +
     `Dependency=${dependencyOf(entry, around)}`,
-    `Requeue=${spec.requeue ? 1 : 0} Restarts=0 BatchFlag=1 Reboot=0 ExitCode=${exitOf(entry)}`,
+    `Requeue=${spec.requeue ? 1 : 0} Restarts=0 BatchFlag=1 Reboot=0 ExitCode=${scriptExit(entry)}`,
     `RunTime=${formatDuration(elapsedOf(entry, around.now))} TimeLimit=${limit} TimeMin=N/A`,
     `SubmitTime=${time(spec.submit)} EligibleTime=${time(eligible)}`,
     "AccrueTime=Unknown",
-    `StartTime=${time(part.start ?? spec.begin)} EndTime=${time(expectedEnd)} Deadline=N/A`,
+    `StartTime=${time(part.start ?? part.end ?? spec.begin)} EndTime=${
+      time(expectedEnd)
+    } Deadline=N/A`,
     "SuspendTime=None SecsPreSuspend=0 LastSchedEval=Unknown Scheduler=Main",
     `Partition=${spec.partition} AllocNode:Sid=${spec.host}:${spec.session}`,
     "ReqNodeList=(null) ExcNodeList=(null)",
@@ -192,6 +194,12 @@ function describe(
     "Power=",
   ];
   return isOneLine ? `${lines.join(" ")} \n` : `${lines.join("\n   ")}\n   \n\n`;
+}
+
+/** slurmctld keeps how the script of a job ended that was ended from outside; sacct does not. */
+function scriptExit(entry: Entry): string {
+  const { start, code, signal } = entry.part;
+  return start === undefined || code === undefined ? exitOf(entry) : `${code}:${signal ?? 0}`;
 }
 
 function minimumMemory({ spec }: Job): string {

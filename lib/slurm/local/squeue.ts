@@ -27,7 +27,7 @@ const GRAMMAR: Grammar = {
     "clusters M =",
     "federation",
     "format o =",
-    "jobs j ?",
+    "jobs j =",
     "local",
     "me",
     "name n =",

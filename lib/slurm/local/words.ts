@@ -49,7 +49,11 @@ export function readWords(grammar: Grammar, words: readonly string[]): ReadWords
   const queue = [...words];
   const refuse = (message: string) =>
     new Refusal(
-      `${grammar.program}: ${message}\nTry "${grammar.program} --help" for more information`,
+      `${grammar.program}: ${message}` +
+        // sacct alone says no more.
+        (grammar.program === "sacct"
+          ? ""
+          : `\nTry "${grammar.program} --help" for more information`),
       grammar.refusalCode,
     );
   for (let word = queue.shift(); word !== undefined; word = queue.shift()) {
