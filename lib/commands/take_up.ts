@@ -164,6 +164,8 @@ async function takeUp(
   const taken: TakenUp[] = [];
   const submissions: SubmissionEntry[] = [];
   for (const entry of group) {
+    // Of one that has ended just now, as it should, no entry is left.
+    if (!hasEntry(dataset.store.journal, entry.token)) continue;
     if (entry.kind === "finish") taken.push(await dropFinish(dataset, entry, patience, word));
     else submissions.push(entry);
   }
@@ -222,6 +224,8 @@ async function dropFinish(
     await locked(below, patience, () => Promise.resolve());
   }
   await locked(dataset, patience, async () => {
+    // Others may have been faster, as many as there are.
+    if (!hasEntry(dataset.store.journal, entry.token)) return;
     // Whatever branch is checked out by now: what no commit answers stays reserved.
     const { jobs } = await readHistory(dataset, "--all");
     const finished = finishedNames(jobs);
