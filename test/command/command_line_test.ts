@@ -63,7 +63,9 @@ concurrently(noSlurm, {
     const { code, stdout, stderr } = await dataset.tool(["unlock", "--verbose"]);
     assert.equal(code, 0);
     assert.equal(stdout, "Nobody holds the lock\n");
-    for (const line of stderr.trimEnd().split("\n")) assert.match(line, /^ *\d+ ms {2}git (?:-c \S+ )?\w/);
+    for (const line of stderr.trimEnd().split("\n")) {
+      assert.match(line, /^ *\d+ ms {2}git (?:-c \S+ )?\w/);
+    }
     assert.match(stderr, / ms {2}git rev-parse --show-toplevel /);
     assert.match((await dataset.tool(["unlock", "-v", "-d", "/"])).stderr, /\(exit code 128\)$/m);
     assert.equal((await dataset.tool(["unlock", "--quiet"])).stderr, "");

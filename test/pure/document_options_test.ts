@@ -6,8 +6,8 @@ const all = await allCommands();
 
 const root = new URL("../../", import.meta.url);
 
-/** What there is besides the commands' own options. */
-const GENERAL = ["help", "version", "man"];
+/** What there is besides the commands' own options; `--array` is sbatch's. */
+const GENERAL = ["help", "version", "man", "array"];
 
 /** Returns what a document's text says of options and commands that are not there. */
 function complaintsAbout(markdown: string): string[] {
