@@ -15,7 +15,7 @@ export interface PatternFields {
 }
 
 /** What Slurm puts for the task index of a job that is no array: NO_VAL, 0xfffffffe. */
-const NO_TASK = "4294967294";
+export const NO_TASK = "4294967294";
 const MAX_WIDTH = 10;
 
 /**

@@ -1,6 +1,6 @@
 import { IndexSet, parseArraySpec } from "./array.ts";
 import { ask } from "./ask.ts";
-import { pendingArrayPattern } from "./patterns.ts";
+import { NO_TASK, pendingArrayPattern } from "./patterns.ts";
 import { byCluster, jobKey } from "./query.ts";
 import {
   describeArgv,
@@ -121,6 +121,9 @@ function logPattern(
   main: ScontrolJob,
   field: "stdOut" | "stdErr",
 ): string | undefined {
+  // The rest of an array may be one task: scontrol shows its index, but not in its log files.
+  const waiting = records.find((record) => record[field]?.includes(NO_TASK))?.[field];
+  if (waiting !== undefined) return pendingArrayPattern(waiting);
   const path = main[field];
   if (path === undefined || main.reference.tasks !== undefined) {
     return path === undefined ? undefined : pendingArrayPattern(path);
