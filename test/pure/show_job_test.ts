@@ -3,7 +3,7 @@ import { parseScontrolJobs } from "../../lib/slurm/scontrol.ts";
 import { combineRecords } from "../../lib/slurm/show_job.ts";
 
 function record(id: number, task: string, state: string, log: string): string {
-  return `JobId=${id} ArrayJobId=9 ArrayTaskId=${task} JobName=a\n` +
+  return `JobId=${id} ArrayJobId=9 ArrayTaskId=${task} JobName=a\n   Priority=1 Nice=0\n` +
     `   JobState=${state} Reason=None Dependency=(null)\n   Requeue=1 Restarts=0\n` +
     `   Command=(null)\n   WorkDir=/w\n   StdErr=${log}\n   StdIn=/dev/null\n   StdOut=${log}\n\n`;
 }
