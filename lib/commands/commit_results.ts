@@ -2,10 +2,12 @@ import { type Dataset, openDataset } from "../dataset/dataset.ts";
 import {
   type FinishedTasks,
   jobKeyOf,
+  readHistory,
   readOpenJobs,
   type RecordedJob,
 } from "../dataset/history.ts";
 import type { StagedChange } from "../git/changes.ts";
+import { objectsInHead } from "../git/pins.ts";
 import { isRepository } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import { throwIfInterrupted } from "../process/interruption.ts";
@@ -178,25 +180,26 @@ async function commitClaimed(
       scheduledIn: piece.job.commit,
     }));
     const isTop = path === ".";
+    const made = await commitFiles(repository, jobs, {
+      // Below, the jobs' commits lie one after the other in any case.
+      layout: isTop ? results.layout : "linear",
+      evenWithoutChanges: isTop,
+      stillWanted: async (all, tip) => {
+        if (!isTop || tip === dataset.head) return all;
+        const open = (await readOpenJobs(dataset, tip)).jobs;
+        const now = new Map(open.map((job) => [jobKeyOf(job), job]));
+        return all.filter(({ key }) =>
+          now.has(key) && isSame(now.get(key)?.finished, byKey.get(key)?.job.finished)
+        );
+      },
+      afterwards: (keys) => {
+        if (!isTop) return;
+        for (const key of keys) release(dataset.store.reservations, key, reserved(key));
+      },
+    }, patience);
     commits.set(
       path,
-      await commitFiles(repository, jobs, {
-        // Below, the jobs' commits lie one after the other in any case.
-        layout: isTop ? results.layout : "linear",
-        evenWithoutChanges: isTop,
-        stillWanted: async (all, tip) => {
-          if (!isTop || tip === dataset.head) return all;
-          const open = (await readOpenJobs(dataset, tip)).jobs;
-          const now = new Map(open.map((job) => [jobKeyOf(job), job]));
-          return all.filter(({ key }) =>
-            now.has(key) && isSame(now.get(key)?.finished, byKey.get(key)?.job.finished)
-          );
-        },
-        afterwards: (keys) => {
-          if (!isTop) return;
-          for (const key of keys) release(dataset.store.reservations, key, reserved(key));
-        },
-      }, patience),
+      isTop ? made : await withEarlierCommits(dataset.root, path, repository.dataset, jobs, made),
     );
   }
   const top = commits.get(".") ?? new Map<string, string>();
@@ -265,6 +268,38 @@ function repositoriesBetween(root: string, path: string): string[] {
   const parts = path.split("/");
   return parts.slice(0, -1).map((_, index) => parts.slice(0, index + 1).join("/"))
     .filter((above) => isRepository(`${root}/${above}`));
+}
+
+/**
+ * Returns the commits of jobs in a subdataset, with those that an earlier finish has made there
+ * before it was cut short: the dataset above does not have them yet. The first job that has one
+ * brings all of them along, so that no later job's commit goes back behind them.
+ */
+async function withEarlierCommits(
+  root: string,
+  path: string,
+  subdataset: Dataset,
+  jobs: readonly { readonly key: string }[],
+  made: ReadonlyMap<string, string>,
+): Promise<Map<string, string>> {
+  const [first] = jobs;
+  if (first === undefined || jobs.every(({ key }) => made.has(key))) return new Map(made);
+  const above = repositoriesBetween(root, path).at(-1);
+  const inAbove = above === undefined ? path : path.slice(above.length + 1);
+  const parent = above === undefined ? root : `${root}/${above}`;
+  const known = (await objectsInHead(parent, [inAbove])).get(inAbove);
+  if (known === subdataset.head) return new Map(made);
+  const { jobs: recorded } = await readHistory(subdataset, subdataset.head, known);
+  const wanted = new Set(jobs.map(({ key }) => key));
+  const earlier = recorded.filter((job) => job.kind === "finish" && wanted.has(jobKeyOf(job)));
+  const last = earlier.at(-1);
+  if (last === undefined) return new Map(made);
+  const at = jobs.findIndex(({ key }) =>
+    made.has(key) || earlier.some((job) => jobKeyOf(job) === key)
+  );
+  const { key } = jobs[at] ?? first;
+  // One that has a new commit, which is on top of the earlier ones, has them already.
+  return new Map([[key, last.commit], ...made]);
 }
 
 /** Returns the subdatasets directly below a repository in which a job has a commit. */

@@ -31,6 +31,37 @@ async function recorded(dataset: TestDataset, path: string): Promise<string> {
 }
 
 concurrently(noSlurm || noDatalad, {
+  "a finish that fails above after it has committed below is made whole by the next one":
+    async () => {
+      await using top = (await makeNested()).top;
+      const sub = top.at(`${top.root}/sub`);
+      const ids: string[] = [];
+      for (const file of ["sub/one", "sub/deep/two"]) {
+        ids.push(await top.schedule(["-o", file, "sbatch", "write.sh", file]));
+      }
+      await jobsAreOver(ids);
+      // git asks this hook before it moves a branch.
+      const hook = `${top.root}/.git/hooks/reference-transaction`;
+      await Deno.mkdir(`${top.root}/.git/hooks`, { recursive: true });
+      await Deno.writeTextFile(
+        hook,
+        "#!/bin/sh\n! grep -q ' refs/heads/' || [ \"$1\" != prepared ]\n",
+        { mode: 0o755 },
+      );
+      assert.equal((await top.tool(["finish"])).code, 3);
+      await Deno.remove(hook);
+      const below = await sub.git("rev-parse", "HEAD");
+      await top.succeed(["finish"]);
+      assert.equal(await recorded(top, "sub"), below);
+      assert.equal(await sub.git("rev-parse", "HEAD"), below);
+      for (const dataset of [top, sub, top.at(`${top.root}/sub/deep`)]) {
+        assert.equal(await dataset.git("status", "--porcelain"), "");
+      }
+      const subjects = await top.git("log", "-2", "--format=%s");
+      for (const id of ids) {
+        assert.match(subjects, new RegExp(`Processed batch job ${id}: Complete`));
+      }
+    },
   "outputs two levels down are committed there, with the record, and recorded above": async () => {
     await using top = (await makeNested()).top;
     const sub = top.at(`${top.root}/sub`);
