@@ -1,5 +1,5 @@
 import { buildInfo } from "../executable/build_info.ts";
-import guide from "../../doc/guide.md" with { type: "text" };
+import guide from "./guide.md" with { type: "text" };
 import type { OptionSpec } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { EXIT_CODES, GENERAL_DESCRIPTION, GENERAL_SUMMARY, optionsOf, wrap } from "./help.ts";

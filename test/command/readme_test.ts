@@ -36,7 +36,7 @@ const FILES: Readonly<Record<string, string>> = {
   "input.txt": "pear\napple\nfig\nquince\n",
 };
 
-const DOCUMENTS = ["README.md", "doc/guide.md"];
+const DOCUMENTS = ["README.md", "lib/cli/guide.md"];
 
 const root = new URL("../../", import.meta.url);
 
