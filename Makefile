@@ -12,7 +12,7 @@ export DENO_DIR := $(CURDIR)/$(TOOLCHAIN)/deno-dir
 export DENO_NO_UPDATE_CHECK := 1
 unexport MAKEFLAGS MFLAGS
 
-SOURCES := $(wildcard main.ts deno.json deno.lock lib/*.ts lib/*/*.ts lib/*/*/* lib/executable/* doc/*.md)
+SOURCES := $(wildcard main.ts deno.json deno.lock lib/*.ts lib/*/*.ts lib/*/*/* lib/executable/*)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test build install uninstall check bench stress test-cluster test-next cluster-up cluster-down clean packages schema golden
