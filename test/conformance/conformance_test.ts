@@ -23,25 +23,11 @@ Deno.test.afterAll(async () => {
   }
 });
 
-/** What the stand-in was not yet seen to do as Slurm does. */
-const OPEN: ReadonlySet<string> = new Set([
-  "sbatch takes and refuses command lines, with its exit codes",
-  "array specifications are read alike",
-  "tasks of an array are cancelled, held and released one by one",
-  "a job ends with its script's exit code or signal",
-  "jobs run in their directory, with their input, umask and arguments",
-  "held jobs are released, pending and running ones cancelled",
-  "a signal for the batch script reaches it alone",
-  "a job submits jobs",
-  "who asks for what is not there is told so",
-  "this tool reads the same out of all three programs",
-]);
-
 for (const side of ["Slurm", "stand-in"] as const) {
   concurrently(
     !sides.includes(side),
     Object.fromEntries(
-      Object.entries(BEHAVIOURS).filter(([name]) => side === "Slurm" || !OPEN.has(name)).map((
+      Object.entries(BEHAVIOURS).map((
         [name, behave],
       ) => [`${side}: ${name}`, async () => {
         await using bench = await Bench.make(side);

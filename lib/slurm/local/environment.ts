@@ -1,18 +1,13 @@
 import type { Context } from "./context.ts";
 import { cpusOf, type Job, rawId, type Spec, tasksOf, WHOLE } from "./job.ts";
 
-/** Variables of a job that another one, submitted from it, must not take for its own. */
-const OF_A_JOB = /^SLURM_(?:JOB|ARRAY|TASK|NTASKS|NPROCS|CPUS_|MEM_|STEP|SUBMIT|EXPORT|GET_USER)/;
-
 /** Returns the environment that a job takes along from its submission (`--export`). */
 export function jobEnvironment(
   { environment, store }: Context,
   spec: Spec,
   exported: string | undefined,
 ): Record<string, string> {
-  const own = Object.fromEntries(
-    Object.entries(environment).filter(([name]) => !OF_A_JOB.test(name)),
-  );
+  const own = environment;
   const list = exported === undefined ? ["ALL"] : splitList(exported);
   const takesAll = list.includes("ALL");
   const picked: Record<string, string> = {};

@@ -16,6 +16,7 @@ import { formatTime } from "./times.ts";
  */
 const BESIDE = `
 dls_base=$1 dls_script=$2 dls_in=$3 dls_out=$4 dls_err=$5
+(set +o posix) 2>/dev/null && set +o posix
 umask "$6"
 shift 6
 echo $$ >"$dls_base.pid"
@@ -30,7 +31,7 @@ dls_code=$?
 /** Other shells keep to themselves whether it was a signal (dash 0.5.12), but will do. */
 function shellBeside(): string[] {
   const bash = ["/bin/bash", "/usr/bin/bash"].find((path) => isThere(path));
-  // Without `--posix` it would run what BASH_ENV names.
+  // Without `--posix` it would begin with what BASH_ENV names; it is silent about signals with it.
   return bash === undefined ? ["/bin/sh", "-c"] : [bash, "--posix", "-c"];
 }
 
