@@ -223,6 +223,7 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
     ];
     await bench.over(good, bad, ...runs, ...killed);
     await bench.until(never, /DependencyNeverSatisfied/);
+    await bench.until(waits, /Dependency/);
     return [
       ...await bench.queue("%i %T %r", [...runs, ...waits]),
       ...await bench.queue("%i %T %r %E", never),
@@ -487,8 +488,6 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
     ];
     const [array = "", plain = ""] = ids;
     await bench.over(array, plain);
-    // For a second sacct knows the last task of an array alone, as a job (22.05).
-    while ((await bench.account("JobID", [array], "-X")).length < 3);
     const env = Object.fromEntries(
       Object.entries(QUERY_ENVIRONMENT).flatMap(([name, value]) =>
         value === undefined ? [] : [[name, value]]
