@@ -254,17 +254,17 @@ concurrently(noSlurm, {
       /Job \d+: There is no finishing job: it was not submitted, or that was cut short/,
     );
   },
-  "fifty jobs that are finished at once are all finished": async () => {
+  "sixteen jobs that are finished at once are all finished": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
-    const count = 50;
+    const count = 16;
     const stdin = `n\n${Array.from({ length: count }, (_, index) => index + 1).join("\n")}\n`;
     await dataset.succeed(
       ["schedule", "--auto-finish", "--batch", "-", "-o", "{n}", "sbatch", "write.sh", "{n}"],
       { stdin },
     );
     // As long as they become fewer they are waited for.
-    for (const most of [90, 80, 70, 60, 50, 40, 30, 20, 10, 0]) {
+    for (const most of [20, 10, 0]) {
       await until(`at most ${most} jobs of the dataset are left`, async () => {
         const queue = await slurm("squeue", "--noheader", "--format=%Z");
         return queue.split("\n").filter((line) => line.startsWith(dataset.root)).length <= most;
