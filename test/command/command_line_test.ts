@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
-import { noSlurm, useCluster } from "../support/real_slurm.ts";
+import { useCluster } from "../support/real_slurm.ts";
 import { linkTool } from "../support/tool.ts";
 
 useCluster();
@@ -15,7 +15,7 @@ const shared = [
   "slurm-reschedule",
 ];
 
-concurrently(noSlurm, {
+concurrently(false, {
   "status and finish --list-open-jobs show the open jobs": async () => {
     await using dataset = await TestDataset.make();
     assert.equal(await dataset.succeed(["status"]), "No open jobs\n");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset, type Content, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, letGo, TestDataset } from "../support/dataset.ts";
-import { jobIs, jobsAreOver, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
+import { jobIs, jobsAreOver, slurm, until, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -15,7 +15,7 @@ function failed(id: string, file: string): Record<string, Content> {
   };
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "a pending job is left open, with exit code 8": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
@@ -429,7 +429,7 @@ function arrayFiles(id: string, tasks: number[], state = "COMPLETED"): Record<st
 const kinds: readonly DatasetKind[] = ["git", "annex", "text2git"];
 
 concurrently(
-  noSlurm,
+  false,
   Object.fromEntries(kinds.flatMap((kind) => [
     [`files and directories of all kinds are taken as they are: ${kind}`, async () => {
       await using dataset = await TestDataset.make({ kind });
@@ -501,7 +501,7 @@ concurrently(
   ])),
 );
 
-concurrently(noSlurm, {
+concurrently(false, {
   "annex.largefiles decides what goes to the annex": async () => {
     await using dataset = await TestDataset.make({ kind: "text2git" });
     const command = "echo text >out.txt; head -c 1000 /dev/zero >out.bin";

@@ -5,7 +5,7 @@ import { letGo, TestDataset } from "../support/dataset.ts";
 import {
   jobsAreOver,
   jobsSubmittedBelow,
-  noSlurm,
+  noRealSlurm,
   until,
   useCluster,
 } from "../support/real_slurm.ts";
@@ -44,7 +44,7 @@ function assertKilled({ code }: { code: number }): void {
   assert.equal(code, 137, "The tool was not killed");
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "killed before it submits anything: nothing is recorded, and the output is free again":
     async () => {
       await using dataset = await TestDataset.make();
@@ -125,27 +125,6 @@ concurrently(noSlurm, {
     assert.equal(ids.length, 1);
     await checkDataset(dataset, { base, open: ids });
   },
-  "a submission that Slurm cannot be asked about is in doubt, and found later": async () => {
-    await using dataset = await TestDataset.make();
-    const base = await dataset.git("rev-parse", "HEAD");
-    assertKilled(
-      await dataset.tool(["schedule", "-o", "out", "sbatch -Q -H write.sh out; sh kill_tool.sh"]),
-    );
-    const bin = `${dataset.scratch.directory}/bin`;
-    await Deno.mkdir(bin);
-    for (const name of ["squeue", "sacct", "scontrol"]) {
-      await Deno.writeTextFile(`${bin}/${name}`, "#!/bin/sh\nexit 1\n", { mode: 0o755 });
-    }
-    const blind = { env: { PATH: `${bin}:${dataset.env["PATH"]}` } };
-    const { code, stderr } = await dataset.tool(["recover"], blind);
-    assert.match(stderr, /It is in doubt whether this command submitted a job/);
-    assert.match(stderr, /sbatch -Q -H write\.sh out/);
-    assert.equal(code, 1);
-    const seeing = await dataset.tool(["recover"]);
-    assert.match(seeing.stderr, /Recorded job/);
-    assert.equal(seeing.code, 0);
-    await checkDataset(dataset, { base, open: await jobsSubmittedBelow(dataset.root) });
-  },
   ...Object.fromEntries(
     (["commit-tree", "update-ref"] as const).flatMap((command) =>
       (["before", "after"] as const).map((when) => [
@@ -193,4 +172,29 @@ concurrently(noSlurm, {
       ])
     ),
   ),
+});
+
+// The stand-in is asked by itself, not by the programs on PATH.
+concurrently(noRealSlurm, {
+  "a submission that Slurm cannot be asked about is in doubt, and found later": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    assertKilled(
+      await dataset.tool(["schedule", "-o", "out", "sbatch -Q -H write.sh out; sh kill_tool.sh"]),
+    );
+    const bin = `${dataset.scratch.directory}/bin`;
+    await Deno.mkdir(bin);
+    for (const name of ["squeue", "sacct", "scontrol"]) {
+      await Deno.writeTextFile(`${bin}/${name}`, "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    }
+    const blind = { env: { PATH: `${bin}:${dataset.env["PATH"]}` } };
+    const { code, stderr } = await dataset.tool(["recover"], blind);
+    assert.match(stderr, /It is in doubt whether this command submitted a job/);
+    assert.match(stderr, /sbatch -Q -H write\.sh out/);
+    assert.equal(code, 1);
+    const seeing = await dataset.tool(["recover"]);
+    assert.match(seeing.stderr, /Recorded job/);
+    assert.equal(seeing.code, 0);
+    await checkDataset(dataset, { base, open: await jobsSubmittedBelow(dataset.root) });
+  },
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, slurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, slurm, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -17,7 +17,7 @@ async function commitMessage(dataset: TestDataset, message: string): Promise<str
   return await dataset.git("rev-parse", "HEAD");
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "a record that cannot be read is named, and the other jobs go on": async () => {
     await using dataset = await TestDataset.make();
     const schedule = await Deno.readTextFile(new URL("schedule-2025-01.txt", fixtures));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetOptions, TestDataset } from "../support/dataset.ts";
-import { jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsSubmittedBelow, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -114,9 +114,9 @@ const refusals: Record<string, Refusal> = {
     says: [/The command submitted no job/, /sbatsch: not found/, /Exit code: 127/],
   },
   "an sbatch that fails": {
-    args: ["-o", "out", "sbatch", "--partition=nowhere", "write.sh", "out"],
+    args: ["-o", "out", "sbatch", "--array=5-1", "write.sh", "out"],
     code: 3,
-    says: [/sbatch: error: .*invalid partition specified/, /Exit code: 1/],
+    says: [/sbatch: error: .*Invalid job array specification/, /Exit code: 1/],
   },
   "a script that is not there": {
     args: ["-o", "out", "sbatch", "no.sh"],
@@ -151,7 +151,7 @@ async function stateOf(dataset: TestDataset): Promise<string[]> {
 }
 
 concurrently(
-  noSlurm,
+  false,
   Object.fromEntries(
     Object.entries(refusals).map(([name, refusal]) => [
       `refused, with nothing submitted or changed: ${name}`,
@@ -171,7 +171,7 @@ concurrently(
   ),
 );
 
-concurrently(noSlurm, {
+concurrently(false, {
   "an output that an open job holds, one above and one below it are refused by job and path":
     async () => {
       await using dataset = await TestDataset.make();

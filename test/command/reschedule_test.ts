@@ -3,7 +3,7 @@ import { checkDataset, type Content, environmentOf, written } from "../support/c
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
 import { readOutput } from "../support/output_records.ts";
-import { jobsAreOver, jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, jobsSubmittedBelow, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -32,7 +32,7 @@ function writtenAgain(id: string, files: readonly string[]): Record<string, Cont
   );
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "the history looks as the documentation shows it": async () => {
     await using dataset = await TestDataset.make({ kind: "annex" });
     const base = await dataset.git("rev-parse", "HEAD");

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { checkDataset, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { DATASET_ID, TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
+import {
+  jobsAreOver,
+  jobsSubmittedBelow,
+  recordedCluster,
+  useCluster,
+} from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -13,7 +18,7 @@ async function recordOf(dataset: TestDataset, commit = "HEAD") {
   return JSON.parse(json ?? "");
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "schedule commits a record with its parent's tree and leaves index and work tree alone":
     async () => {
       await using dataset = await TestDataset.make({ kind: "text2git" });
@@ -191,7 +196,11 @@ concurrently(noSlurm, {
     assert.deepEqual(JSON.parse(stdout), {
       action: "schedule",
       status: "ok",
+      path: dataset.root,
+      refds: dataset.root,
+      type: "dataset",
       slurm_job_id: id,
+      ...recordedCluster(),
       commit: await dataset.git("rev-parse", "HEAD"),
     });
   },

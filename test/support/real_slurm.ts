@@ -1,3 +1,4 @@
+import { standInCluster } from "../../lib/slurm/stand_in.ts";
 import { acquireCluster, clusterObstacle } from "../cluster/cluster.ts";
 import { startLocalSlurm } from "./local_slurm.ts";
 import { output } from "./scratch.ts";
@@ -11,6 +12,11 @@ export const noRealSlurm = Deno.env.get("DATALAD_SLURM_TEST") === "local" ||
 
 /** The same, for tests that have not been tried on the stand-in. */
 export const noSlurm = noRealSlurm;
+
+/** What records name as the cluster: the stand-in's; Slurm's name is left out where it is not asked for. */
+export function recordedCluster(): { readonly cluster?: string } {
+  return noRealSlurm ? { cluster: standInCluster(Deno.hostname()) } : {};
+}
 
 /** A cluster, or the stand-in. */
 interface Slurm {
