@@ -117,7 +117,8 @@ export async function commitFiles(
     committer,
   };
   const started = performance.now();
-  for (let wasBusy = false;; wasBusy = true) {
+  const staging: Staging = { own: [], wasBusy: false };
+  for (;; staging.wasBusy = true) {
     const commits = await locked(dataset, patience, async (held) => {
       requireEntry(dataset, entry);
       await settleDeadDrafts(dataset);
@@ -126,7 +127,7 @@ export async function commitFiles(
       await unstage(dataset.root, jobs.flatMap(({ deleted }) => deleted), draft);
       const subdatasets = latest(jobs.flatMap((job) => job.subdatasets));
       await stageSubdatasets(dataset.root, subdatasets, draft);
-      const made = await publishSeries(dataset, held, jobs, draft, series, wasBusy);
+      const made = await publishSeries(dataset, held, jobs, draft, series, staging);
       if (made === undefined) return undefined;
       options.afterwards(made.keys());
       draft.discard();
@@ -174,6 +175,14 @@ interface Series extends CommitOptions {
   readonly committer: string;
 }
 
+/** What is known from earlier tries to make the commits. */
+interface Staging {
+  /** What the draft holds of the jobs, to be put into a newer copy of the index. */
+  own: readonly StagedChange[];
+  /** Whether another git command held the index. */
+  wasBusy: boolean;
+}
+
 /** After so many commits of somebody else's in our way the index is locked from the start. */
 const UNLOCKED_ATTEMPTS = 2;
 
@@ -187,18 +196,17 @@ async function publishSeries(
   jobs: readonly JobFilesToCommit[],
   draft: IndexDraft,
   series: Series,
-  indexFirst: boolean,
+  staging: Staging,
 ): Promise<Map<string, string> | undefined> {
   const { root, repository } = dataset;
   // On branches of their own the jobs' files are not the index's business.
   const touchesIndex = series.layout !== "branches";
-  let own: StagedChange[] = [];
   for (let attempt = 1;; attempt++) {
     let holdsIndex = false;
     let moved = false;
     try {
-      if (touchesIndex && (indexFirst || attempt > UNLOCKED_ATTEMPTS)) {
-        if (!await draft.lock(own)) return undefined;
+      if (touchesIndex && (staging.wasBusy || attempt > UNLOCKED_ATTEMPTS)) {
+        if (!await draft.lock(staging.own)) return undefined;
         holdsIndex = true;
       }
       const tip = await held.readTip();
@@ -213,7 +221,7 @@ async function publishSeries(
         : wanted.filter(({ key }) => (changes.get(key)?.length ?? 0) > 0);
       if (committing.length === 0) {
         // An earlier try has made commits that nobody wants any more.
-        if (indexFirst || attempt > 1) await removeRefs(repository, [series.temporaryRef]);
+        if (staging.wasBusy || attempt > 1) await removeRefs(repository, [series.temporaryRef]);
         return new Map();
       }
       const plan = await planSeries(root, committing, changes, tip.commit, series.layout);
@@ -221,12 +229,12 @@ async function publishSeries(
         ...series,
         sign: dataset.configuration.getBoolean("commit.gpgsign", false),
       });
-      own = committing.flatMap(({ key }) => changes.get(key) ?? []);
+      staging.own = committing.flatMap(({ key }) => changes.get(key) ?? []);
       if (touchesIndex) {
         // The files of jobs that are left out must not come to be staged.
         const hasOthers = committing.length < jobs.length;
         if (holdsIndex && hasOthers) draft.unlock();
-        if (!holdsIndex || hasOthers) holdsIndex = await draft.lock(own, hasOthers);
+        if (!holdsIndex || hasOthers) holdsIndex = await draft.lock(staging.own, hasOthers);
         if (!holdsIndex) return undefined;
       }
       moved = await held.publish({
@@ -242,7 +250,7 @@ async function publishSeries(
       if (!moved) continue;
       if (!touchesIndex) {
         // A merge of the branches wants no untracked files in its way.
-        const paths = new Set(own.map(({ path }) => path));
+        const paths = new Set(staging.own.map(({ path }) => path));
         await takeOff(root, staged.filter(({ path }) => paths.has(path)));
       }
       return new Map(committing.map(({ key }, index) => [key, ids[index] ?? ""]));

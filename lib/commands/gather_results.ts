@@ -120,7 +120,7 @@ export async function gatherResults(
       ...collected.impossible,
       ...newer.map((path) => ({
         path,
-        reason: "the dataset has a newer file, which was kept and is committed",
+        reason: "the file in the dataset is newer, and was committed instead",
       })),
     ],
   };

@@ -69,7 +69,7 @@ concurrently(noSlurm || noDatalad, {
     await Deno.utime(`${dataset.root}/out/kept`, new Date("2100-01-01"), new Date("2100-01-01"));
     const { code, stderr } = await dataset.tool(["finish"]);
     assert.equal(code, 0);
-    assert.match(stderr, /"out\/kept": the dataset has a newer file/);
+    assert.match(stderr, /"out\/kept" was not committed: the file in the dataset is newer/);
     await checkDataset(dataset, {
       base,
       finished: {
