@@ -10,20 +10,20 @@ useCluster();
 Deno.test({
   name: "a crash at any step that changes something loses nothing and leaves nothing",
   ignore: noSlurm,
-  fn: async () => void await crashEverywhere({ kind: "git", leaveOut: NO_CHANGE, every: 4 }),
+  fn: async () => void await crashEverywhere({ kind: "git", leaveOut: NO_CHANGE, every: 9 }),
 });
 
 Deno.test({
   name: "nor does one in a dataset with an annex",
   ignore: noSlurm,
-  fn: async () => void await crashEverywhere({ kind: "annex", leaveOut: NO_CHANGE, every: 9 }),
+  fn: async () => void await crashEverywhere({ kind: "annex", leaveOut: NO_CHANGE, every: 19 }),
 });
 
 Deno.test({
   name: "nor does one where the outputs are in a subdataset",
   ignore: noSlurm,
   fn: async () =>
-    void await crashEverywhere({ kind: "git", nested: true, leaveOut: NO_CHANGE, every: 11 }),
+    void await crashEverywhere({ kind: "git", nested: true, leaveOut: NO_CHANGE, every: 23 }),
 });
 
 Deno.test({
@@ -35,7 +35,7 @@ Deno.test({
       layout: "--octopus",
       commands: ["finish"],
       leaveOut: NO_CHANGE,
-      every: 13,
+      every: 23,
     }),
 });
 
@@ -47,7 +47,7 @@ Deno.test({
       kind: "git",
       commands: ["recover"],
       leaveOut: NO_CHANGE,
-      every: 5,
+      every: 11,
     }),
 });
 
@@ -63,7 +63,7 @@ for (const blow of ["fail", "full"] as const) {
         blow,
         commands: ["schedule", "finish"],
         leaveOut: NO_CHANGE,
-        every: 7,
+        every: 15,
       }),
   });
 }
