@@ -70,7 +70,7 @@ function buildShapes() {
      * from what the commit has: `modified`, `new`, or `outside` the dataset.
      */
     script: z.optional(
-      z.looseObject({ path, object: objectId, differs: optionalText }, object),
+      z.looseObject({ path, object: path, differs: optionalText }, object),
     ),
     /**
      * The inputs as they were at the submission, by path: git's object id of a file's content or of
