@@ -178,6 +178,25 @@ concurrently(noSlurm, {
         /^Hint: Job \d+ waits for ever.* scancel \d+$/m,
       );
     }),
+  "an array of 5,000 tasks": () =>
+    withJob(["sbatch", "--hold", "--array=0-4999%2", "--wrap", "true"], async (job) => {
+      await job.says("5,000 tasks held", 8, /^Pending \(5000 of 5000 Pending\)$/);
+      await slurm("scontrol", "release", `${job.id}_[7,4998]`);
+      await until("two tasks are over", async () => {
+        const states = await slurm("sacct", "-nXPj", job.id, "-o", "JobID,State");
+        return states.match(/COMPLETED$/gm)?.length === 2;
+      });
+      const some = /^Pending \(2 of 5000 Complete, 4998 of 5000 Pending\)$/;
+      await job.says("5,000 tasks, two complete", 8, some);
+      await slurm("scancel", job.id);
+      await jobsAreOver([job.id]);
+      const all = /^Cancelled \(4998 of 5000 Cancelled, 2 of 5000 Complete\)$/;
+      await job.says("5,000 tasks, the others cancelled", 1, all);
+    }),
+});
+
+// Not beside the jobs above: one of theirs on such a node would be requeued for two minutes.
+concurrently(noSlurm, {
   "a job whose node goes down": () =>
     withJob(sbatch("--no-requeue", "-w", "n4"), async (job) => {
       await jobIs(job.id, "RUNNING");
@@ -199,21 +218,6 @@ concurrently(noSlurm, {
       await jobsAreOver([job.id]);
       const again = /^Complete \(requeued after NODE_FAIL\)$/;
       await job.says("node down, requeued, second run over", 0, again);
-    }),
-  "an array of 5,000 tasks": () =>
-    withJob(["sbatch", "--hold", "--array=0-4999%2", "--wrap", "true"], async (job) => {
-      await job.says("5,000 tasks held", 8, /^Pending \(5000 of 5000 Pending\)$/);
-      await slurm("scontrol", "release", `${job.id}_[7,4998]`);
-      await until("two tasks are over", async () => {
-        const states = await slurm("sacct", "-nXPj", job.id, "-o", "JobID,State");
-        return states.match(/COMPLETED$/gm)?.length === 2;
-      });
-      const some = /^Pending \(2 of 5000 Complete, 4998 of 5000 Pending\)$/;
-      await job.says("5,000 tasks, two complete", 8, some);
-      await slurm("scancel", job.id);
-      await jobsAreOver([job.id]);
-      const all = /^Cancelled \(4998 of 5000 Cancelled, 2 of 5000 Complete\)$/;
-      await job.says("5,000 tasks, the others cancelled", 1, all);
     }),
 });
 
