@@ -237,6 +237,7 @@ async function publishSeries(
         if (!holdsIndex || hasOthers) holdsIndex = await draft.lock(staging.own, hasOthers);
         if (!holdsIndex) return undefined;
       }
+      if (holdsIndex) draft.put();
       moved = await held.publish({
         ref: repository.branch,
         newId: touchesIndex ? ids.at(-1) ?? tip.commit : tip.commit,
@@ -256,7 +257,7 @@ async function publishSeries(
       return new Map(committing.map(({ key }, index) => [key, ids[index] ?? ""]));
     } finally {
       if (holdsIndex) {
-        if (moved) draft.put();
+        if (moved) draft.keep();
         else draft.unlock();
       }
     }

@@ -114,7 +114,7 @@ function usersWord(dataset: Dataset, token: string, submitted: string | undefine
 function clearDrafts({ store }: Dataset): void {
   const known = new Set(listEntries(store.journal));
   for (const { name } of Deno.readDirSync(store.base)) {
-    const token = /^index-(\w+)(?:\.lock)?$/.exec(name)?.[1];
+    const token = /^index-(\w+)(?:\.lock|\.before)?$/.exec(name)?.[1];
     if (token !== undefined && !known.has(token)) removeFile(`${store.base}/${name}`);
   }
 }

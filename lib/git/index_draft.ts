@@ -9,10 +9,15 @@ const PATIENCE_MS = 1_000;
 
 /**
  * A copy of the index that takes what a finish stages, while the repository's own index stays as it
- * is. Once the commits are made the draft becomes git's `index.lock`, as `git commit` does it: the
- * branch moves while no other git command can write the index, then the draft takes its place. So
- * nobody else's commit ever holds what a job has written, and a command that fails leaves the index
- * untouched. Another git command is shut out for the few milliseconds of the ref transaction.
+ * is. Once the commits are made the draft becomes git's `index.lock`, then the index, then the branch
+ * moves, then the lock goes. So nobody else's commit ever holds what a job has written, and a command
+ * that fails leaves the index as it was. Another git command is shut out for the few milliseconds of
+ * the ref transaction.
+ *
+ * `git commit` moves the branch first and the index afterwards. But it also reads HEAD and the index
+ * before it takes the lock (2.39): one that read between the two steps would have our commit as its
+ * parent and an index without our files, and would delete them. In this order it either has both, or
+ * finds HEAD moved and fails.
  */
 export class IndexDraft {
   readonly #root: string;
@@ -21,6 +26,7 @@ export class IndexDraft {
   #copied: string;
   /** The lock that we have taken, by its inode. */
   #held: number | undefined;
+  #isInPlace = false;
 
   private constructor(root: string, index: string, path: string) {
     this.#root = root;
@@ -61,15 +67,32 @@ export class IndexDraft {
     }
   }
 
-  /** Gives the lock of the index back; the index is what it was. */
-  unlock(): void {
+  /** Puts the draft in the place of the index, whose lock is held; what was there is kept aside. */
+  put(): void {
+    // Whoever took us for dead has fenced us off: the branch will not move either.
+    if (!this.#holdsLock()) return;
+    keepAside(this.#index, asideOf(this.#path));
+    Deno.renameSync(this.#path, this.#index);
+    this.#isInPlace = true;
+  }
+
+  /** Gives the lock of the index back, and leaves in place what was put there. */
+  keep(): void {
+    // In this order: without what was there before, whoever clears up after us leaves the index.
+    removeQuietly(asideOf(this.#path));
     if (this.#holdsLock()) Deno.removeSync(lockOf(this.#index));
   }
 
-  /** Puts the draft in the place of the index, and with it gives back the lock. */
-  put(): void {
-    if (this.#holdsLock()) Deno.renameSync(lockOf(this.#index), this.#index);
-    this.discard();
+  /** Gives the lock of the index back; the index is what it was. */
+  unlock(): void {
+    if (this.#holdsLock()) {
+      if (this.#isInPlace) {
+        linkOrCopy(this.#index, this.#path);
+        putBack(asideOf(this.#path), this.#index);
+      }
+      Deno.removeSync(lockOf(this.#index));
+    }
+    this.#isInPlace = false;
   }
 
   /** Where we were taken for dead it may have been settled, and the lock be another's. */
@@ -79,7 +102,7 @@ export class IndexDraft {
 
   /** Removes the draft. */
   discard(): void {
-    for (const path of [this.#path, `${this.#path}.lock`]) removeQuietly(path);
+    removeDraft(this.#path);
   }
 
   async #renew(changes: readonly StagedChange[]): Promise<void> {
@@ -111,19 +134,56 @@ export function indexLock({ gitDirectory }: Repository): string | undefined {
 }
 
 /**
- * Deals with the lock that a draft has left whose command was killed between taking it and putting
- * the draft in place: puts it in place where the branch has moved, gives the lock back otherwise.
- * Called under the repository lock, with proof that the command is dead.
+ * Deals with the lock that a draft has left whose command was killed while it held it: where the
+ * branch has moved the draft stays in the place of the index, otherwise what was there before is put
+ * back. Called under the repository lock, with proof that the command is dead.
  */
 export function settleDraft({ gitDirectory }: Repository, path: string, moved: boolean): void {
   const index = `${gitDirectory}/index`;
   const lock = lockOf(index);
-  const [draft, held] = [inode(path), inode(lock)];
-  if (draft !== undefined && draft === held) {
-    if (moved) Deno.renameSync(lock, index);
-    else Deno.removeSync(lock);
+  const held = inode(lock);
+  if (held !== undefined) {
+    // Another git's lock is no second name of anything.
+    const isOurs = held === inode(path) || held === inode(index) || isThere(asideOf(path));
+    if (isOurs && !moved && isThere(asideOf(path))) putBack(asideOf(path), index);
+    if (isOurs) Deno.removeSync(lock);
   }
-  for (const file of [path, `${path}.lock`]) removeQuietly(file);
+  removeDraft(path);
+}
+
+/** Returns where the index is kept that a draft has taken the place of. */
+function asideOf(draft: string): string {
+  return `${draft}.before`;
+}
+
+/** Keeps the index under a second name; an empty file stands for one that was never written. */
+function keepAside(index: string, aside: string): void {
+  removeQuietly(aside);
+  if (isThere(index)) linkOrCopy(index, aside);
+  else Deno.writeFileSync(aside, new Uint8Array());
+}
+
+function putBack(aside: string, index: string): void {
+  if (Deno.statSync(aside).size > 0) {
+    Deno.renameSync(aside, index);
+  } else {
+    removeQuietly(index);
+  }
+  // Where both were names of one file it is still there.
+  removeQuietly(aside);
+}
+
+function removeDraft(path: string): void {
+  for (const file of [path, `${path}.lock`, asideOf(path)]) removeQuietly(file);
+}
+
+function linkOrCopy(from: string, to: string): void {
+  try {
+    Deno.linkSync(from, to);
+  } catch {
+    // There are file systems without hard links.
+    Deno.copyFileSync(from, to);
+  }
 }
 
 function lockOf(index: string): string {

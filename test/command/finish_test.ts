@@ -15,7 +15,51 @@ function failed(id: string, file: string): Record<string, Content> {
   };
 }
 
+/** Has git run shell commands in a state of the transaction that moves a branch. */
+async function whenBranchMoves(
+  dataset: TestDataset,
+  state: "prepared" | "committed",
+  commands: string,
+): Promise<string> {
+  const hook = `${dataset.root}/.git/hooks/reference-transaction`;
+  await Deno.mkdir(`${dataset.root}/.git/hooks`, { recursive: true });
+  const script = `[ "$1" = ${state} ] && grep -q ' refs/heads/' || exit 0\n${commands}\n`;
+  await Deno.writeTextFile(hook, `#!/bin/sh\n${script}`, { mode: 0o755 });
+  return hook;
+}
+
 concurrently(false, {
+  // git commit reads HEAD and the index before it locks: out of step it would delete the files.
+  "whoever sees the finish commit finds its files in the index": async () => {
+    await using dataset = await TestDataset.make();
+    const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+    await jobsAreOver([id]);
+    const seen = `${dataset.scratch.directory}/seen`;
+    await whenBranchMoves(
+      dataset,
+      "committed",
+      `{ git log -1 --format=%s; git diff --cached --name-status HEAD; } >'${seen}'`,
+    );
+    await dataset.succeed(["finish"]);
+    assert.match(await Deno.readTextFile(seen), /^\[DATALAD FINISH\] .*: Complete\n$/);
+  },
+  "a finish that git does not let move the branch leaves the index as it was": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+    await jobsAreOver([id]);
+    await dataset.write("mine", "mine");
+    await dataset.git("add", "mine");
+    const before = await dataset.git("ls-files", "-s");
+    const hook = await whenBranchMoves(dataset, "prepared", "exit 1");
+    assert.equal((await dataset.tool(["finish"])).code, 3);
+    assert.equal(await dataset.git("ls-files", "-s"), before);
+    await Deno.remove(hook);
+    await dataset.git("rm", "-q", "--cached", "mine");
+    await dataset.succeed(["finish"]);
+    await Deno.remove(`${dataset.root}/mine`);
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+  },
   "a pending job is left open, with exit code 8": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
