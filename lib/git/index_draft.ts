@@ -145,7 +145,11 @@ export function settleDraft({ gitDirectory }: Repository, path: string, moved: b
   if (held !== undefined) {
     // Another git's lock is no second name of anything.
     const isOurs = held === inode(path) || held === inode(index) || isThere(asideOf(path));
-    if (isOurs && !moved && isThere(asideOf(path))) putBack(asideOf(path), index);
+    if (isOurs && !moved && isThere(asideOf(path))) {
+      // The lock stays known as ours, should we be killed as well.
+      if (!isThere(path)) linkOrCopy(lock, path);
+      putBack(asideOf(path), index);
+    }
     if (isOurs) Deno.removeSync(lock);
   }
   removeDraft(path);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, slurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -87,6 +87,10 @@ concurrently(noSlurm, {
         ["-o", "out", "sbatch", "--array=0-3", "array.sh", "out", "2"],
       );
       await jobsAreOver([id]);
+      await until("accounting has all of them", async () => {
+        const states = await slurm("sacct", "-nXPj", id, "-o", "State");
+        return states.match(/^(?:COMPLETED|FAILED)$/gm)?.length === 4;
+      });
       await dataset.tool(["finish", "--commit-failed-jobs"]);
       const shown = readPairs(await dataset.succeed(["show", `${id}_2`]));
       assert.equal(shown["State"], "Failed");
