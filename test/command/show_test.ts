@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
+import {
+  jobsAreAccounted,
+  jobsAreOver,
+  noSlurm,
+  slurm,
+  useCluster,
+} from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -40,7 +46,7 @@ concurrently(noSlurm, {
     assert.equal(open["State"], "Pending (JobHeldUser)");
     assert.equal(open["Finished"], "not yet");
     await slurm("scontrol", "release", id);
-    await jobsAreOver([id]);
+    await jobsAreAccounted([id]);
     await dataset.succeed(["finish"]);
     await dataset.write("in", "changed\n");
     // None of Slurm's programs is asked.
@@ -86,11 +92,7 @@ concurrently(noSlurm, {
       const id = await dataset.schedule(
         ["-o", "out", "sbatch", "--array=0-3", "array.sh", "out", "2"],
       );
-      await jobsAreOver([id]);
-      await until("accounting has all of them", async () => {
-        const states = await slurm("sacct", "-nXPj", id, "-o", "State");
-        return states.match(/^(?:COMPLETED|FAILED)$/gm)?.length === 4;
-      });
+      await jobsAreAccounted([id]);
       await dataset.tool(["finish", "--commit-failed-jobs"]);
       const shown = readPairs(await dataset.succeed(["show", `${id}_2`]));
       assert.equal(shown["State"], "Failed");
@@ -109,7 +111,7 @@ concurrently(noSlurm, {
   "finish and show name what a job had too little of": async () => {
     await using dataset = await TestDataset.make();
     const id = await dataset.schedule(["-o", "out", "sbatch", "-t", "7", "fail.sh", "out"]);
-    await jobsAreOver([id]);
+    await jobsAreAccounted([id]);
     const sacct = (await dataset.run(["which", "sacct"])).stdout.trim();
     // A time limit is a minute at least; memory is not watched on this cluster.
     const instead = (state: string) =>

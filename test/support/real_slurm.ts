@@ -76,6 +76,18 @@ export async function jobsAreOver(ids: readonly string[]): Promise<void> {
   });
 }
 
+/**
+ * Waits until jobs are over and accounting has all of them. It lags behind by seconds: at first it
+ * may have the end of a job, but not its request, and of an array one row.
+ */
+export async function jobsAreAccounted(ids: readonly string[]): Promise<void> {
+  await jobsAreOver(ids);
+  await until(`accounting has jobs ${ids.join(", ")}`, async () => {
+    const rows = await slurm("sacct", "-nXPDj", ids.join(","), "-o", "End,ReqMem");
+    return rows !== "" && !/Unknown|\?/.test(rows);
+  });
+}
+
 /** Waits until a job or array task (`12`, `12_3`) is in a state such as `RUNNING`. */
 export async function jobIs(id: string, state: string): Promise<void> {
   await until(`job ${id} is ${state}`, async () => {
