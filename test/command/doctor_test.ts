@@ -92,7 +92,16 @@ concurrently(noSlurm, {
       const { stdout, code } = await dataset.tool(["doctor", "--nodes", "2"]);
       assert.equal(code, 0, stdout);
       assert.match(stdout, /^ok +lock: 2 nodes held a lock 10 times each, one at a time/m);
-      expect(await examine(dataset, 1, {}, "--nodes", "99"), {
+      // The real srun, which would wait for a minute.
+      const PATH = await pathWith(dataset, {
+        srun: `for word; do
+  shift
+  case $word in --immediate=*) word=--immediate=2 ;; esac
+  set -- "$@" "$word"
+done
+exec /usr/bin/srun "$@"`,
+      });
+      expect(await examine(dataset, 1, { PATH }, "--nodes", "99"), {
         "lock": [
           "problem",
           /could not be tried on 99 nodes: srun: error/,
