@@ -237,7 +237,7 @@ async function publishSeries(
         if (!holdsIndex || hasOthers) holdsIndex = await draft.lock(staging.own, hasOthers);
         if (!holdsIndex) return undefined;
       }
-      if (holdsIndex) draft.put();
+      if (holdsIndex && !draft.put()) return undefined;
       moved = await held.publish({
         ref: repository.branch,
         newId: touchesIndex ? ids.at(-1) ?? tip.commit : tip.commit,

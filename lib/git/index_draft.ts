@@ -67,13 +67,16 @@ export class IndexDraft {
     }
   }
 
-  /** Puts the draft in the place of the index, whose lock is held; what was there is kept aside. */
-  put(): void {
-    // Whoever took us for dead has fenced us off: the branch will not move either.
-    if (!this.#holdsLock()) return;
+  /**
+   * Puts the draft in the place of the index, whose lock is held, and keeps aside what was there;
+   * returns whether the lock was still ours.
+   */
+  put(): boolean {
+    if (!this.#holdsLock()) return false;
     keepAside(this.#index, asideOf(this.#path));
     Deno.renameSync(this.#path, this.#index);
     this.#isInPlace = true;
+    return true;
   }
 
   /** Gives the lock of the index back, and leaves in place what was put there. */
@@ -95,7 +98,7 @@ export class IndexDraft {
     this.#isInPlace = false;
   }
 
-  /** Where we were taken for dead it may have been settled, and the lock be another's. */
+  /** Where we were said to be dead it may have been settled, or a user may have removed it. */
   #holdsLock(): boolean {
     return this.#held !== undefined && inode(lockOf(this.#index)) === this.#held;
   }
