@@ -26,7 +26,6 @@ export class IndexDraft {
   #copied: string;
   /** The lock that we have taken, by its inode. */
   #held: number | undefined;
-  #isInPlace = false;
 
   private constructor(root: string, index: string, path: string) {
     this.#root = root;
@@ -75,27 +74,20 @@ export class IndexDraft {
     if (!this.#holdsLock()) return false;
     keepAside(this.#index, asideOf(this.#path));
     Deno.renameSync(this.#path, this.#index);
-    this.#isInPlace = true;
     return true;
   }
 
   /** Gives the lock of the index back, and leaves in place what was put there. */
   keep(): void {
-    // In this order: without what was there before, whoever clears up after us leaves the index.
-    removeQuietly(asideOf(this.#path));
     if (this.#holdsLock()) Deno.removeSync(lockOf(this.#index));
+    removeQuietly(asideOf(this.#path));
   }
 
   /** Gives the lock of the index back; the index is what it was. */
   unlock(): void {
-    if (this.#holdsLock()) {
-      if (this.#isInPlace) {
-        linkOrCopy(this.#index, this.#path);
-        putBack(asideOf(this.#path), this.#index);
-      }
-      Deno.removeSync(lockOf(this.#index));
-    }
-    this.#isInPlace = false;
+    if (this.#holdsLock()) takeBack(this.#index, this.#path);
+    // What others have written since the lock was taken from us is not to be undone later.
+    else removeQuietly(asideOf(this.#path));
   }
 
   /** Where we were said to be dead it may have been settled, or a user may have removed it. */
@@ -145,17 +137,23 @@ export function settleDraft({ gitDirectory }: Repository, path: string, moved: b
   const index = `${gitDirectory}/index`;
   const lock = lockOf(index);
   const held = inode(lock);
-  if (held !== undefined) {
-    // Another git's lock is no second name of anything.
-    const isOurs = held === inode(path) || held === inode(index) || isThere(asideOf(path));
-    if (isOurs && !moved && isThere(asideOf(path))) {
-      // The lock stays known as ours, should we be killed as well.
-      if (!isThere(path)) linkOrCopy(lock, path);
-      putBack(asideOf(path), index);
-    }
-    if (isOurs) Deno.removeSync(lock);
-  }
+  // Another git's lock is no second name of anything; another finish's has no index aside here.
+  const isOurs = held !== undefined &&
+    (held === inode(path) || held === inode(index) && isThere(asideOf(path)));
+  if (isOurs && moved) Deno.removeSync(lock);
+  else if (isOurs) takeBack(index, path);
   removeDraft(path);
+}
+
+/** Puts back what a draft has taken the place of, if it has, and gives the lock back. */
+function takeBack(index: string, draft: string): void {
+  const [lock, aside] = [lockOf(index), asideOf(draft)];
+  if (isThere(aside)) {
+    // The lock stays known as the draft's, should we be killed in between.
+    if (!isThere(draft)) linkOrCopy(lock, draft);
+    putBack(aside, index);
+  }
+  Deno.removeSync(lock);
 }
 
 /** Returns where the index is kept that a draft has taken the place of. */
