@@ -75,7 +75,7 @@ const COLOR: OptionSpec = {
   name: "color",
   value: "auto|always|never",
   choices: ["auto", "always", "never"],
-  help: "Colours; `auto`: on a terminal, unless NO_COLOR is set",
+  help: "Colours; `auto`: on a terminal, unless NO_COLOR is set or git's color.ui is `never`",
 };
 
 /** The options that every command has besides its own. */

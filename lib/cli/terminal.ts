@@ -1,3 +1,4 @@
+import { wantsColour } from "../git/color.ts";
 import type { OutputRecord } from "./json/records.ts";
 import { painted, type Style } from "./style.ts";
 import { shorten } from "./width.ts";
@@ -10,7 +11,7 @@ export interface Manner {
   readonly verbose: boolean;
   /** Results are JSON objects, one a line. */
   readonly json: boolean;
-  /** `auto` stands for: on a terminal, unless the environment has NO_COLOR. */
+  /** `auto` stands for: on a terminal, unless NO_COLOR or git's `color.ui` forbids it. */
   readonly color: "auto" | "always" | "never";
 }
 
@@ -59,6 +60,7 @@ class ProcessTerminal implements Terminal {
   #isGone = false;
   #isTerminal: boolean | undefined;
   #coloursTalk: boolean | undefined;
+  #gitWantsColour: boolean | undefined;
 
   constructor(manner: Manner) {
     this.#manner = manner;
@@ -156,7 +158,8 @@ class ProcessTerminal implements Terminal {
   #hasColour(isTerminal: boolean): boolean {
     const { color } = this.#manner;
     if (color !== "auto") return color === "always";
-    return isTerminal && !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb";
+    return isTerminal && !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb" &&
+      (this.#gitWantsColour ??= wantsColour());
   }
 }
 

@@ -191,11 +191,18 @@ async function open(
   request: SubmissionRequest,
   patience: LockPatience,
 ): Promise<BegunSubmission> {
+  let told: string | undefined;
   for (let wait = 100;; wait = Math.min(wait * 1.5, 5_000)) {
     const { begun: [begun], conflict } = await begin(dataset, [request], patience);
     if (begun !== undefined) return begun;
     if (conflict === undefined) throw new TypeError("Neither begun nor refused");
     if (!request.waitForOutputs) throw await conflictError(dataset, conflict);
+    // Reads history: once for each holder that is waited for.
+    if (told !== conflict.token) {
+      const { message } = await conflictError(dataset, conflict);
+      patience.say?.(`${message}; waiting until it is free`);
+      told = conflict.token;
+    }
     await pause(wait);
     throwIfInterrupted();
     // Whoever holds them may have died meanwhile, before it had submitted anything.

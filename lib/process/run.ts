@@ -95,6 +95,32 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   }
 }
 
+/**
+ * Runs a program that answers within milliseconds, while nothing else happens, and returns its
+ * stdout; undefined when its exit code is not 0 and when it cannot be started.
+ */
+export function answerOf(
+  argv: readonly string[],
+  { env = {} }: Pick<RunOptions, "env">,
+): string | undefined {
+  const report = reporter(argv);
+  const [program = "", ...args] = argv;
+  try {
+    const output = new Deno.Command(program, {
+      args,
+      env: childEnvironment(env),
+      clearEnv: true,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "null",
+    }).outputSync();
+    report?.(output);
+    return output.code === 0 ? text(output.stdout) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** A running program that answers its stdin line by line, as git-annex's `--batch` modes do. */
 export interface Conversation {
   /** Sends bytes to the program; resolves when they are handed over. */

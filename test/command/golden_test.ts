@@ -1,4 +1,5 @@
 /** What the tool prints, held to golden files; `make golden` writes them anew. */
+import assert from "node:assert/strict";
 import { assertGolden, GoldenDataset, type GoldenJob, type View } from "../support/golden.ts";
 import { noPseudoTerminal } from "../support/pseudo_terminal.ts";
 
@@ -50,6 +51,26 @@ Deno.test({
       ]) + "\n" + await views(dataset, ["status", "--color=always"], [{}]) + "\n" +
         await views(dataset, ["status", "--color=never"], [at(100)]),
     );
+  },
+});
+
+Deno.test({
+  name: "colours follow git's own setting, and the option stands above it",
+  ignore: noPseudoTerminal,
+  async fn() {
+    await using dataset = await GoldenDataset.make(jobs);
+    const hasColours = async (setting: string, ...options: string[]) => {
+      const [key = "", value = ""] = setting.split("=");
+      const env = { GIT_CONFIG_COUNT: "1", GIT_CONFIG_KEY_0: key, GIT_CONFIG_VALUE_0: value };
+      return (await dataset.show(["status", ...options], { ...at(100), env })).includes("\\e[");
+    };
+    const settings = ["never", "false", "auto", "always"];
+    assert.deepEqual(
+      await Promise.all(settings.map((value) => hasColours(`color.ui=${value}`))),
+      [false, false, true, true],
+    );
+    assert.equal(await hasColours("color.datalad-slurm=never"), false);
+    assert.equal(await hasColours("color.ui=never", "--color=always"), true);
   },
 });
 

@@ -4,57 +4,9 @@ import { concurrently } from "../support/concurrently.ts";
 import { letGo, TestDataset } from "../support/dataset.ts";
 import { readOutput } from "../support/output_records.ts";
 import { jobIs, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
-import { toolArgv, toolEnvironment } from "../support/tool.ts";
+import { Working } from "../support/working.ts";
 
 useCluster();
-
-/** A tool that is at work, with what it has said so far. */
-class Working implements AsyncDisposable {
-  stdout = "";
-  stderr = "";
-  readonly #child: Deno.ChildProcess;
-  readonly #ended: Promise<unknown>;
-
-  constructor(dataset: TestDataset, args: readonly string[]) {
-    const [program = "", ...words] = [...toolArgv(), ...args];
-    this.#child = new Deno.Command(program, {
-      args: words,
-      cwd: dataset.root,
-      clearEnv: true,
-      env: { ...dataset.env, ...toolEnvironment() },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#ended = Promise.all([
-      this.#read(this.#child.stdout, (text) => this.stdout += text),
-      this.#read(this.#child.stderr, (text) => this.stderr += text),
-      this.#child.status,
-    ]);
-  }
-
-  async #read(stream: ReadableStream<Uint8Array>, take: (text: string) => void): Promise<void> {
-    for await (const text of stream.pipeThrough(new TextDecoderStream())) take(text);
-  }
-
-  kill(signal: Deno.Signal): void {
-    this.#child.kill(signal);
-  }
-
-  async code(): Promise<number> {
-    await this.#ended;
-    return (await this.#child.status).code;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended.
-    }
-    await this.#ended;
-  }
-}
 
 concurrently(noSlurm, {
   "finish --wait commits each job as it ends, and ends with the last": async () => {

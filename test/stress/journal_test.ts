@@ -15,6 +15,7 @@ import {
 } from "../support/real_slurm.ts";
 import { isThere } from "../../lib/files.ts";
 import { toolArgv, toolEnvironment } from "../support/tool.ts";
+import { Working } from "../support/working.ts";
 import { goOn } from "./crashes.ts";
 import { type Interposed, runInterposed } from "./interpose.ts";
 import { survey } from "./survival.ts";
@@ -218,10 +219,16 @@ concurrently(noSlurm, {
     const holds = () => isThere(`${dataset.root}/.git/datalad-slurm/reservations/main/=/=out`);
     await until("the outputs are held", holds);
     const waiting = ["schedule", "--wait-for-outputs", ...HELD];
-    const second = dataset.tool(waiting);
+    await using second = new Working(dataset, waiting);
+    await until("the wait is told", () => second.stderr.includes("\n"));
+    assert.match(
+      second.stderr,
+      /^The output "out" is held by a job that is being submitted; waiting until it is free\n$/,
+    );
     first.kill("SIGKILL");
     await Deno.writeTextFile(pipe, "go\n");
-    assert.equal((await second).code, 0);
+    assert.equal(await second.code(), 0);
+    assert.equal(second.stderr.split("\n").length, 2, "The wait is told once");
     await checkDataset(dataset, { base, open: await jobsSubmittedBelow(dataset.root) });
   },
   "a wait ends at once on Ctrl-C": async () => {
