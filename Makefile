@@ -15,7 +15,7 @@ unexport MAKEFLAGS MFLAGS
 SOURCES := $(wildcard main.ts deno.json deno.lock lib/*.ts lib/*/*.ts lib/*/*/* lib/executable/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install uninstall check bench stress test-cluster test-next cluster-up cluster-down clean packages schema golden
+.PHONY: help demo test build install uninstall check bench stress test-cluster test-next test-network cluster-up cluster-down clean packages schema golden
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -56,6 +56,11 @@ test-next: $(TOOLCHAIN)/dependencies packages ## Tests with Slurm 24.11 of Debia
 	    test/support/next_debian.sh $(TOOLCHAIN)/next $(DENO) run -A \
 	        test/support/run_tests.ts $$layer || { code=$$?; [ $$code = 77 ] || exit $$code; }; \
 	done
+
+# As above; the cluster's own files stay on this machine.
+test-network: $(TOOLCHAIN)/dependencies packages ## Tests between nodes on a network file system (root)
+	@CLUSTER_DIR=$${CLUSTER_DIR:-$$(mktemp -d)/cluster} test/support/network_files.sh \
+	    $(TOOLCHAIN)/ceph $(DENO) run -A test/stress/network.ts || [ $$? = 77 ]
 
 golden: $(TOOLCHAIN)/dependencies ## Writes the golden files of the output anew (fixtures/golden/)
 	DATALAD_SLURM_GOLDEN=write $(DENO) test --quiet -A test/command/golden_test.ts \

@@ -1,5 +1,6 @@
 import { ToolError } from "../errors.ts";
 import { explainFailure } from "../process/explain.ts";
+import { sleep } from "../process/interruption.ts";
 import { findInQueue } from "../slurm/find_in_queue.ts";
 import { isSameHost, type Recovery, type SubmissionTrace } from "../slurm/recover.ts";
 import { CLOCK_SLACK } from "../slurm/report.ts";
@@ -46,8 +47,8 @@ export async function identify(
   const named = await identifyNamed(printed, trace, findInQueue);
   if (named !== undefined) return named;
   const lost = saysNoAnswer(printed.stderr) || endedBySignal(result);
-  for (const pause of [0, ...lost ? PAUSES : []]) {
-    if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
+  for (const wait of [0, ...lost ? PAUSES : []]) {
+    if (wait > 0) await sleep(wait);
     const search = await findInQueue(trace, { withRefused: !saysRefused(printed.stderr) });
     const found = identifyFound(search.found);
     if (found !== undefined) return found;

@@ -2,6 +2,7 @@ import { run, text } from "../../lib/process/run.ts";
 import { Claim } from "../../lib/store/lock_claim.ts";
 import { ownIdentity, type ProcessIdentity } from "../../lib/store/lock_identity.ts";
 import { list } from "../../lib/store/lock_layout.ts";
+import { atSomeNode } from "../support/tool.ts";
 import type { WorkerLine, WorkerOptions } from "./lock_worker.ts";
 
 const EPOCH = "refs/datalad-slurm/epoch";
@@ -40,9 +41,9 @@ export interface Worker {
   readonly lines: Promise<WorkerLine[]>;
 }
 
-/** Starts the worker, below another program when `prefix` names one. */
+/** Starts the worker, below another program when `prefix` names one, at one node or another. */
 export function startWorker(options: WorkerOptions, prefix: readonly string[] = []): Worker {
-  const [program = "", ...args] = [
+  const [program = "", ...args] = atSomeNode([
     ...prefix,
     Deno.execPath(),
     "run",
@@ -51,7 +52,7 @@ export function startWorker(options: WorkerOptions, prefix: readonly string[] = 
     `--config=${ROOT}deno.json`,
     new URL("./lock_worker.ts", import.meta.url).pathname,
     JSON.stringify(options),
-  ];
+  ], "/");
   const child = new Deno.Command(program, {
     args,
     env: environment(),

@@ -4,7 +4,14 @@ import { checkDataset, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
 import { onlyOutput } from "../support/output_records.ts";
-import { jobsAreOver, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
+import {
+  jobsAreAccounted,
+  jobsAreOver,
+  noSlurm,
+  slurm,
+  until,
+  useCluster,
+} from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -204,15 +211,8 @@ concurrently(noSlurm, {
     const [id, finisher] = [jobIdIn(stdout), finisherIn(stdout)];
     await dataset.git("checkout", "-q", "-b", "other", base);
     await letGo(pipe);
-    await jobsAreOver([id, finisher]);
+    await jobsAreAccounted([id, finisher]);
     await dataset.git("checkout", "-q", "main");
-    await until(
-      "accounting has the end of both",
-      async () =>
-        (await slurm("sacct", "-nX", "-oState", `-j${id},${finisher}`)).trim().split(/\s+/)
-          .join() ===
-          "COMPLETED,FAILED",
-    );
     const { stderr } = await dataset.tool(["status"]);
     assert.match(
       stderr,

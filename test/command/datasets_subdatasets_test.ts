@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, datalad, dataladClone, noDatalad } from "../support/datalad.ts";
-import { jobIdIn, TestDataset } from "../support/dataset.ts";
+import { jobIdIn, TestDataset, whenBranchMoves } from "../support/dataset.ts";
 import { jobsAreOver, jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
@@ -40,14 +40,7 @@ concurrently(noSlurm || noDatalad, {
         ids.push(await top.schedule(["-o", file, "sbatch", "write.sh", file]));
       }
       await jobsAreOver(ids);
-      // git asks this hook before it moves a branch.
-      const hook = `${top.root}/.git/hooks/reference-transaction`;
-      await Deno.mkdir(`${top.root}/.git/hooks`, { recursive: true });
-      await Deno.writeTextFile(
-        hook,
-        "#!/bin/sh\n! grep -q ' refs/heads/' || [ \"$1\" != prepared ]\n",
-        { mode: 0o755 },
-      );
+      const hook = await whenBranchMoves(top, "prepared", "exit 1");
       assert.equal((await top.tool(["finish"])).code, 3);
       await Deno.remove(hook);
       const below = await sub.git("rev-parse", "HEAD");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { checkDataset, type Content, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
-import { type DatasetKind, letGo, TestDataset } from "../support/dataset.ts";
+import { type DatasetKind, letGo, TestDataset, whenBranchMoves } from "../support/dataset.ts";
 import { jobIs, jobsAreOver, slurm, until, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
@@ -13,19 +13,6 @@ function failed(id: string, file: string): Record<string, Content> {
     [`slurm-${id}.out`]: "going to fail\n",
     [`slurm-job-${id}.env.json`]: environmentOf(id, "FAILED"),
   };
-}
-
-/** Has git run shell commands in a state of the transaction that moves a branch. */
-async function whenBranchMoves(
-  dataset: TestDataset,
-  state: "prepared" | "committed",
-  commands: string,
-): Promise<string> {
-  const hook = `${dataset.root}/.git/hooks/reference-transaction`;
-  await Deno.mkdir(`${dataset.root}/.git/hooks`, { recursive: true });
-  const script = `[ "$1" = ${state} ] && grep -q ' refs/heads/' || exit 0\n${commands}\n`;
-  await Deno.writeTextFile(hook, `#!/bin/sh\n${script}`, { mode: 0o755 });
-  return hook;
 }
 
 concurrently(false, {

@@ -3,7 +3,7 @@ import { checkDataset, written } from "../support/checker.ts";
 import { type DatasetKind, jobIdIn, TestDataset } from "../support/dataset.ts";
 import { jobsAreOver } from "../support/real_slurm.ts";
 import type { Ran } from "../support/scratch.ts";
-import { toolArgv, toolEnvironment } from "../support/tool.ts";
+import { atSomeNode, toolArgv, toolEnvironment } from "../support/tool.ts";
 import { goOn } from "./crashes.ts";
 import { survey } from "./survival.ts";
 import { User } from "./user.ts";
@@ -36,9 +36,9 @@ async function runForMoment(
   moment: number | undefined,
 ): Promise<Ran & { readonly killed: boolean }> {
   if (moment === undefined) return { ...await dataset.tool(args), killed: false };
-  const [program = "", ...first] = toolArgv();
+  const [program = "", ...words] = atSomeNode([...toolArgv(), ...args], dataset.root);
   const child = new Deno.Command(program, {
-    args: [...first, ...args],
+    args: words,
     cwd: dataset.root,
     clearEnv: true,
     env: { ...dataset.env, ...toolEnvironment() },

@@ -160,3 +160,19 @@ export function jobIdIn(stdout: string): string {
 export async function letGo(pipe: string, word = "go"): Promise<void> {
   await Deno.writeTextFile(pipe, `${word}\n`, { create: false });
 }
+
+/**
+ * Has git run shell commands in a state of the transaction that moves a branch, and returns the path of
+ * the hook that does so; exit code 1 in `prepared` forbids the move.
+ */
+export async function whenBranchMoves(
+  dataset: TestDataset,
+  state: "prepared" | "committed",
+  commands: string,
+): Promise<string> {
+  const hook = `${dataset.root}/.git/hooks/reference-transaction`;
+  await Deno.mkdir(`${dataset.root}/.git/hooks`, { recursive: true });
+  const script = `[ "$1" = ${state} ] && grep -q ' refs/heads/' || exit 0\n${commands}\n`;
+  await Deno.writeTextFile(hook, `#!/bin/sh\n${script}`, { mode: 0o755 });
+  return hook;
+}

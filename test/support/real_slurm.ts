@@ -84,7 +84,7 @@ export async function jobsAreAccounted(ids: readonly string[]): Promise<void> {
   await jobsAreOver(ids);
   await until(`accounting has jobs ${ids.join(", ")}`, async () => {
     const rows = await slurm("sacct", "-nXPDj", ids.join(","), "-o", "End,ReqMem");
-    return rows !== "" && !/Unknown|\?/.test(rows);
+    return rows.trim().split("\n").length >= ids.length && rows !== "" && !/Unknown|\?/.test(rows);
   });
 }
 

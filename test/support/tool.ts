@@ -21,9 +21,21 @@ export function toolEnvironment(): Record<string, string> {
   return { DENO_DIR: denoDir };
 }
 
+let calls = 0;
+
+/**
+ * Returns a command line, or what starts it at the other node: every second time where there is one
+ * (test/stress/network.ts), whose words are in `DATALAD_SLURM_OTHER_NODE`.
+ */
+export function atSomeNode(argv: readonly string[], cwd: string): string[] {
+  const words = Deno.env.get("DATALAD_SLURM_OTHER_NODE");
+  if (words === undefined || calls++ % 2 === 0) return [...argv];
+  return [...words.split(" "), `--wdns=${cwd}`, ...argv];
+}
+
 /** Runs the tool as a user does and returns how it ended. */
 export async function runTool(args: readonly string[], options: RanWith): Promise<Ran> {
-  return await runProgram([...toolArgv(), ...args], {
+  return await runProgram(atSomeNode([...toolArgv(), ...args], options.cwd), {
     ...options,
     env: { ...options.env, ...toolEnvironment() },
   });
