@@ -16,7 +16,8 @@ const prefix = "DATALAD_SLURM_LAUNCHER_";
 export function cleanEnvironment(): Invocation {
   const path = Deno.env.get(`${prefix}PATH`);
   if (path === undefined) return invocationWithoutLauncher();
-  for (const name of ["DENO_DIR", "DENO_NO_UPDATE_CHECK", `${prefix}PATH`]) Deno.env.delete(name);
+  const own = ["DENO_DIR", "DENO_LOG", "DENO_NO_UPDATE_CHECK", `${prefix}PATH`];
+  for (const name of own) Deno.env.delete(name);
   const saved = `${prefix}SAVED_`;
   for (const [name, value] of Object.entries(Deno.env.toObject())) {
     if (!name.startsWith(saved)) continue;

@@ -191,8 +191,9 @@ for dls_name in $dls_variables; do
     fi
 done
 # Not a directory: the runtime's own caches are SQLite files, which want no network file system, and
-# the program needs none of them.
+# the program needs none of them. On a terminal it would complain of that at every start.
 export DENO_DIR=/dev/null/deno
+export DENO_LOG='error,deno::cache=off'
 export DENO_NO_UPDATE_CHECK=1
 export DATALAD_SLURM_LAUNCHER_PATH="$dls_self"
 exec "$dls_cache/$dls_runtime" run @FLAGS@ "$dls_cache/$dls_loader" "$@"

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ownIdentity } from "../../lib/store/lock_identity.ts";
 import { build } from "../../lib/executable/build.ts";
+import { noPseudoTerminal, runOnTerminal } from "../support/pseudo_terminal.ts";
 import { run, type RunOptions, type RunResult, text } from "../../lib/process/run.ts";
 
 const isRoot = Deno.uid() === 0;
@@ -246,6 +247,18 @@ Deno.test("the exit code is the program's", async () => {
   for (const code of [0, 1, 8, 130, 255]) {
     assert.equal((await runAlone([executable, "exit", `${code}`], env)).code, code);
   }
+});
+
+Deno.test({
+  name: "a terminal shows what the program says and nothing else",
+  ignore: noPseudoTerminal,
+  async fn() {
+    const env = { ...newHome(), PATH: "/usr/bin:/bin" };
+    const terminal = { cwd: workspace, env, columns: 80, rows: 24 };
+    const { code, stdout } = await runOnTerminal([executable, "exit", "0"], terminal);
+    assert.deepEqual([code, stdout], [0, ""]);
+    assert.match((await runOnTerminal([executable, "throw"], terminal)).stdout, /by the probe/);
+  },
 });
 
 Deno.test("stdin and stdout are handed on untouched", async () => {

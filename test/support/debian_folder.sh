@@ -24,8 +24,10 @@ make_folder() {
     mv "$1.new" "$1"
 }
 
-# mount_folder FOLDER: as the root of programs; in a mount namespace of the caller's own.
+# mount_folder FOLDER: as the root of programs. Called in namespaces of one's own, whose first process
+# one is: it has to say which signals end it, and all else with it.
 mount_folder() {
+    trap 'exit 143' HUP INT TERM
     mount --bind "$1" "$1"
     mount -t proc proc "$1/proc"
     mount --rbind /sys "$1/sys"

@@ -1,10 +1,10 @@
 #!/bin/sh
 # network_files.sh FOLDER COMMAND…: runs a command with TMPDIR on a network file system that two
 # nodes share. It is CephFS, all of it in userspace and in memory, of the Debian packages that are
-# put into the folder the first time (0.8 GB, a few minutes). The command is at one node;
-# OTHER_NODE holds the words that start a program at the other one, which has a mount (and so a
-# cache) of its own at the same path, process ids and a host name of its own, OTHER_MOUNT those that
-# change the mount alone. Where this cannot be done it is said why, with exit code 77.
+# put into the folder the first time (0.6 GB, a few minutes). The command is at one node. OTHER_NODE
+# holds the words that start a program at the other one, which has a mount (and so a cache) of its
+# own at the same path, process ids and a host name of its own; OTHER_MOUNT those that change the
+# mount alone. Where this cannot be done it is said why, with exit code 77.
 set -eu
 
 packages=python3-cffi-backend,ceph-mon,ceph-mgr,ceph-osd,ceph-mds,ceph-fuse,ceph-common
@@ -76,14 +76,21 @@ CEPH
 fi
 here=$folder/mnt/here
 mount --bind "$folder/mnt/a" "$here"
-# Its first process is what a mount and process ids live as long as.
-unshare --mount --uts --pid --fork --mount-proc --kill-child sh -c \
-    'hostname other-node && mount --bind "$1" "$2" && exec sleep infinity' \
-    sh "$folder/mnt/b" "$here" &
-until other=$(pgrep --exact --parent $! sleep); do sleep 0.1; done
+# hold WORDS…: what unshare makes lasts as long as a process in it, whose id is printed.
+hold() {
+    "$@" sh -c 'mount --bind "$1" "$2" && exec sleep infinity' sh "$folder/mnt/b" "$here" \
+        >/dev/null 2>&1 &
+    until pgrep --exact sleep --parent "$!" || is_sleep "$!"; do sleep 0.1; done
+}
+is_sleep() {
+    [ "$(cat "/proc/$1/comm")" = sleep ] && echo "$1"
+}
+mount=$(hold unshare --mount)
+node=$(hold unshare --mount --uts --pid --fork --mount-proc --kill-child)
+nsenter --target="$node" --uts hostname other-node
 chmod 1777 "$here"
 TMPDIR=$here \
-    OTHER_NODE="nsenter --target=$other --mount --uts --pid" \
-    OTHER_MOUNT="nsenter --target=$other --mount" \
+    OTHER_NODE="nsenter --target=$node --mount --uts --pid" \
+    OTHER_MOUNT="nsenter --target=$mount --mount" \
     "$@" &
 wait $!
