@@ -6,6 +6,7 @@ import { plainArgv } from "../git/git.ts";
 import { observeRuns, type RunObserver, showArgv } from "../process/run.ts";
 import { harmless } from "../record/show.ts";
 import { setOwnProgram } from "../process/own_program.ts";
+import { observeSlowAnswers } from "../slurm/ask.ts";
 import { CHOICE } from "../slurm/local/choice.ts";
 import { distance, parseArguments } from "./arguments.ts";
 import { type Command, COMMON_OPTIONS, JSON_OUTPUT, mannerOf, SLURM } from "./command.ts";
@@ -76,6 +77,13 @@ async function runCommand(
     const manner = mannerOf(parsed);
     chosen = terminal.as(manner);
     if (manner.verbose) observeRuns((...ended) => chosen.say(runLine(...ended)));
+    if (chosen.showsProgress) {
+      observeSlowAnswers((program, seconds) =>
+        chosen.progress(
+          seconds === undefined ? undefined : `Waiting for ${program}'s answer: ${seconds} s`,
+        )
+      );
+    }
     const slurm = parsed.last(SLURM.name);
     // Programs that are started, and jobs by them, learn of it as well.
     if (slurm !== undefined) Deno.env.set(CHOICE, slurm);

@@ -207,15 +207,19 @@ export function showTakenUp(terminal: Terminal, root: string, taken: TakenUp): v
       details: [...details],
     });
   }
+  const { outcome, token, isSeen, details } = taken;
+  if (outcome === "at work") {
+    terminal.say(`Note: ${what}: ${harmless(details.join("; "))}`);
+    if (isSeen === true) return;
+    return terminal.say(
+      `  Once you know that it is dead: datalad-slurm recover --force ${harmless(token)}`,
+    );
+  }
   terminal.say(`Note: ${what}`);
-  for (const detail of taken.details) {
+  for (const detail of details) {
     for (const line of detail.split("\n")) terminal.say(`  ${harmless(line)}`);
   }
-  const { outcome, token } = taken;
-  if (outcome === "at work" || outcome === "in doubt") terminal.say(`  Token: ${harmless(token)}`);
-  if (outcome === "at work") {
-    terminal.say("  Once you know that it is dead: datalad-slurm recover --force TOKEN");
-  }
+  if (outcome === "in doubt") terminal.say(`  Token: ${harmless(token)}`);
 }
 
 function asRecord(

@@ -38,6 +38,8 @@ export const unlockCommand: Command = {
       });
     } else if (broken === undefined) {
       for (const line of describe(state)) terminal.result(harmless(line));
+    } else if (broken === "gone") {
+      terminal.error(MESSAGES.gone, [], "See the token of the holder with: datalad-slurm unlock");
     } else {
       terminal.result(MESSAGES[outcome]);
     }
@@ -49,7 +51,7 @@ const MESSAGES = {
   free: "Nobody holds the lock",
   held: "The lock is held",
   broken: "The lock was broken",
-  gone: "No lock is held by that token",
+  gone: "Nobody holds the lock by that token",
 } as const;
 
 function describe({ holder, heartbeatAgeMs, queue }: LockState): string[] {

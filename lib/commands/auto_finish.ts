@@ -15,6 +15,8 @@ import { isStandIn } from "../slurm/stand_in.ts";
 import { isOver } from "../slurm/states.ts";
 import { parseSubmissions, type Submission } from "../slurm/submission.ts";
 import { autoFinishFiles } from "../store/auto_finish.ts";
+import { findHolder } from "../store/reservations.ts";
+import { reservedPaths } from "./reserved_paths.ts";
 
 /** What the finishing job of a job does when that has failed. */
 export type FailedJobs = "leave" | "close" | "commit";
@@ -173,6 +175,8 @@ export function finisherStatus(
   const finisher = readFinisher(store.base, jobKeyOf(job));
   const { log } = autoFinishFiles(store.base, jobKeyOf(job));
   if ("problem" in finisher) {
+    // What is kept of it, and what the job held, goes when the job is finished: on another branch.
+    if (!isHeld(store.reservations, job)) return undefined;
     const problem = `There is no finishing job: ${finisher.problem}`;
     return { jobId: undefined, report: undefined, log, problem };
   }
@@ -194,6 +198,13 @@ export function finisherStatus(
       said === undefined ? "" : `: ${said}`
     }`,
   };
+}
+
+/** Whether outputs of a job are reserved for it, as they are as long as no branch has finished it. */
+function isHeld(reservations: string, job: RecordedJob): boolean {
+  return reservedPaths(job.record.outputs).some((path) =>
+    findHolder(reservations, path)?.token === jobKeyOf(job)
+  );
 }
 
 function lastLine(path: string): string | undefined {

@@ -138,13 +138,18 @@ function removeFile(path: string): void {
 }
 
 function reportJournal(dataset: Dataset): TakenUp[] {
-  return listEntries(dataset.store.journal).flatMap((token) => {
+  return listEntries(dataset.store.journal).flatMap((token): TakenUp[] => {
     const entry = readEntry(dataset.store.journal, token);
     if (entry === undefined) return [];
     if (entry.kind === "unreadable") {
       return [{ token, outcome: "in doubt", details: [`${entry.directory}: ${entry.reason}`] }];
     }
     const isOver = endingOf(entry.owner, ownIdentity()) !== "unknown";
-    return [{ token, outcome: isOver ? "in doubt" : "at work", details: describeEntry(entry) }];
+    return [{
+      token,
+      outcome: isOver ? "in doubt" : "at work",
+      isSeen: isAliveHere(entry.owner),
+      details: describeEntry(entry),
+    }];
   });
 }

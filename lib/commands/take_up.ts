@@ -27,6 +27,7 @@ import {
 } from "../store/journal.ts";
 import { isSessionAlive } from "../process/session.ts";
 import {
+  isAliveHere,
   isSameProcess,
   ownIdentity,
   type ProcessIdentity,
@@ -59,6 +60,8 @@ export interface TakenUp {
   readonly outcome: "recorded" | "dropped" | "in doubt" | "at work";
   readonly jobId?: string;
   readonly commit?: string;
+  /** Of what is at work: whether it is seen to be, on this machine; else nobody can prove its end. */
+  readonly isSeen?: boolean;
   /** What is known, for people. */
   readonly details: readonly string[];
 }
@@ -159,7 +162,12 @@ async function takeUp(
 ): Promise<TakenUp[]> {
   const isDead = word !== undefined && isSameProcess(word.dead, first.owner);
   if (!isDead && !await hasEnded(first.owner)) {
-    return [{ token: first.token, outcome: "at work", details: describeEntry(first) }];
+    return [{
+      token: first.token,
+      outcome: "at work",
+      isSeen: isAliveHere(first.owner),
+      details: describeEntry(first),
+    }];
   }
   const taken: TakenUp[] = [];
   const submissions: SubmissionEntry[] = [];
@@ -183,7 +191,8 @@ export function describeEntry(entry: JournalEntry): string[] {
     entry.kind === "submission"
       ? `Command: ${entry.command}`
       : `A finish of ${entry.jobs.length} ${entry.jobs.length === 1 ? "job" : "jobs"}`,
-    `${owner.user}@${owner.host}, pid ${owner.pid}${job}, since ${new Date(since).toISOString()}`,
+    `${owner.user}@${owner.host}, pid ${owner.pid}${job}, since ` +
+    `${new Date(since).toISOString().slice(0, 19)}Z`,
   ];
 }
 
@@ -306,7 +315,7 @@ async function takeUpSubmissions(
         case "nothing":
           return { token, outcome: "dropped", details: ["Nothing was submitted", ...details] };
         default:
-          return { token, outcome: finding.outcome, details };
+          return { token, outcome: finding.outcome, isSeen: true, details };
       }
     }),
   ];
@@ -322,14 +331,21 @@ async function look(
   if (session === undefined) {
     return preventSession(files.session)
       ? { entry, outcome: "nothing", details: [] }
-      : { entry, outcome: "at work", details: ["Its command is about to begin"] };
+      : { entry, outcome: "at work", details: [`About to begin: ${entry.command}`] };
   }
   const printed = readPrinted(files);
   const { submissions, bare } = parseSubmissions(printed.stdout);
   // The number of a session on another machine, or before a reboot, says nothing here.
   const isHere = sharesPids(entry.owner, ownIdentity());
   if ((submissions.length === 0 || bare) && isHere && isSessionAlive(session)) {
-    return { entry, outcome: "at work", details: [`Its command runs as session ${session}`] };
+    return {
+      entry,
+      outcome: "at work",
+      details: [
+        `Command: ${entry.command}`,
+        `runs on as session ${session}, without datalad-slurm`,
+      ],
+    };
   }
   const trace = traceOf(entry, files);
   const named = await identifyNamed(printed, trace, findSubmission);

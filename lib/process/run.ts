@@ -278,7 +278,7 @@ function spawn(
 /** A missing program and a missing directory are both NotFound: look at the directory to tell. */
 function startError(error: unknown, program: string, cwd: string | undefined): unknown {
   if (cwd !== undefined && !isDirectory(cwd)) {
-    return new ToolError("external", `Directory ${JSON.stringify(cwd)} is gone`, { cause: error });
+    return new ToolError("refused", `There is no directory ${JSON.stringify(cwd)}`);
   }
   if (error instanceof Deno.errors.NotFound) {
     return new ToolError("external", `Program ${JSON.stringify(program)} is not on PATH`, {

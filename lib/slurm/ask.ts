@@ -66,6 +66,32 @@ async function environmentFor(argv: readonly string[]): Promise<typeof QUERY_ENV
   return { ...QUERY_ENVIRONMENT, PATH: await standInPath(cluster) };
 }
 
+/** Told of a program that has not answered yet, and for how many seconds; undefined at its end. */
+export type SlowAnswerObserver = (program: string, seconds: number | undefined) => void;
+
+let observer: SlowAnswerObserver | undefined;
+
+/** Has every program reported that lets us wait, from now on, about once a second. */
+export function observeSlowAnswers(next: SlowAnswerObserver): void {
+  observer = next;
+}
+
+async function watched<Result>(program: string, answer: Promise<Result>): Promise<Result> {
+  if (observer === undefined) return await answer;
+  const tell = observer;
+  const started = performance.now();
+  const timer = setInterval(
+    () => tell(program, Math.round((performance.now() - started) / 1000)),
+    1_000,
+  );
+  try {
+    return await answer;
+  } finally {
+    clearInterval(timer);
+    tell(program, undefined);
+  }
+}
+
 /**
  * Runs one query and returns what it said; a program that is missing or does not answer in time is
  * an outcome too. The program gets a session of its own, so that the time limit also ends what a
@@ -78,12 +104,13 @@ export async function ask(
 ): Promise<Answer> {
   const program = argv[0] ?? "";
   try {
-    const result = await run(argv, {
+    const answer = run(argv, {
       env: await environmentFor(argv),
       timeoutMs,
       detached: true,
       ...(stdin === undefined ? {} : { stdin }),
     });
+    const result = await watched(program, answer);
     const outcome = result.timedOut
       ? "timeout"
       : result.code === 0

@@ -325,7 +325,7 @@ function doubtsOf(gathered: Gathered, gaps: readonly number[], controllerAsked: 
     const again = gathered.laterUse?.submit;
     doubts.push(
       again === undefined
-        ? "Slurm names no such job"
+        ? "Slurm tells of no such job"
         : "Slurm has used the id again, for a job submitted at " +
           `${new Date(again * 1000).toISOString().slice(0, 19)}Z, and names no other`,
     );

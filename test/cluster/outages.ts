@@ -136,7 +136,8 @@ test("slurmctld is stopped, and started again while a job runs", async (dataset)
     /^Running \(squeue cannot reach slurmctld\)$/,
   );
   await stop("slurmdbd");
-  const reasons = /Slurm names no such job; sacct cannot reach slurmdbd; squeue cannot reach slurm/;
+  const reasons =
+    /Slurm tells of no such job; sacct cannot reach slurmdbd; squeue cannot reach slurm/;
   await running.says("slurmctld and slurmdbd down", 1, /^Unknown$/, reasons);
   const refused = await dataset.tool(["schedule", "-o", "no", "sbatch", "write.sh", "no"]);
   assert.equal(refused.code, 3, refused.stderr);
@@ -161,7 +162,7 @@ test("slurmctld forgets jobs after two seconds", async (dataset) => {
   await lost.end();
   await lost.isPurged();
   const reason = new RegExp(
-    "Slurm names no such job; sacct cannot reach slurmdbd; squeue [^;]*job; scontrol [^;]*job\\n" +
+    "Slurm tells of no such job; sacct cannot reach slurmdbd; squeue [^;]*job; scontrol [^;]*job\\n" +
       `  Its log "slurm-${lost.id}.out" was last written .*\\n  Of its outputs are there: "lost"`,
   );
   await lost.says("purged after 2 s, slurmdbd down", 1, /^Unknown$/, reason);

@@ -254,6 +254,19 @@ concurrently(noSlurm, {
       /Job \d+: There is no finishing job: it was not submitted, or that was cut short/,
     );
   },
+  "on a branch that has not finished the job, status knows that another has": async () => {
+    await using dataset = await TestDataset.make();
+    const said = await dataset.succeed(
+      ["schedule", "--auto-finish", "-o", "out", "sbatch", "fail.sh", "out"],
+    );
+    await jobsAreOver([jobIdIn(said), finisherIn(said)]);
+    const before = await dataset.git("rev-parse", "HEAD");
+    await dataset.succeed(["finish", "--close-failed-jobs"]);
+    await dataset.git("checkout", "-q", before);
+    const { stdout, stderr } = await dataset.tool(["status"]);
+    assert.match(stdout, /Failed/);
+    assert.equal(stderr, "");
+  },
   "sixteen jobs that are finished at once are all finished": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");

@@ -69,6 +69,9 @@ concurrently(false, {
     assert.match(stderr, / ms {2}git rev-parse --show-toplevel /);
     assert.match((await dataset.tool(["unlock", "-v", "-d", "/"])).stderr, /\(exit code 128\)$/m);
     assert.equal((await dataset.tool(["unlock", "--quiet"])).stderr, "");
+    const forced = await dataset.tool(["unlock", "--force", "nobody"]);
+    assert.equal(forced.code, 1);
+    assert.match(forced.stderr, /^Error: Nobody holds the lock by that token\nHint: .*unlock\n$/);
   },
   "a wrong command line ends with exit code 2 and a hint": async () => {
     await using dataset = await TestDataset.make();

@@ -27,6 +27,11 @@ const refusals: Record<string, Refusal> = {
     code: 1,
     says: [/Error: No dataset at ".*", nor above it/, /Hint: .*-d/],
   },
+  "a directory that is not there": {
+    args: ["-d", "/nonexistent/place", "-o", "out", ...sbatch],
+    code: 1,
+    says: [/^Error: There is no directory "\/nonexistent\/place"\n$/],
+  },
   "a dataset that has no commit yet": {
     options: { empty: true },
     args: ["-o", "out", ...sbatch],

@@ -49,6 +49,28 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a Slurm that lets one wait is named, until it answers",
+  ignore: noTmux,
+  async fn() {
+    await using dataset = await GoldenDataset.make(jobs);
+    await using tmux = await TmuxSession.open(dataset.scratch, dataset.root, await dataset.user());
+    const slow = `${dataset.scratch}/slow`;
+    await tmux.type(`mkdir ${slow} && mkfifo ${slow}/answer && fast=$(command -v sacct)`);
+    await Deno.writeTextFile(
+      `${dataset.scratch}/sacct`,
+      `#!/bin/sh\nread -r _ <'${slow}/answer'\nexec "$fast" "$@"\n`,
+      { mode: 0o755 },
+    );
+    await tmux.type(`clear; fast=$fast PATH=${dataset.scratch}:$PATH datalad-slurm status`);
+    const waiting = await tmux.until("what is waited for", (screen) => /Waiting/.test(screen));
+    assert.match(waiting, /^Waiting for sacct's answer: \d+ s$/m);
+    await Deno.writeTextFile(`${slow}/answer`, "now\n");
+    const table = await tmux.until("the table", (screen) => /mean\n\$$/.test(screen));
+    assert.doesNotMatch(table, /Waiting/);
+  },
+});
+
+Deno.test({
   name: "fetching shows count, bytes, rate and time left on one line, and leaves a summary",
   ignore: noTmux,
   async fn() {

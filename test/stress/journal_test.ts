@@ -41,8 +41,8 @@ async function onVanishedNode(
 async function vanishedToken(dataset: TestDataset): Promise<string> {
   const { code, stderr } = await dataset.tool(["recover"]);
   assert.equal(code, 0, stderr);
-  assert.match(stderr, /Another command is at work[^]*@vanished, pid \d+[^]*recover --force TOKEN/);
-  return /Token: (\w+)/.exec(stderr)?.[1] ?? "no token";
+  assert.match(stderr, /Another command is at work[^]*@vanished, pid \d+[^]*recover --force \w+\n/);
+  return /--force (\w+)/.exec(stderr)?.[1] ?? "no token";
 }
 
 function planted(dataset: TestDataset): string {
@@ -89,7 +89,10 @@ concurrently(noSlurm, {
     let token = "";
     await until("it is at work", async () => {
       const { stderr } = await dataset.tool(["recover"]);
-      token = /Token: (\w+)/.exec(stderr)?.[1] ?? "";
+      // Nobody is told to end what is alive.
+      assert.doesNotMatch(stderr, /--force/);
+      const { stdout } = await dataset.tool(["recover", "--json"]);
+      token = /"token":"(\w+)"/.exec(stdout)?.[1] ?? "";
       return token !== "";
     });
     const alive = await dataset.tool(["recover", "--force", token]);

@@ -28,7 +28,8 @@ cd /var/lib/ceph
 mkdir -p mon/ceph-a mgr/ceph-a osd/ceph-0 mds/ceph-a
 fsid=$(cat /proc/sys/kernel/random/uuid)
 address='[v2:127.0.0.1:43300,v1:127.0.0.1:46789]'
-# One copy of everything, in memory, and no questions about who one is.
+# One copy of everything, in memory, and no questions about who one is. What two mounts contend for
+# is often held up until the next tick of the metadata server (16.2): not for 5 s each time.
 cat >/etc/ceph/ceph.conf <<CONF
 [global]
 fsid = $fsid
@@ -44,6 +45,7 @@ osd_pool_default_pg_num = 8
 osd_pool_default_pg_autoscale_mode = off
 osd_crush_chooseleaf_type = 0
 mon_allow_pool_size_one = true
+mds_tick_interval = 0.1
 mon_data_avail_crit = 1
 mon_data_avail_warn = 2
 CONF
