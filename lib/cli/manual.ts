@@ -207,8 +207,10 @@ function seeAlso(pages: readonly (readonly [string, number])[]): string[] {
 function page(name: string, section: number, lines: readonly string[]): ManPage {
   const text = [
     '.\\" Made from the texts of --help; changes belong there.',
+    // No hyphens in words: options and commands are copied from here. A .nh would end with the first
+    // paragraph (groff 1.22).
+    ".nr HY 0",
     roffTitle(name, section, buildInfo.version),
-    ".nh",
     ".ad l",
     ...lines,
     "",

@@ -99,7 +99,10 @@ export function roffFromMarkdown(markdown: string): string[] {
     } else if (line.startsWith("- ")) {
       at++;
       const rest = take((next) => /^ {2}\S/.test(next));
-      out.push(".IP \\(bu 3", roffInline([line.slice(2), ...rest].join(" ")));
+      out.push(
+        ".IP \\(bu 3",
+        roffInline([line.slice(2), ...rest.map((next) => next.trim())].join(" ")),
+      );
     } else {
       out.push(
         ".PP",

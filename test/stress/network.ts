@@ -17,7 +17,6 @@ async function lock(): Promise<void> {
   const files = ["lock_stress_test.ts", "lock_acquire_test.ts"];
   const { success } = await new Deno.Command(Deno.execPath(), {
     args: ["test", "--quiet", "-A", ...files.map((file) => `test/adapter/${file}`)],
-    env: { DATALAD_SLURM_STRESS: "3" },
     cwd: new URL("../../", import.meta.url).pathname,
   }).spawn().status;
   if (!success) throw new Error("The lock gave way");
