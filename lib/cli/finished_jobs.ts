@@ -4,7 +4,7 @@ import type { FinishNotes } from "../commands/gather_results.ts";
 import { harmless } from "../record/show.ts";
 import { jobName, stateWord } from "../record/subject.ts";
 import type { JobReport } from "../slurm/report.ts";
-import { hintOnLiveJob, stateDetails, unknownBecause } from "./job_state.ts";
+import { CLOSED, closedInWords, hintOnLiveJob, stateDetails, unknownBecause } from "./job_state.ts";
 import { fitsScreen } from "./pager.ts";
 import { shortageInWords } from "./shortage.ts";
 import { painted, phaseStyle } from "./style.ts";
@@ -54,7 +54,8 @@ function nameOf({ job, tasks }: FinishedJob): string {
 }
 
 function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): string {
-  const { job, report, outcome, commit } = finished;
+  const { job, tasks, closedTasks, isLast, report, outcome } = finished;
+  const commit = finished.commit?.slice(0, 10);
   const word = stateWord(report?.state ?? "UNKNOWN");
   const state = colour ? painted(word, phaseStyle(report?.phase)) : word;
   const details = report === undefined ? "" : stateDetails(report);
@@ -65,8 +66,9 @@ function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): st
     ? details
     : "";
   const text = {
-    "finished": `${state}${known}, committed as ${commit?.slice(0, 10)}`,
-    "closed": `${state}${known}, closed without outputs as ${commit?.slice(0, 10)}`,
+    "finished": `${state}${known}, committed as ${commit}` +
+      (closedTasks === undefined ? "" : `, ${closedInWords(closedTasks)}`),
+    "closed": `${state}${known}, ${CLOSED} as ${commit}`,
     "live": `${state}${details}, left open`,
     "failed": `${state}${details}, left open`,
     "unknown": "Unknown, left open",
@@ -75,7 +77,8 @@ function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): st
     "settled": "finished by another process meanwhile",
     "not in history": "its schedule commit was taken off the branch meanwhile, left alone",
   }[outcome];
-  return `${nameOf(finished)}: ${text}`;
+  const rest = tasks !== undefined && isLast === true ? `; job ${job.jobId} is finished` : "";
+  return `${nameOf(finished)}: ${text}${rest}`;
 }
 
 function hintOf({ job, report, outcome }: FinishedJob): string | undefined {

@@ -2,6 +2,7 @@ import type { LeftBehind } from "../commands/left_behind.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
 import { type JobReport, neverStarts } from "../slurm/report.ts";
+import { IndexSet } from "../slurm/array.ts";
 import { isLive } from "../slurm/states.ts";
 import type { Terminal } from "./terminal.ts";
 import { readableTime } from "./times.ts";
@@ -39,6 +40,15 @@ function exitText({ phase, exitCode, signal }: JobReport): string | undefined {
   }
   if (signal !== undefined && signal !== 0) return `signal ${signal}`;
   return exitCode === undefined || exitCode === 0 ? undefined : `exit code ${exitCode}`;
+}
+
+/** What `--close-failed-jobs` makes of a job, or of tasks of an array. */
+export const CLOSED = "closed without outputs";
+
+/** Says which tasks of an array are closed: `task 2 closed without outputs`, `3 tasks …`. */
+export function closedInWords(tasks: string): string {
+  const { size } = IndexSet.of(tasks);
+  return `${size === 1 ? `task ${tasks}` : `${size} tasks`} ${CLOSED}`;
 }
 
 /** Says what a user may do about a live job that will not go on by itself. */

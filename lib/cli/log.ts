@@ -1,12 +1,14 @@
 import { log, type LoggedJob } from "../commands/log.ts";
 import { commandOf } from "../commands/reschedule.ts";
 import { ToolError } from "../errors.ts";
+import type { ToolPart } from "../record/schema.ts";
 import { harmless } from "../record/show.ts";
 import { classifyState } from "../slurm/states.ts";
 import { type Command, DATASET, SINCE } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { LoggedRecord } from "./json/records.ts";
+import { CLOSED, closedInWords } from "./job_state.ts";
 import { readableDuration } from "./progress.ts";
 import { phaseStyle } from "./style.ts";
 import { type Cell, type Column, table } from "./table.ts";
@@ -122,21 +124,33 @@ function textOf(cell: Cell): string {
 }
 
 function cellsOf(logged: LoggedJob, terminal: Terminal): Cell[] {
-  const { job, isOpen, from, changed } = logged;
-  const { record, state } = job;
+  const { job, isOpen, from } = logged;
+  const { record } = job;
   const phase = isOpen ? undefined : classifyState(record.datalad_slurm?.state ?? "").phase;
-  const shown = isOpen ? "Open" : changed === false ? `${state}, unchanged` : state;
   const elapsed = accountingOf(logged).elapsed;
   return [
     job.commit.slice(0, 10),
     taskName(logged),
-    { text: shown, style: phaseStyle(phase) },
+    { text: stateText(logged), style: phaseStyle(phase) },
     readableTime(whenOf(logged), terminal),
     elapsed === undefined ? "" : readableDuration(elapsed),
     from === undefined ? "" : from.jobId ?? from.commit.slice(0, 10),
     { text: record.outputs.map(harmless) },
     harmless(commandOf(record)),
   ];
+}
+
+/** Returns the state in the record, and what else became of the job: `Failed, closed …`. */
+function stateText({ job, isOpen, changed }: LoggedJob): string {
+  if (isOpen) return "Open";
+  const { closed, array_tasks, closed_tasks }: Partial<ToolPart> = job.record.datalad_slurm ?? {};
+  const isAllClosed = closed === true || closed_tasks !== undefined && closed_tasks === array_tasks;
+  return [
+    job.state,
+    closed === true ? CLOSED : closed_tasks === undefined ? undefined : closedInWords(closed_tasks),
+    // What was closed wrote nothing again.
+    changed === false && !isAllClosed ? "unchanged" : undefined,
+  ].filter((word) => word !== undefined).join(", ");
 }
 
 function taskName({ job }: LoggedJob): string {

@@ -8,6 +8,7 @@ import { classifyState } from "../slurm/states.ts";
 import { type Command, DATASET } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { changeInWords } from "./finished_jobs.ts";
+import { CLOSED, closedInWords } from "./job_state.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { ShownRecord } from "./json/records.ts";
 import { type Pair, pairLines } from "./pairs.ts";
@@ -108,9 +109,14 @@ const FILE_LISTS = [
   ["Deleted", "deleted"],
 ] as const;
 
-function stateLine({ state, report, accounting, finish, record }: JobDetails): string {
+function stateLine(details: JobDetails): string {
+  const { state, report, accounting, finish, record, closedTasks } = details;
   if (state === undefined) return "not known: it was submitted from another clone";
-  const closed = record.datalad_slurm?.["closed"] === true ? ", closed without its files" : "";
+  const closed = record.datalad_slurm?.closed === true
+    ? `, ${CLOSED}`
+    : closedTasks === ""
+    ? ""
+    : `, ${closedInWords(closedTasks)}`;
   const { exit_code = report?.exitCode, signal = report?.signal } = accounting ?? {};
   const exit = signal ? `, signal ${signal}` : exit_code ? `, exit code ${exit_code}` : "";
   const reason = report?.reason === undefined ? "" : ` (${harmless(report.reason)})`;
@@ -192,7 +198,7 @@ function percent(part: number, whole: number): string {
 }
 
 /** Returns the tasks of an array by state, and the worst of them. */
-function tasks({ report, record, accounting }: JobDetails): string[] {
+function tasks({ report, record, accounting, closedTasks }: JobDetails): string[] {
   const part = record.datalad_slurm;
   const states = report?.tasks?.map(({ state, indices }) => [state, indices] as const) ??
     Object.entries(part?.task_states ?? accounting?.task_states ?? {});
@@ -209,6 +215,7 @@ function tasks({ report, record, accounting }: JobDetails): string[] {
   const failed = all.filter(({ state }) => classifyState(state).phase === "failed");
   return [
     ...states.map(([state, indices]) => `${harmless(stateWord(state))}: ${harmless(indices)}`),
+    ...(closedTasks === "" ? [] : [`${CLOSED}: ${closedTasks}`]),
     ...failed.slice(0, MOST_TASKS).map((task) => `${task.index}: ${taskLine(task)}`),
     ...(failed.length > MOST_TASKS ? [`and ${failed.length - MOST_TASKS} more that failed`] : []),
     ...(slowest?.elapsedSeconds === undefined || all.length < 2 ? [] : [

@@ -67,11 +67,16 @@ export function jobBranch(jobId: string): string {
 export interface CommittedResults {
   readonly commit: string;
   readonly notes: FinishNotes;
+  /** On the tasks that the commit finishes; its record of the last of them is on the whole array. */
   readonly report: JobReport;
-  /** The tasks of an array that stays open, in Slurm's notation. */
+  /** The tasks of an array that the commit finishes, in Slurm's notation, where others did the rest. */
   readonly tasks?: string;
-  /** Whether the commit holds the job's files. */
+  /** Those of the tasks that were closed without their outputs, where not all were. */
+  readonly closedTasks?: string;
+  /** Whether outputs of the job, or of the tasks, were committed. */
   readonly withFiles: boolean;
+  /** Whether nothing of the job is open any more. */
+  readonly isLast: boolean;
 }
 
 /** A job with all that its commits need. */
@@ -205,13 +210,29 @@ async function commitClaimed(
   const top = commits.get(".") ?? new Map<string, string>();
   for (const key of top.keys()) await releaseInSubdatasets(dataset, key, reserved(key), patience);
   return new Map(
-    pieces.flatMap(({ key, notes, report, part, withFiles }) => {
-      const commit = top.get(key);
+    pieces.flatMap((piece) => {
+      const commit = top.get(piece.key);
       if (commit === undefined) return [];
-      const tasks = part?.isLast === false ? { tasks: `${part.tasks}` } : {};
-      return [[key, { commit, notes, report, withFiles, ...tasks }] as const];
+      return [[piece.key, { commit, notes: piece.notes, ...finishedBy(piece) }] as const];
     }),
   );
+}
+
+/** Returns what a commit finishes: a job, or of an array that is finished in parts its own tasks. */
+function finishedBy(
+  { job, report, part, withFiles }: Piece,
+): Omit<CommittedResults, "commit" | "notes"> {
+  if (part === undefined || part.tasks.size === 0) return { report, withFiles, isLast: true };
+  const { tasks, closed, isLast } = part;
+  const isWhole = isLast && job.finished === undefined;
+  const isSomeClosed = closed.size > 0 && closed.size < tasks.size;
+  return {
+    report: reportOfPart(job, report, { ...part, isLast: false }),
+    ...(isWhole ? {} : { tasks: `${tasks}` }),
+    ...(isSomeClosed ? { closedTasks: `${closed}` } : {}),
+    withFiles: closed.size < tasks.size,
+    isLast,
+  };
 }
 
 /** Returns files that are nobody else's: logs of jobs and tasks that stay open. */

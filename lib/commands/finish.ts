@@ -55,6 +55,10 @@ export interface FinishedJob {
   readonly report: JobReport | undefined;
   /** The tasks of an array, in Slurm's notation, where not all of it is meant. */
   readonly tasks?: string;
+  /** Those of the tasks that were closed without their outputs, where the others were committed. */
+  readonly closedTasks?: string;
+  /** Whether nothing of the job is open any more. */
+  readonly isLast?: boolean;
   /**
    * `finished` and `closed` jobs have a commit now; the others are left open: because they are not
    * over (`live`), have failed, are not known to Slurm, belong to another clone, or were finished on
@@ -181,8 +185,7 @@ export async function finish(
       return { job, report, outcome: history?.has(key) === false ? "not in history" : "settled" };
     }
     const { withFiles, ...others } = result;
-    // Parts of an array leave it open.
-    if (others.tasks === undefined) removeAutoFinish(dataset.store.base, key);
+    if (others.isLast) removeAutoFinish(dataset.store.base, key);
     return {
       job,
       outcome: withFiles ? "finished" : "closed",

@@ -9,12 +9,14 @@ import {
   type RecordedJob,
 } from "../dataset/history.ts";
 import { datasetPath } from "../dataset/paths.ts";
+import { coveredBy, submittedTasks } from "../dataset/task_paths.ts";
 import { ToolError } from "../errors.ts";
 import { isRepository, isThere } from "../files.ts";
 import { commitsTouching, newestCommits, subjectsOf } from "../git/log.ts";
 import { resolveCommit, resolveRevisions } from "../git/refs.ts";
 import { isWithin } from "../paths.ts";
 import { jobInSubject } from "../record/subject.ts";
+import { IndexSet } from "../slurm/array.ts";
 import { requireCommit } from "./select_jobs.ts";
 
 /** What `log` is asked to show. */
@@ -181,10 +183,14 @@ async function* jobsOf(
 }
 
 /** Whether a record declares a path, something above it, or something below it. */
-function isAbout({ record }: RecordedJob, path: string): boolean {
-  return [...record.outputs, ...record.slurm_run_outputs ?? []].some((output) =>
-    covers(output, path) || isWithin(output, path) || covers(path, output)
-  );
+function isAbout(job: RecordedJob, path: string): boolean {
+  const { jobId, record } = job;
+  const part = record.datalad_slurm?.array_tasks;
+  const tasks = part === undefined ? submittedTasks(job) ?? new IndexSet() : IndexSet.of(part);
+  return coveredBy({ jobId, outputs: record.outputs, tasks, withShared: false })(path) ||
+    [...record.outputs, ...record.slurm_run_outputs ?? []].some((output) =>
+      covers(output, path) || isWithin(output, path) || covers(path, output)
+    );
 }
 
 /** The submissions that newer commits answer. */

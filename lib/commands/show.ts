@@ -4,6 +4,7 @@ import { ToolError } from "../errors.ts";
 import { resolveCommit } from "../git/refs.ts";
 import type { JobRecord } from "../record/schema.ts";
 import { type JobAccounting, readAccounting } from "../slurm/account.ts";
+import { IndexSet } from "../slurm/array.ts";
 import { accountJobs } from "../slurm/accounting.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobReport } from "../slurm/report.ts";
@@ -31,6 +32,8 @@ export interface JobDetails {
   readonly finish: RecordedJob | undefined;
   /** The newest of the records. */
   readonly record: JobRecord;
+  /** The tasks of an array that were closed without their outputs; empty for none. */
+  readonly closedTasks: string;
   /** Slurm's word, or that of an older form of record; undefined for a job of another clone. */
   readonly state: string | undefined;
   /** What Slurm says of an open job of this clone. */
@@ -76,6 +79,7 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
     parts,
     finish,
     record,
+    closedTasks: `${closedTasks(finish === undefined ? parts : [...parts, finish])}`,
     state,
     report: asked?.report,
     accounting,
@@ -90,6 +94,14 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
       other !== submission
     ),
   };
+}
+
+/** Returns the tasks that any of the commits of an array has closed. */
+function closedTasks(commits: readonly RecordedJob[]): IndexSet {
+  return commits.reduce(
+    (all, { record }) => all.addAll(IndexSet.of(record.datalad_slurm?.closed_tasks)),
+    new IndexSet(),
+  );
 }
 
 async function ask(

@@ -56,7 +56,7 @@ export const SETTINGS: readonly SettingSpec[] = [
     key: FAILED_JOBS_KEY,
     value: "leave|commit|close",
     help: "What finish does with jobs that failed: leave them open, which is the default, commit " +
-      "what they left, or close them without files",
+      "what they left, or close them without outputs",
     pattern: /^(?:leave|commit|close)$/,
     expected: "leave, commit or close",
     shared: true,

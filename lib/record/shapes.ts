@@ -89,8 +89,10 @@ function buildShapes() {
     state: optionalText,
     /** Of a finish of an array in parts: the tasks of this commit, as `0-4,7`. */
     array_tasks: optionalIndices,
-    /** Those of them that were closed without their files. */
+    /** Those of them that were closed without their outputs. */
     closed_tasks: optionalIndices,
+    /** Whether the whole job was closed without its outputs, since it had failed. */
+    closed: z.optional(custom<boolean>((value) => typeof value === "boolean", "is not a boolean")),
     /** The tasks by Slurm's word for their state: of a part its own, else all of the array. */
     task_states: z.optional(
       custom<Record<string, string>>(isIndicesByState, "is not task indices by state"),

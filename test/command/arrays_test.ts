@@ -119,7 +119,14 @@ concurrently(noSlurm, {
       8,
     );
     await runTasks(id, [3]);
-    await dataset.succeed(["finish"]);
+    // The state of the array is not that of the task that was left.
+    const last = await dataset.succeed(["finish"]);
+    assert.match(
+      last,
+      new RegExp(`^Job ${id}_3: Complete, committed as \\w+; job ${id} is finished\n$`),
+    );
+    const shown = await dataset.succeed(["show", id]);
+    assert.match(shown, /^State +Failed, task 2 closed without outputs$/m);
     await checkDataset(dataset, {
       base,
       parts: { [`${id}_[1-2]`]: filesOf(id, [1]) },
@@ -128,6 +135,37 @@ concurrently(noSlurm, {
       },
       status: ["?? out/2", `?? slurm-${id}_2.out`],
     });
+  },
+  "the last task of an array is closed as any other": async () => {
+    await using dataset = await TestDataset.make();
+    const id = await dataset.schedule(
+      ["-o", "out/%a", "sbatch", "--array=1-3", "array.sh", "out", "2", "3"],
+    );
+    await jobsAreOver([id]);
+    const part = await dataset.succeed(["finish", "--close-failed-jobs", `${id}_[1-2]`]);
+    assert.match(
+      part,
+      new RegExp(
+        `^Job ${id}_\\[1-2\\]: Failed, committed as \\w+, task 2 closed without outputs\n$`,
+      ),
+    );
+    const last = await dataset.succeed(["finish", "--close-failed-jobs", `${id}_3`]);
+    assert.match(
+      last,
+      new RegExp(
+        `^Job ${id}_3: Failed, closed without outputs as \\w+; job ${id} is finished\n$`,
+      ),
+    );
+    assert.equal(
+      await dataset.git("log", "-1", "--format=%s"),
+      `[DATALAD FINISH] Processed batch job ${id}: Failed`,
+    );
+    const shown = await dataset.succeed(["show", id]);
+    assert.match(shown, /^State +Failed, 2 tasks closed without outputs$/m);
+    assert.match(shown, /^ +closed without outputs: 2-3$/m);
+    const log = await dataset.succeed(["log", "out/3"]);
+    assert.match(log, / Failed, task 3 closed without outputs  /);
+    assert.doesNotMatch(log, /unchanged/);
   },
   "an array of which all tasks are over is finished as a whole": async () => {
     await using dataset = await TestDataset.make();

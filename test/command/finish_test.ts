@@ -100,6 +100,9 @@ concurrently(false, {
     await jobsAreOver([id]);
     const stdout = await dataset.succeed(["finish", "--close-failed-jobs"]);
     assert.match(stdout, new RegExp(`^Job ${id}: Failed, closed without outputs as `));
+    const log = await dataset.succeed(["log", "out"]);
+    assert.match(log, / Failed, closed without outputs  /);
+    assert.doesNotMatch(log, /unchanged/);
     assert.equal(
       await dataset.git("log", "-1", "--format=%s"),
       `[DATALAD FINISH] Processed batch job ${id}: Failed`,

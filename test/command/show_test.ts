@@ -133,7 +133,7 @@ concurrently(noSlurm, {
     assert.match(stderr, /^Hint: Give it more than 7 min with sbatch --time$/m);
     const shown = await dataset.tool(["show", id]);
     assert.match(shown.stdout, /^State +Timeout/m);
-    assert.match(shown.stdout, /closed without its files$/m);
+    assert.match(shown.stdout, /closed without outputs$/m);
     assert.match(shown.stdout, /^ +It ran into its time limit of 7 min$/m);
     assert.match(shown.stderr, /^Hint: Give it more than 7 min with sbatch --time$/m);
   },
