@@ -180,7 +180,7 @@ export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolea
 
 function asRecord(
   root: string,
-  { job, tasks, report, outcome, commit, notes, shortage, left }: FinishedJob,
+  { job, tasks, report, outcome, commit, notes, shortage, left, logs }: FinishedJob,
 ): FinishedRecord {
   return {
     action: "finish",
@@ -201,6 +201,7 @@ function asRecord(
       ? report && hintOnLiveJob(report)
       : Object.values(shortageInWords(shortage)).join(". "),
     left_behind: left && leftAsJson(left),
+    logs: logs && [...logs],
     notes: notes && {
       missing: [...notes.missing],
       ignored: [...notes.ignored],

@@ -19,6 +19,7 @@ export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): 
   const hints = new Set<string>();
   const fits = fitsScreen(jobs.length, terminal);
   const counts = { committed: 0, open: 0 };
+  let logsLeft = MOST_LOGS;
   for (const finished of jobs) {
     const { outcome, notes } = finished;
     if (fits || !isPlain(finished)) terminal.result(lineOf(finished, terminal));
@@ -32,6 +33,8 @@ export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): 
     if (notes !== undefined) showNotes(finished, notes, terminal);
     const shortage = finished.shortage && shortageInWords(finished.shortage);
     if (shortage !== undefined) terminal.say(`${nameOf(finished)}: ${shortage.happened}`);
+    // Thousands of failed jobs need no list of all logs.
+    if (finished.logs !== undefined && logsLeft-- > 0) showLogs(finished, terminal);
     for (const hint of [shortage?.hint, hintOf(finished)]) if (hint !== undefined) hints.add(hint);
   }
   if (counts.committed > 0) terminal.result(`${jobsOf(counts.committed)} committed`);
@@ -100,6 +103,17 @@ function hintOf({ job, report, outcome }: FinishedJob): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** Of so many jobs it is said where their logs are, and so many are named of an array. */
+const MOST_LOGS = 5;
+
+function showLogs(finished: FinishedJob, terminal: Terminal): void {
+  const { logs = [] } = finished;
+  const named = logs.slice(0, MOST_LOGS).map((path) => harmless(JSON.stringify(path))).join(", ");
+  const more = logs.length > MOST_LOGS ? ` and ${logs.length - MOST_LOGS} more` : "";
+  if (logs.length === 1) terminal.say(`${nameOf(finished)}: Its log is ${named}`);
+  if (logs.length > 1) terminal.say(`${nameOf(finished)}: Its logs are ${named}${more}`);
 }
 
 const MOST_NOTES = 10;

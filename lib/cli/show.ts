@@ -82,8 +82,7 @@ function describe(details: JobDetails): Pair[] {
     ...resources(details).map(([name, value]) => pair(name, value)),
     pair("Tasks", ...tasks(details)),
     pair("Outputs", ...record.outputs.map(harmless)),
-    pair("Logs", ...(record.slurm_run_outputs ?? []).map(harmless)),
-    ...FILE_LISTS.map(([name, key]) => pair(name, ...(part?.[key] ?? []).map(harmless))),
+    ...FILE_LISTS.map(([name, key]) => pair(name, ...details.files[key].map(harmless))),
     pair("Script", ...scriptLines(details)),
     pair("Inputs", ...inputLines(details)),
     pair("Changed", ...changeLines(details)),
@@ -104,6 +103,8 @@ function describe(details: JobDetails): Pair[] {
 }
 
 const FILE_LISTS = [
+  ["Logs", "logs"],
+  ["Accounting", "environment"],
   ["Missing", "missing"],
   ["Ignored", "ignored"],
   ["Deleted", "deleted"],
@@ -322,6 +323,8 @@ function asRecord(details: JobDetails): ShownRecord {
   const start = accounting?.start ?? isoOf(report?.start);
   const end = accounting?.end ?? isoOf(report?.end);
   const message = (finish ?? submission)?.message;
+  const listed = (name: "missing" | "ignored" | "deleted") =>
+    details.files[name].length === 0 ? undefined : [...details.files[name]];
   return {
     action: "show",
     status: "ok",
@@ -343,7 +346,7 @@ function asRecord(details: JobDetails): ShownRecord {
     pwd: record.pwd,
     inputs: record.inputs,
     outputs: record.outputs,
-    logs: record.slurm_run_outputs ?? [],
+    logs: [...details.files.logs, ...details.files.environment],
     submit: part?.submitted_at ?? accounting?.submit,
     start,
     end,
@@ -360,9 +363,9 @@ function asRecord(details: JobDetails): ShownRecord {
       role: isScript ? "script" : "input",
       ...(at === undefined ? {} : { changed_at: new Date(at * 1000).toISOString() }),
     })),
-    missing: part?.missing,
-    ignored: part?.ignored,
-    deleted: part?.deleted,
+    missing: listed("missing"),
+    ignored: listed("ignored"),
+    deleted: listed("deleted"),
     chain: details.chain.map(({ commit, jobId }) => ({
       commit,
       ...(jobId === undefined ? {} : { slurm_job_id: jobId }),

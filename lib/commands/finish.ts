@@ -23,6 +23,7 @@ import type { CommitLayout } from "./commit_files.ts";
 import { commitResults, jobBranch, type PlannedFinish } from "./commit_results.ts";
 import type { FinishNotes } from "./gather_results.ts";
 import { type LeftBehind, leftBehind } from "./left_behind.ts";
+import { logsThere } from "./job_files.ts";
 import type { LockPatience } from "./locked.ts";
 import { openTakingUp } from "./take_up.ts";
 import { type Selection, selectOpenJobs } from "./select_jobs.ts";
@@ -81,6 +82,8 @@ export interface FinishedJob {
   readonly shortage?: Shortage;
   /** What a job whose state is not known has left. */
   readonly left?: LeftBehind;
+  /** Of a job that failed and is left open: its log files that are there, or those of its tasks. */
+  readonly logs?: readonly string[];
 }
 
 /** What `finish` has to tell. */
@@ -145,7 +148,11 @@ export async function finish(
     }
   }
   const explained = done.map((item) =>
-    item.outcome === "unknown" ? { ...item, left: leftBehind(dataset.root, item.job) } : item
+    item.outcome === "unknown"
+      ? { ...item, left: leftBehind(dataset.root, item.job) }
+      : item.outcome === "failed"
+      ? { ...item, logs: logsThere(dataset.root, item.job, failedTasks(item)) }
+      : item
   );
   const told = await withShortages(explained, early);
   if (finishing.length === 0) {
@@ -195,6 +202,13 @@ export async function finish(
   });
   const all = inOrder(jobs, [...results, ...told]);
   return { root: dataset.root, jobs: all, tasks, notOpen, unreadable };
+}
+
+/** Returns the tasks of an array that failed, as far as these are meant; undefined for other jobs. */
+function failedTasks({ report, tasks }: FinishedJob): IndexSet | undefined {
+  if (tasks !== undefined) return IndexSet.of(tasks);
+  const failed = report?.tasks?.filter(({ phase }) => phase === "failed");
+  return failed && union(Object.fromEntries(failed.map(({ state, indices }) => [state, indices])));
 }
 
 /** Adds what failed jobs had too little of; accounting is asked about those that it can help. */

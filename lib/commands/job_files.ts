@@ -43,9 +43,20 @@ export function jobFiles(root: string, job: RecordedJob, wanted?: WantedTasks): 
   };
 }
 
+/** Whether a file of a job's is the one with what Slurm knew of it. */
+export function isEnvironment(path: string): boolean {
+  return path.endsWith(".env.json");
+}
+
+/** Returns the log files that are there where a job runs; those of some tasks where these are given. */
+export function logsThere(root: string, job: RecordedJob, tasks?: IndexSet): string[] {
+  const { logs } = jobFiles(root, job, tasks && { tasks, withShared: true });
+  return logs.filter((path) => isThere(`${job.record.alt_dir || root}/${path}`));
+}
+
 /** The records of the DataLad extension name the files themselves. */
 function recordedLogs(job: RecordedJob): Log[] | undefined {
-  return job.record.slurm_run_outputs?.filter((path) => !path.endsWith(".env.json"))
+  return job.record.slurm_run_outputs?.filter((path) => !isEnvironment(path))
     .map((path) => ({ path }));
 }
 

@@ -11,6 +11,7 @@ import type { JobReport } from "../slurm/report.ts";
 import { type Shortage, shortageOf } from "../slurm/shortage.ts";
 import { type ChangedFile, changedFiles } from "./changed_files.ts";
 import { jobsOfThisClone, queryOf, statesIn } from "./finish.ts";
+import { isEnvironment, logsThere } from "./job_files.ts";
 import { finishOf } from "./select_jobs.ts";
 
 /** What `show` is asked about. */
@@ -18,6 +19,16 @@ export interface ShowOptions {
   readonly dataset?: string | undefined;
   /** A commit of a job, or a job id. */
   readonly target: string;
+}
+
+/** A job's files besides its outputs, and what became of these; relative to the root. */
+export interface JobFileLists {
+  readonly logs: readonly string[];
+  /** The file with what Slurm knew of the job; empty as long as there is none. */
+  readonly environment: readonly string[];
+  readonly missing: readonly string[];
+  readonly ignored: readonly string[];
+  readonly deleted: readonly string[];
 }
 
 /** All that is known of one recorded job. */
@@ -32,6 +43,8 @@ export interface JobDetails {
   readonly finish: RecordedJob | undefined;
   /** The newest of the records. */
   readonly record: JobRecord;
+  /** What its commits have of its files; of an open job the logs that are there. */
+  readonly files: JobFileLists;
   /** The tasks of an array that were closed without their outputs; empty for none. */
   readonly closedTasks: string;
   /** Slurm's word, or that of an older form of record; undefined for a job of another clone. */
@@ -60,6 +73,7 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
   const parts = history.filter((other) =>
     other.kind === "part" && jobKeyOf(other) === jobKeyOf(job)
   );
+  const commits = finish === undefined ? parts : [...parts, finish];
   const { record } = finish ?? submission ?? job;
   const here = jobsOfThisClone(dataset, [submission ?? job]).length > 0;
   const open = finish === undefined && submission !== undefined && here ? submission : undefined;
@@ -79,7 +93,8 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
     parts,
     finish,
     record,
-    closedTasks: `${closedTasks(finish === undefined ? parts : [...parts, finish])}`,
+    files: filesOf(dataset, open, commits.length > 0 ? commits : [submission ?? job]),
+    closedTasks: `${closedTasks(commits)}`,
     state,
     report: asked?.report,
     accounting,
@@ -93,6 +108,30 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
       isSubmission(other) && other.jobId === job.jobId && jobKeyOf(other) !== jobKeyOf(job) &&
       other !== submission
     ),
+  };
+}
+
+/** Returns the files that the commits of a job name, and what an open one has left so far. */
+function filesOf(
+  { root }: Dataset,
+  open: RecordedJob | undefined,
+  commits: readonly RecordedJob[],
+): JobFileLists {
+  const named = commits.flatMap(({ record }) => record.slurm_run_outputs ?? []);
+  const list = (name: "missing" | "ignored" | "deleted") => [
+    ...new Set(commits.flatMap(({ record }) => record.datalad_slurm?.[name] ?? [])),
+  ];
+  return {
+    logs: [
+      ...new Set([
+        ...named.filter((path) => !isEnvironment(path)),
+        ...open === undefined ? [] : logsThere(root, open),
+      ]),
+    ],
+    environment: named.filter(isEnvironment),
+    missing: list("missing"),
+    ignored: list("ignored"),
+    deleted: list("deleted"),
   };
 }
 

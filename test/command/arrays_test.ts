@@ -163,6 +163,10 @@ concurrently(noSlurm, {
     const shown = await dataset.succeed(["show", id]);
     assert.match(shown, /^State +Failed, 2 tasks closed without outputs$/m);
     assert.match(shown, /^ +closed without outputs: 2-3$/m);
+    assert.match(
+      shown,
+      new RegExp(`^Logs +slurm-${id}_1.out\nAccounting +slurm-job-${id}.env`, "m"),
+    );
     const log = await dataset.succeed(["log", "out/3"]);
     assert.match(log, / Failed, task 3 closed without outputs  /);
     assert.doesNotMatch(log, /unchanged/);

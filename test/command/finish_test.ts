@@ -89,8 +89,10 @@ concurrently(false, {
     await jobsAreOver([id]);
     const { code, stdout, stderr } = await dataset.tool(["finish"]);
     assert.equal(stdout, `Job ${id}: Failed (exit code 3), left open\n`);
+    assert.match(stderr, new RegExp(`^Job ${id}: Its log is "slurm-${id}.out"$`, "m"));
     assert.match(stderr, /--commit-failed-jobs .*--close-failed-jobs/);
     assert.equal(code, 1);
+    assert.match(await dataset.succeed(["show", id]), new RegExp(`^Logs +slurm-${id}.out$`, "m"));
     await checkDataset(dataset, { base, open: [id], status: ["?? out", `?? slurm-${id}.out`] });
   },
   "--close-failed-jobs records a failed job without its files": async () => {

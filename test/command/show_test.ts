@@ -67,7 +67,8 @@ concurrently(noSlurm, {
     assert.match(shown["Nodes"] ?? "", /^1: n\d$/);
     assert.match(shown["Slurm"] ?? "", /^\d+\.\d+/);
     assert.equal(shown["Outputs"], "out");
-    assert.equal(shown["Logs"], `slurm-${id}.out|slurm-job-${id}.env.json`);
+    assert.equal(shown["Logs"], `slurm-${id}.out`);
+    assert.equal(shown["Accounting"], `slurm-job-${id}.env.json`);
     assert.match(shown["Script"] ?? "", /^write\.sh, as [0-9a-f]{10}$/);
     assert.match(shown["Inputs"] ?? "", /^in, as [0-9a-f]{10}$/);
     assert.match(shown["Changed"] ?? "", /^the input "in" was changed after the job was over/);

@@ -223,6 +223,9 @@ const finished = z.object({
     "What a job needs that ran out of time or memory, or that does not go on by itself",
   ))),
   left_behind: leftBehind,
+  logs: z.optional(texts.check(z.describe(
+    "Of a failed job that is left open: its logs that are there, relative to where it ran",
+  ))),
   notes: z.optional(
     z.object({
       missing: texts.check(z.describe("Outputs and logs that are not there")),
