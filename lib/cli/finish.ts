@@ -107,9 +107,7 @@ export const finishCommand: Command = {
       for (const reason of unreadable) terminal.warn(harmless(reason));
       if (!terminal.json) showFinished(jobs, terminal);
       else for (const job of jobs) terminal.record(asRecord(root, job));
-      for (const { target, reason } of notOpen) {
-        showNotOpen(terminal, "finish", root, target, reason);
-      }
+      for (const target of notOpen) showNotOpen(terminal, "finish", root, target);
       for (const job of jobs) all.push(job);
       someNotOpen ||= notOpen.length > 0;
     };

@@ -1,3 +1,4 @@
+import type { FinisherStatus } from "../commands/auto_finish.ts";
 import type { LeftBehind } from "../commands/left_behind.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
@@ -102,4 +103,9 @@ export function leftAsJson(left: LeftBehind) {
     outputs_there: [...left.there],
     outputs_not_there: [...left.notThere],
   };
+}
+
+/** Returns how the finishing job of a job is doing, for programs. */
+export function finisherAsJson({ jobId, report, log, problem }: FinisherStatus) {
+  return { slurm_job_id: jobId, state: report?.state, log, message: problem };
 }

@@ -8,7 +8,7 @@ import { classifyState } from "../slurm/states.ts";
 import { type Command, DATASET } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { changeInWords } from "./finished_jobs.ts";
-import { CLOSED, closedInWords } from "./job_state.ts";
+import { CLOSED, closedInWords, finisherAsJson, stateText } from "./job_state.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { ShownRecord } from "./json/records.ts";
 import { type Pair, pairLines } from "./pairs.ts";
@@ -91,7 +91,9 @@ function describe(details: JobDetails): Pair[] {
       "Parts",
       ...details.parts.map((one) => commitLine(one, one.record.datalad_slurm?.array_tasks)),
     ),
-    pair("Finished", finish === undefined ? "not yet" : commitLine(finish)),
+    finish === undefined
+      ? pair("Finished", "not yet", finisherLine(details))
+      : pair("Finished", commitLine(finish)),
     pair(
       "Descends",
       ...details.chain.map(({ commit, jobId }) =>
@@ -289,6 +291,15 @@ function changeLines({ changed, accounting, record }: JobDetails): string[] {
   return told.length > 0 ? [] : ["nothing: script and inputs are what was submitted"];
 }
 
+/** Says which job is to finish an open one, and how that is doing. */
+function finisherLine({ finisher }: JobDetails): string | undefined {
+  if (finisher === undefined) return undefined;
+  const { jobId, report, problem } = finisher;
+  if (problem !== undefined) return harmless(problem);
+  const state = report === undefined ? "Unknown" : stateText(report);
+  return `its finishing job is ${jobId}: ${state}`;
+}
+
 function commitLine(
   job: JobDetails["submission"],
   tasks?: string,
@@ -363,6 +374,7 @@ function asRecord(details: JobDetails): ShownRecord {
       role: isScript ? "script" : "input",
       ...(at === undefined ? {} : { changed_at: new Date(at * 1000).toISOString() }),
     })),
+    auto_finish: details.finisher && finisherAsJson(details.finisher),
     missing: listed("missing"),
     ignored: listed("ignored"),
     deleted: listed("deleted"),

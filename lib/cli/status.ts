@@ -1,5 +1,6 @@
 import { type OpenJobStatus, status, type StatusResult } from "../commands/status.ts";
 import { ToolError } from "../errors.ts";
+import type { NotOpen } from "../commands/select_jobs.ts";
 import type { TakenUp } from "../commands/take_up.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
@@ -7,7 +8,7 @@ import { type Command, DATASET, LOCK_TIMEOUT, patienceOf, SINCE } from "./comman
 import { EXIT } from "./exit.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { OpenJobRecord, OutputRecord } from "./json/records.ts";
-import { hintOnLiveJob, leftAsJson, unknownBecause } from "./job_state.ts";
+import { finisherAsJson, hintOnLiveJob, leftAsJson, unknownBecause } from "./job_state.ts";
 import { fitsScreen, showLong } from "./pager.ts";
 import { stateOf, statusSummary, statusTable } from "./status_table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -91,9 +92,7 @@ async function look(
   if (!isFirst) return result;
   for (const reason of result.unreadable) terminal.warn(harmless(reason));
   for (const taken of result.journal) showTakenUp(terminal, result.root, taken);
-  for (const { target, reason } of result.notOpen) {
-    showNotOpen(terminal, "status", result.root, target, reason);
-  }
+  for (const target of result.notOpen) showNotOpen(terminal, "status", result.root, target);
   return result;
 }
 
@@ -160,12 +159,11 @@ export function showNotOpen(
   terminal: Terminal,
   action: "status" | "finish",
   refds: string,
-  target: string,
-  reason: string,
+  { target, reason, hint }: NotOpen,
 ): void {
-  terminal.error(harmless(reason));
+  terminal.error(harmless(reason), [], hint);
   if (terminal.json) {
-    terminal.record({ action, status: "impossible", refds, message: reason, target });
+    terminal.record({ action, status: "impossible", refds, message: reason, hint, target });
   }
 }
 
@@ -249,12 +247,7 @@ function asRecord(
     finished_tasks: job.finished && { ...job.finished.states },
     left_behind: left && leftAsJson(left),
     branch,
-    auto_finish: finisher && {
-      slurm_job_id: finisher.jobId,
-      state: finisher.report?.state,
-      log: finisher.log,
-      message: finisher.problem,
-    },
+    auto_finish: finisher && finisherAsJson(finisher),
     cmd: job.record.cmd,
     pwd: job.record.pwd,
     inputs: job.record.inputs,

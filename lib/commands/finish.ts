@@ -26,7 +26,7 @@ import { type LeftBehind, leftBehind } from "./left_behind.ts";
 import { logsThere } from "./job_files.ts";
 import type { LockPatience } from "./locked.ts";
 import { openTakingUp } from "./take_up.ts";
-import { type Selection, selectOpenJobs } from "./select_jobs.ts";
+import { type NotOpen, type Selection, selectOpenJobs } from "./select_jobs.ts";
 
 const FEW_JOBS = 50;
 
@@ -94,7 +94,7 @@ export interface FinishResult {
   /** The array tasks that were meant, by job key, of jobs of which not all were. */
   readonly tasks: ReadonlyMap<string, IndexSet>;
   /** Targets that name no open job, with the reason. */
-  readonly notOpen: readonly { readonly target: string; readonly reason: string }[];
+  readonly notOpen: readonly NotOpen[];
   readonly unreadable: readonly string[];
 }
 

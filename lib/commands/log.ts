@@ -17,7 +17,7 @@ import { resolveCommit, resolveRevisions } from "../git/refs.ts";
 import { isWithin } from "../paths.ts";
 import { jobInSubject } from "../record/subject.ts";
 import { IndexSet } from "../slurm/array.ts";
-import { requireCommit } from "./select_jobs.ts";
+import { requireCommit, whyNotInHistory } from "./select_jobs.ts";
 
 /** What `log` is asked to show. */
 export interface LogOptions {
@@ -280,12 +280,16 @@ async function* familyOf(
   const commitOf = ({ job }: LoggedJob) => job.record.datalad_slurm?.schedule_commit ?? job.commit;
   const own = jobs.filter(({ job }) => job.jobId === jobId);
   if (own.length === 0) {
-    const isCommit = await resolveCommit(dataset.repository, jobId) !== undefined;
-    throw new ToolError("refused", `Job ${jobId} is not in this history`, {
-      hint: isCommit
-        ? `For the commit of that name write ${jobId}^0`
-        : "See the jobs that are with: datalad-slurm log",
-    });
+    const commit = await resolveCommit(dataset.repository, jobId);
+    if (commit !== undefined) {
+      throw new ToolError("refused", `No job ${jobId} is recorded in this history`, {
+        hint: `For the commit of that name write ${jobId}^0`,
+      });
+    }
+    const { reason, hint } = revisions.length > 1
+      ? { reason: `No job ${jobId} is recorded after the commit given with --since` }
+      : await whyNotInHistory(dataset, jobId, undefined);
+    throw new ToolError("refused", reason, hint === undefined ? {} : { hint });
   }
   const commits = new Set(own.map(commitOf));
   const ancestors = new Set(own.flatMap(({ job }) => job.record.chain));

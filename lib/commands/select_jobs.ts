@@ -11,6 +11,7 @@ import { ToolError } from "../errors.ts";
 import { isAncestor, recordedCommits } from "../git/log.ts";
 import { resolveCommit } from "../git/refs.ts";
 import { IndexSet } from "../slurm/array.ts";
+import { explainUnknown, type Explanation } from "./unknown_job.ts";
 
 /** Which jobs a command is about. */
 export interface Selection {
@@ -26,9 +27,8 @@ export interface Selection {
 export type ChosenJobs = ReadonlyMap<string, IndexSet | undefined>;
 
 /** A target that names no open job, and why. */
-export interface NotOpen {
+export interface NotOpen extends Explanation {
   readonly target: string;
-  readonly reason: string;
 }
 
 /** The jobs that were found. */
@@ -72,7 +72,7 @@ export async function selectOpenJobs(
   for (const target of selection.targets) {
     const [jobId, list] = partOfArray(target) ?? [target];
     const found = await findOpen(dataset, candidates, jobId);
-    if (found.length === 0) notOpen.push({ target, reason: await whyNotOpen(dataset, jobId) });
+    if (found.length === 0) notOpen.push({ target, ...await whyNotOpen(dataset, jobId) });
     for (const job of found) {
       const key = jobKeyOf(job);
       const reason = list && whyNoTasks(job, list);
@@ -142,24 +142,28 @@ async function findOpen(
 }
 
 /** Says why a target is not among the open jobs. */
-async function whyNotOpen(dataset: Dataset, target: string): Promise<string> {
+async function whyNotOpen(dataset: Dataset, target: string): Promise<Explanation> {
   const history = await readHistory(dataset);
   const commit = await resolveCommit(dataset.repository, target);
   const named = commit === undefined
     ? history.jobs.filter(({ jobId }) => jobId === target)
     : history.jobs.filter((job) => job.commit === commit);
   const damaged = history.unreadable.find((record) => record.commit === commit);
-  if (damaged !== undefined) return damaged.reason;
+  if (damaged !== undefined) return { reason: damaged.reason };
   const [job] = named;
   if (job !== undefined) {
     const finish = finishOf(history.jobs, job);
     if (job.kind === "part" && finish === undefined) {
-      return `Commit ${job.commit.slice(0, 10)} finishes tasks of job ${job.jobId}, ` +
-        "which is open: name the job by its id";
+      return {
+        reason: `Commit ${job.commit.slice(0, 10)} finishes tasks of job ${job.jobId}, ` +
+          "which is open: name the job by its id",
+      };
     }
-    return finish === undefined
-      ? `Job ${job.jobId} was submitted, but not after the commit given with --since`
-      : `Job ${job.jobId} is finished already, in commit ${finish.commit.slice(0, 10)}`;
+    return {
+      reason: finish === undefined
+        ? `Job ${job.jobId} was submitted, but not after the commit given with --since`
+        : `Job ${job.jobId} is finished already, in commit ${finish.commit.slice(0, 10)}`,
+    };
   }
   return await whyNotInHistory(dataset, target, commit);
 }
@@ -178,23 +182,26 @@ export function finishOf(
   );
 }
 
-async function whyNotInHistory(
+/** Says why the history of HEAD has no job by a name, which may be that of a commit. */
+export async function whyNotInHistory(
   dataset: Dataset,
   target: string,
   commit: string | undefined,
-): Promise<string> {
+): Promise<Explanation> {
   if (commit !== undefined && await isAncestor(dataset.root, commit, dataset.head)) {
-    return `Commit ${commit.slice(0, 10)} records no job`;
+    return { reason: `Commit ${commit.slice(0, 10)} records no job` };
   }
   // All branches and remotes: the job may have been scheduled elsewhere.
   const { jobs } = await readHistory(dataset, "--all");
   const job = jobs.find((other) => other.commit === commit || other.jobId === target);
   if (job !== undefined) {
-    return `Job ${job.jobId} belongs to another branch: its commit ` +
-      `${job.commit.slice(0, 10)} is not in the history of HEAD`;
+    return {
+      reason: `Job ${job.jobId} belongs to another branch: its commit ` +
+        `${job.commit.slice(0, 10)} is not in the history of HEAD`,
+    };
   }
-  if (commit !== undefined) return `Commit ${commit.slice(0, 10)} is not in the history of HEAD`;
-  return /^\d+$/.test(target)
-    ? `Job ${target} was never scheduled in this dataset`
-    : `${JSON.stringify(target)} is neither a commit nor the id of a job of this dataset`;
+  if (commit !== undefined) {
+    return { reason: `Commit ${commit.slice(0, 10)} is not in the history of HEAD` };
+  }
+  return await explainUnknown(dataset, target);
 }

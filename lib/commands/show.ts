@@ -9,10 +9,12 @@ import { accountJobs } from "../slurm/accounting.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobReport } from "../slurm/report.ts";
 import { type Shortage, shortageOf } from "../slurm/shortage.ts";
+import { finisherQuery, type FinisherStatus, finisherStatus } from "./auto_finish.ts";
 import { type ChangedFile, changedFiles } from "./changed_files.ts";
 import { jobsOfThisClone, queryOf, statesIn } from "./finish.ts";
 import { isEnvironment, logsThere } from "./job_files.ts";
 import { finishOf } from "./select_jobs.ts";
+import { explainUnknown } from "./unknown_job.ts";
 
 /** What `show` is asked about. */
 export interface ShowOptions {
@@ -52,6 +54,8 @@ export interface JobDetails {
   /** What Slurm says of an open job of this clone. */
   readonly report: JobReport | undefined;
   readonly accounting: JobAccounting | undefined;
+  /** The job that is to finish it, of an open job of this clone with --auto-finish. */
+  readonly finisher: FinisherStatus | undefined;
   /** What is not as it was submitted; undefined where nothing can be compared. */
   readonly changed: readonly ChangedFile[] | undefined;
   /** The commits that the job descends from, oldest first. */
@@ -78,7 +82,7 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
   const here = jobsOfThisClone(dataset, [submission ?? job]).length > 0;
   const open = finish === undefined && submission !== undefined && here ? submission : undefined;
   const [asked, changed] = await Promise.all([
-    open === undefined ? undefined : ask(open),
+    open === undefined ? undefined : ask(dataset, open),
     here ? compare(dataset, submission ?? job) : undefined,
   ]);
   const accounting = asked?.accounting ?? readAccounting(record.datalad_slurm?.accounting);
@@ -98,6 +102,7 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
     state,
     report: asked?.report,
     accounting,
+    finisher: asked?.finisher,
     changed,
     chain: record.chain.map((commit) => ({
       commit,
@@ -144,11 +149,21 @@ function closedTasks(commits: readonly RecordedJob[]): IndexSet {
 }
 
 async function ask(
+  dataset: Dataset,
   job: RecordedJob,
-): Promise<{ report: JobReport | undefined; accounting: JobAccounting | undefined }> {
+): Promise<Pick<JobDetails, "report" | "accounting" | "finisher">> {
   const query = queryOf(job);
-  const [reports, accounts] = await Promise.all([queryJobs([query]), accountJobs([query])]);
-  return { report: reports.get(jobKey(query)), accounting: accounts.get(jobKey(query)) };
+  const finisher = finisherQuery(dataset, job);
+  const [reports, accounts] = await Promise.all([
+    queryJobs(finisher === undefined ? [query] : [query, finisher]),
+    accountJobs([query]),
+  ]);
+  const report = reports.get(jobKey(query));
+  return {
+    report,
+    accounting: accounts.get(jobKey(query)),
+    finisher: finisherStatus(dataset, job, report, reports),
+  };
 }
 
 /** Compares a job's script and inputs with what was submitted; undefined where nothing is pinned. */
@@ -174,15 +189,13 @@ async function find(
     const damaged = unreadable.find((other) => other.commit === commit);
     if (damaged !== undefined) throw new ToolError("refused", damaged.reason);
   }
-  throw new ToolError(
-    "refused",
-    commit !== undefined
-      ? `Commit ${commit.slice(0, 10)} records no job`
-      : jobId !== undefined
-      ? `No job ${jobId} is recorded in this dataset`
-      : `${JSON.stringify(target)} is neither a commit nor the id of a job of this dataset`,
-    { hint: "See the recorded jobs with: datalad-slurm log" },
-  );
+  if (commit !== undefined) {
+    throw new ToolError("refused", `Commit ${commit.slice(0, 10)} records no job`, {
+      hint: "See the recorded jobs with: datalad-slurm log",
+    });
+  }
+  const { reason, hint } = await explainUnknown(dataset, target);
+  throw new ToolError("refused", reason, { hint });
 }
 
 /** Returns the submission that a commit of results answers. */

@@ -10,7 +10,7 @@ import { jobsOfThisClone, queryOf } from "./finish.ts";
 import { type LeftBehind, leftBehind } from "./left_behind.ts";
 import type { LockPatience } from "./locked.ts";
 import { type TakenUp, takeUpJournal } from "./take_up.ts";
-import { type Selection, selectOpenJobs } from "./select_jobs.ts";
+import { type NotOpen, type Selection, selectOpenJobs } from "./select_jobs.ts";
 
 /** What `status` is asked to show. */
 export interface StatusOptions extends Selection {
@@ -38,7 +38,7 @@ export interface StatusResult {
   /** The root of the dataset. */
   readonly root: string;
   readonly jobs: readonly OpenJobStatus[];
-  readonly notOpen: readonly { readonly target: string; readonly reason: string }[];
+  readonly notOpen: readonly NotOpen[];
   readonly unreadable: readonly string[];
   /** Operations that another command has left unfinished, and what became of them. */
   readonly journal: readonly TakenUp[];

@@ -137,6 +137,23 @@ concurrently(noSlurm, {
     const shown = await slurm("scontrol", "show", "job", finisherIn(held));
     assert.match(shown, / Nice=5 /);
     assert.match(shown, new RegExp(`Dependency=afterany:${jobIdIn(held)}`));
+    const open = await dataset.succeed(["show", jobIdIn(held)]);
+    assert.match(
+      open,
+      new RegExp(
+        `^Finished +not yet\n +its finishing job is ${finisherIn(held)}: Pending \\(Dependency\\)$`,
+        "m",
+      ),
+    );
+    for (const command of ["show", "finish", "log"]) {
+      const { code, stderr } = await dataset.tool([command, finisherIn(held)]);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        new RegExp(`Job ${finisherIn(held)} is the finishing job of job ${jobIdIn(held)}`),
+        command,
+      );
+    }
     await letGo(pipe);
     await jobsAreOver([jobIdIn(held), finisherIn(held)]);
     const held_id = jobIdIn(held);

@@ -274,7 +274,7 @@ concurrently(false, {
       ["HEAD~1", new RegExp(`Job ${done} is finished already, in commit ${finish}`)],
       [aside, new RegExp(`Job ${aside} belongs to another branch: .*${asideCommit.slice(0, 10)}`)],
       [asideCommit, new RegExp(`Job ${aside} belongs to another branch`)],
-      ["99999999", /Job 99999999 was never scheduled in this dataset/],
+      ["99999999", /No job 99999999 is recorded in this dataset/],
       [first, new RegExp(`Commit ${first.slice(0, 10)} records no job`)],
       ["nonsense", /"nonsense" is neither a commit nor the id of a job/],
       ["--help-me", /There is no option "--help-me"/],

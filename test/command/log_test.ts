@@ -64,7 +64,10 @@ concurrently(noSlurm, {
     assert.equal(table.length, 5);
     const unknown = await dataset.tool(["log", "999999"]);
     assert.equal(unknown.code, 1);
-    assert.match(unknown.stderr, /Job 999999 is not in this history/);
+    assert.match(
+      unknown.stderr,
+      /No job 999999 is recorded in this dataset\nHint: See the recorded jobs with: datalad-slurm log/,
+    );
     const both = await dataset.tool(["log", "write.sh", "main"]);
     assert.equal(both.code, 0);
     await dataset.write("main", "a file named like the branch\n");

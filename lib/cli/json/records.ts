@@ -247,6 +247,7 @@ const notOpen = z.object({
   status: z.literal("impossible"),
   refds: text,
   message: text,
+  hint: z.optional(text.check(z.describe("What to do"))),
   target: text.check(z.describe("The commit or job id as it was given")),
 }).check(z.meta({ id: "not_open", description: "status, finish: a name that no open job has" }));
 
@@ -329,6 +330,7 @@ const shown = z.object({
       z.describe("What is not as it was submitted any more; absent where that is not known"),
     ),
   ),
+  auto_finish: finishingJob,
   missing: optionalTexts,
   ignored: optionalTexts,
   deleted: optionalTexts,
