@@ -201,7 +201,7 @@ function asRecord(
     left_behind: left && leftAsJson(left),
     logs: logs && [...logs],
     notes: notes && {
-      missing: [...notes.missing],
+      missing: notes.missing.map(({ path }) => path),
       ignored: [...notes.ignored],
       deleted: [...notes.deleted],
       changed: notes.changed.map(({ path, isScript, at }) => ({

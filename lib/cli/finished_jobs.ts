@@ -127,7 +127,13 @@ function showNotes(finished: FinishedJob, notes: FinishNotes, terminal: Terminal
   };
   const each = (paths: readonly string[], what: string) =>
     list(paths.map((path) => `${JSON.stringify(path)} ${what}`));
-  each(notes.missing, "is not there");
+  list(
+    notes.missing.map(({ path, isLog }) =>
+      isLog
+        ? `Its log ${JSON.stringify(path)} is not there`
+        : `It has not made its declared output ${JSON.stringify(path)}`
+    ),
+  );
   each(notes.ignored, "is ignored by git and was not committed");
   each(notes.deleted, "was deleted by the job");
   list(notes.changed.map((file) => changeInWords(file, finished.report)));

@@ -143,11 +143,13 @@ function cellsOf(logged: LoggedJob, terminal: Terminal): Cell[] {
 /** Returns the state in the record, and what else became of the job: `Failed, closed …`. */
 function stateText({ job, isOpen, changed }: LoggedJob): string {
   if (isOpen) return "Open";
-  const { closed, array_tasks, closed_tasks }: Partial<ToolPart> = job.record.datalad_slurm ?? {};
+  const { closed, array_tasks, closed_tasks, missing = [] }: Partial<ToolPart> =
+    job.record.datalad_slurm ?? {};
   const isAllClosed = closed === true || closed_tasks !== undefined && closed_tasks === array_tasks;
   return [
     job.state,
     closed === true ? CLOSED : closed_tasks === undefined ? undefined : closedInWords(closed_tasks),
+    missing.length === 0 ? undefined : `${missing.length} missing`,
     // What was closed wrote nothing again.
     changed === false && !isAllClosed ? "unchanged" : undefined,
   ].filter((word) => word !== undefined).join(", ");

@@ -366,7 +366,7 @@ function complete(
   );
   const notes: FinishNotes = {
     // What was there before the job is deleted, and not missing.
-    missing: gathered.missing.filter((path) => !gone.some((other) => isWithin(other, path))),
+    missing: gathered.missing.filter(({ path }) => !gone.some((other) => isWithin(other, path))),
     ignored,
     deleted: gone,
     changed: gathered.changed,
@@ -382,7 +382,7 @@ function finishMessage(
   message: string | undefined,
 ): string {
   const lists = {
-    missing: notes.missing,
+    missing: notes.missing.map(({ path }) => path),
     ignored: notes.ignored,
     deleted: notes.deleted,
     changed: notes.changed.map(({ path }) => path),

@@ -40,10 +40,16 @@ export interface FinishingJob {
   readonly changed: readonly ChangedFile[];
 }
 
+/** A declared output or log that a job has not made. */
+export interface MissingFile {
+  readonly path: string;
+  readonly isLog: boolean;
+}
+
 /** What the reader should know of a finished job's files; all paths relative to the root. */
 export interface FinishNotes {
   /** Declared outputs and logs that are not there. */
-  readonly missing: readonly string[];
+  readonly missing: readonly MissingFile[];
   /** Outputs that git ignores. */
   readonly ignored: readonly string[];
   /** Outputs of the job that the dataset had and that are gone. */
@@ -67,7 +73,7 @@ export interface GatheredResults extends FinishingJob {
   readonly runOutputs: readonly string[];
   /** Files to commit, by repository and relative to it. */
   readonly files: FilesByRepository;
-  readonly missing: readonly string[];
+  readonly missing: FinishNotes["missing"];
   readonly impossible: FinishNotes["impossible"];
 }
 
@@ -113,7 +119,8 @@ export async function gatherResults(
     ...common,
     runOutputs: [...logs.filter((path) => !missing.has(path)), ...environments],
     files: deduplicated(collected.files),
-    missing: [...collected.missing, ...fieldless],
+    missing: [...collected.missing, ...fieldless]
+      .map((path) => ({ path, isLog: !expanded.includes(path) && logs.includes(path) })),
     impossible: [
       ...outputs.filter((path) => !isInside(path))
         .map((path) => ({ path, reason: "it is outside the dataset" })),

@@ -152,7 +152,7 @@ concurrently(false, {
     assert.match(stdout, new RegExp(`^Job ${running}: Cancelled`, "m"));
     assert.equal(code, 1);
     const { stderr } = await dataset.tool(["finish", "--commit-failed-jobs", held, running]);
-    assert.match(stderr, /"a" is not there/);
+    assert.match(stderr, /It has not made its declared output "a"/);
     assert.equal(
       await dataset.git("log", "-1", "--format=%s"),
       `[DATALAD FINISH] Processed batch job ${running}: Cancelled`,
@@ -304,7 +304,7 @@ concurrently(false, {
     assert.equal(code, 0);
     assert.match(await dataset.succeed(["status"], inClone), /in another clone/);
     const other = await dataset.tool(["finish", "--other-clones"], inClone);
-    assert.match(other.stderr, /"out" is not there/);
+    assert.match(other.stderr, /It has not made its declared output "out"/);
     assert.equal(other.code, 0);
     await dataset.succeed(["finish"]);
     await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
@@ -319,7 +319,8 @@ concurrently(false, {
       const id = await dataset.schedule(["-o", "out", "-o", "never", "sbatch", "--wrap", command]);
       await jobsAreOver([id]);
       const { code, stderr } = await dataset.tool(["finish"]);
-      assert.match(stderr, /Warning: Job \d+: "never" is not there/);
+      assert.match(stderr, /Warning: Job \d+: It has not made its declared output "never"/);
+      assert.match(await dataset.succeed(["log"]), / Complete, 1 missing  /);
       assert.match(stderr, /"out\/y\.tmp" is ignored by git and was not committed/);
       assert.match(stderr, /"out\/gone" was deleted by the job/);
       assert.equal(code, 0);
