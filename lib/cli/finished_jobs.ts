@@ -4,7 +4,14 @@ import type { FinishNotes } from "../commands/gather_results.ts";
 import { harmless } from "../record/show.ts";
 import { jobName, stateWord } from "../record/subject.ts";
 import type { JobReport } from "../slurm/report.ts";
-import { CLOSED, closedInWords, hintOnLiveJob, stateDetails, unknownBecause } from "./job_state.ts";
+import {
+  CLOSED,
+  closedInWords,
+  hintOnLiveJob,
+  stateDetails,
+  taskCounts,
+  unknownBecause,
+} from "./job_state.ts";
 import { fitsScreen } from "./pager.ts";
 import { shortageInWords } from "./shortage.ts";
 import { painted, phaseStyle } from "./style.ts";
@@ -16,7 +23,7 @@ import { localTime } from "./times.ts";
  * that went as they should are counted.
  */
 export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): void {
-  const hints = new Set<string>();
+  const hints = new Map<string, FinishedJob[]>();
   const fits = fitsScreen(jobs.length, terminal);
   const counts = { committed: 0, open: 0 };
   let logsLeft = MOST_LOGS;
@@ -35,12 +42,19 @@ export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): 
     if (shortage !== undefined) terminal.say(`${nameOf(finished)}: ${shortage.happened}`);
     // Thousands of failed jobs need no list of all logs.
     if (finished.logs !== undefined && logsLeft-- > 0) showLogs(finished, terminal);
-    for (const hint of [shortage?.hint, hintOf(finished)]) if (hint !== undefined) hints.add(hint);
+    for (const hint of [shortage?.hint, ...hintsOf(finished)]) {
+      if (hint !== undefined) hints.set(hint, [...hints.get(hint) ?? [], finished]);
+    }
   }
   if (counts.committed > 0) terminal.result(`${jobsOf(counts.committed)} committed`);
   if (counts.open > 0) terminal.result(`${jobsOf(counts.open)} pending or running, left open`);
   // Thousands of failed jobs need one hint.
-  for (const hint of hints) terminal.hint(hint);
+  for (const [hint, those] of hints) {
+    // Where it is not meant for all, or names its job itself, it is said for whom it is.
+    const isForAll = those.length === jobs.length;
+    const namesJob = those.length === 1 && those.some(({ job }) => hint.includes(job.jobId));
+    terminal.hint(isForAll || namesJob ? hint : `For ${listed(those)}: ${hint}`);
+  }
 }
 
 function isPlain({ outcome }: FinishedJob): boolean {
@@ -56,17 +70,27 @@ function nameOf({ job, tasks }: FinishedJob): string {
   return `Job ${jobName(job.jobId, tasks)}`;
 }
 
+/** Of so many jobs the names stand in front of a hint. */
+const MOST_NAMES = 5;
+
+function listed(jobs: readonly FinishedJob[]): string {
+  const names = jobs.slice(0, MOST_NAMES).map(({ job, tasks }) => jobName(job.jobId, tasks));
+  const more = jobs.length > MOST_NAMES ? ` and ${jobs.length - MOST_NAMES} more` : "";
+  return `${jobs.length === 1 ? "job" : "jobs"} ${names.join(", ")}${more}`;
+}
+
 function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): string {
   const { job, tasks, closedTasks, isLast, report, outcome } = finished;
   const commit = finished.commit?.slice(0, 10);
   const word = stateWord(report?.state ?? "UNKNOWN");
   const state = colour ? painted(word, phaseStyle(report?.phase)) : word;
-  const details = report === undefined ? "" : stateDetails(report);
+  const counts = report === undefined || tasks !== undefined ? [] : taskCounts(job, report);
+  const details = report === undefined ? "" : stateDetails(report, counts);
   // How a job failed was said when it was left open.
   const known = report?.assumed === true
     ? " (assumed)"
     : report?.phase === "completed"
-    ? details
+    ? stateDetails(report)
     : "";
   const text = {
     "finished": `${state}${known}, committed as ${commit}` +
@@ -84,24 +108,35 @@ function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): st
   return `${nameOf(finished)}: ${text}${rest}`;
 }
 
-function hintOf({ job, report, outcome }: FinishedJob): string | undefined {
+function hintsOf({ job, tasks, report, outcome }: FinishedJob): (string | undefined)[] {
   switch (outcome) {
     case "live":
-      return report && hintOnLiveJob(report);
+      return [report && hintOnLiveJob(report)];
     case "unknown":
-      return "If you know how a job ended that Slurm does not know, say so: datalad-slurm finish " +
-        "--assume-state completed JOBID, or failed";
+      return [
+        "If you know how a job ended that Slurm does not know, say so: datalad-slurm finish " +
+        "--assume-state completed JOBID, or failed",
+      ];
     case "failed":
-      return "--commit-failed-jobs commits what failed jobs left, --close-failed-jobs records " +
-        "them without outputs";
+      return [
+        "--commit-failed-jobs commits what failed jobs left, --close-failed-jobs records " +
+        "them without outputs",
+        // What is named by task is committed by task already.
+        tasks === undefined && report?.tasks?.some(({ phase }) => phase === "completed")
+          ? "--array-tasks commits the tasks that are complete; once all of an array is finished, " +
+            "datalad-slurm reschedule --failed-tasks COMMIT submits the others again"
+          : undefined,
+      ];
     case "elsewhere":
-      return "Finish jobs of another clone there, where their files are, or use --other-clones";
+      return ["Finish jobs of another clone there, where their files are, or use --other-clones"];
     case "on a branch":
-      return `git merge job-${job.jobId} takes its results in`;
+      return [`git merge job-${job.jobId} takes its results in`];
     case "not in history":
-      return "Files of jobs that were left alone are where they were; git reflog shows their commits";
+      return [
+        "Files of jobs that were left alone are where they were; git reflog shows their commits",
+      ];
     default:
-      return undefined;
+      return [];
   }
 }
 

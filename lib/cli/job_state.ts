@@ -1,5 +1,6 @@
 import type { FinisherStatus } from "../commands/auto_finish.ts";
 import type { LeftBehind } from "../commands/left_behind.ts";
+import { finishedTasks, type RecordedJob } from "../dataset/history.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
 import { type JobReport, neverStarts } from "../slurm/report.ts";
@@ -17,9 +18,22 @@ export function stateText(report: JobReport): string {
   return `${stateWord(report.state)}${stateDetails(report)}`;
 }
 
-/** Returns what stands behind the word for a state: ` (exit code 3)`, or nothing. */
-export function stateDetails(report: JobReport): string {
+/** Returns how many tasks of an array are in which state: `3 of 4 Complete`; none for other jobs. */
+export function taskCounts(job: RecordedJob, { tasks }: JobReport): string[] {
+  if (tasks === undefined) return [];
+  const finished = finishedTasks(job).size;
+  const all = tasks.reduce((sum, { count }) => sum + count, finished);
+  const counts = tasks.map(({ state, count }) => `${count} of ${all} ${stateWord(state)}`);
+  return finished === 0 ? counts : [...counts, `${finished} finished`];
+}
+
+/**
+ * Returns what stands behind the word for a state: ` (exit code 3)`, or nothing; of an array the
+ * {@link taskCounts} as well, where they are given.
+ */
+export function stateDetails(report: JobReport, counts: readonly string[] = []): string {
   const details = [
+    ...counts,
     isLive(report.phase) ? report.reason : undefined,
     report.requeuedAfter === undefined
       ? undefined

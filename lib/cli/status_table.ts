@@ -1,9 +1,8 @@
 import type { OpenJobStatus } from "../commands/status.ts";
-import { finishedTasks } from "../dataset/history.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
 import type { JobPhase } from "../slurm/states.ts";
-import { stateText } from "./job_state.ts";
+import { stateDetails, taskCounts } from "./job_state.ts";
 import { phaseStyle } from "./style.ts";
 import { table } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -36,13 +35,7 @@ export function statusTable(jobs: readonly OpenJobStatus[], terminal: View): str
 export function stateOf({ job, report, branch }: OpenJobStatus): string {
   if (branch !== undefined) return `on branch ${branch.replace("refs/heads/", "")}`;
   if (report === undefined) return "in another clone";
-  if (report.tasks === undefined) return stateText(report);
-  const label = stateWord(report.state);
-  const finished = finishedTasks(job).size;
-  const all = report.tasks.reduce((sum, { count }) => sum + count, finished);
-  const groups = report.tasks.map(({ state, count }) => `${count} of ${all} ${stateWord(state)}`);
-  if (finished > 0) groups.push(`${finished} finished`);
-  return `${label} (${groups.join(", ")})`;
+  return `${stateWord(report.state)}${stateDetails(report, taskCounts(job, report))}`;
 }
 
 function sinceOf(status: OpenJobStatus, terminal: View): string {

@@ -70,9 +70,13 @@ export function reportOfPart(job: RecordedJob, report: JobReport, part: ArrayPar
     ? mergeStates(job.finished?.states ?? {}, Object.fromEntries(own))
     : Object.fromEntries(own);
   const tasks = groupsOf(states);
-  // The reason was that of tasks which wait or run.
-  const { reason: _, ...others } = report;
-  return { ...others, ...verdict(tasks), tasks };
+  // The reason was that of tasks which wait or run, and the exit code is that of those which failed.
+  const { reason: _, exitCode, signal, ...others } = report;
+  const whole = verdict(tasks);
+  const exit = whole.phase === "failed" && exitCode !== undefined && signal !== undefined
+    ? { exitCode, signal }
+    : {};
+  return { ...others, ...exit, ...whole, tasks };
 }
 
 /** Returns the state of a whole whose tasks are all over, in the terms of a report. */

@@ -63,7 +63,10 @@ export interface JobReport {
   readonly submit?: number;
   readonly start?: number;
   readonly end?: number;
-  /** Of a job that is no array; sacct before 25.11 shows `exit 130` as signal-free code 2. */
+  /**
+   * Of an array that of the tasks which failed, where they share it; sacct before 25.11 shows
+   * `exit 130` as signal-free code 2.
+   */
   readonly exitCode?: number;
   readonly signal?: number;
   /** The tasks of an array by state; those without an answer are `UNKNOWN`. */
@@ -273,7 +276,7 @@ export function report(
     : liveReason(rows, phase);
   const { requeuedAfter } = rows.find((row) => row.state.phase === phase) ?? {};
   const groups = kind === "job" ? undefined : groupsOf(parts, gaps, controllerAsked);
-  const only = kind === "job" ? rows[0] : undefined;
+  const exit = kind === "job" ? rows[0]?.exit : kind === "array" ? sharedExit(rows) : undefined;
   const end = isOver(phase) ? extreme(rows, "end", Math.max) : undefined;
   const start = extreme(rows, "start", Math.min);
   const submit = extreme(rows, "submit", Math.min);
@@ -288,9 +291,7 @@ export function report(
     ...(submit === undefined ? {} : { submit }),
     ...(start === undefined ? {} : { start }),
     ...(end === undefined ? {} : { end }),
-    ...(only?.exit === undefined || !isOver(phase)
-      ? {}
-      : { exitCode: only.exit.code, signal: only.exit.signal }),
+    ...(exit === undefined || !isOver(phase) ? {} : { exitCode: exit.code, signal: exit.signal }),
     ...(groups === undefined ? {} : kind === "array" ? { tasks: groups } : { components: groups }),
   };
 }
@@ -364,6 +365,15 @@ function combinedPhase(rows: readonly StateRow[], inDoubt: boolean): JobPhase {
   if (has("pending")) return "pending";
   if (inDoubt || rows.length === 0 || has("unknown")) return "unknown";
   return has("failed") ? "failed" : "completed";
+}
+
+/** Returns how all tasks that failed have ended; undefined where they differ. */
+function sharedExit(rows: readonly StateRow[]): ExitStatus | undefined {
+  const [first, ...others] = rows.filter(({ state }) => state.phase === "failed");
+  const isShared = others.every(({ exit }) =>
+    exit?.code === first?.exit?.code && exit?.signal === first?.exit?.signal
+  );
+  return isShared ? first?.exit : undefined;
 }
 
 function combinedState(rows: readonly StateRow[], phase: JobPhase): string {

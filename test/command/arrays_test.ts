@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { checkDataset, type Content, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
-import { jobIs, jobsAreOver, noSlurm, slurm, useCluster } from "../support/real_slurm.ts";
+import {
+  jobIs,
+  jobsAreAccounted,
+  jobsAreOver,
+  noSlurm,
+  slurm,
+  useCluster,
+} from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -84,7 +91,12 @@ concurrently(noSlurm, {
     await runTasks(id, [8], "FAILED");
     await dataset.succeed(["finish", `${id}_7`]);
     const { code, stdout } = await dataset.tool(["finish", `${id}_[5,8]`]);
-    assert.match(stdout, new RegExp(`^Job ${id}_5: Complete.*\nJob ${id}_8: Failed, left open\n$`));
+    assert.match(
+      stdout,
+      new RegExp(
+        `^Job ${id}_5: Complete.*\nJob ${id}_8: Failed(?: \\(exit code 4\\))?, left open\n$`,
+      ),
+    );
     assert.equal(code, 1);
     const { stderr } = await dataset.tool(["finish", `${id}_7`, `${id}_6`, "999999_1"]);
     assert.match(stderr, new RegExp(`The tasks 7 of job ${id} are finished already`));
@@ -142,6 +154,13 @@ concurrently(noSlurm, {
       ["-o", "out/%a", "sbatch", "--array=1-3", "array.sh", "out", "2", "3"],
     );
     await jobsAreOver([id]);
+    await jobsAreAccounted([id]);
+    const left = await dataset.tool(["finish"]);
+    assert.equal(
+      left.stdout,
+      `Job ${id}: Failed (1 of 3 Complete, 2 of 3 Failed, exit code 4), left open\n`,
+    );
+    assert.match(left.stderr, /^Hint: --array-tasks .*reschedule --failed-tasks COMMIT/m);
     const part = await dataset.succeed(["finish", "--close-failed-jobs", `${id}_[1-2]`]);
     assert.match(
       part,

@@ -180,13 +180,13 @@ concurrently(noSlurm, {
     }),
   "an array of 5,000 tasks": () =>
     withJob(["sbatch", "--hold", "--array=0-4999%2", "--wrap", "true"], async (job) => {
-      await job.says("5,000 tasks held", 8, /^Pending \(5000 of 5000 Pending\)$/);
+      await job.says("5,000 tasks held", 8, /^Pending \(5000 of 5000 Pending, JobHeldUser\)$/);
       await slurm("scontrol", "release", `${job.id}_[7,4998]`);
       await until("two tasks are over", async () => {
         const states = await slurm("sacct", "-nXPj", job.id, "-o", "JobID,State");
         return states.match(/COMPLETED$/gm)?.length === 2;
       });
-      const some = /^Pending \(2 of 5000 Complete, 4998 of 5000 Pending\)$/;
+      const some = /^Pending \(2 of 5000 Complete, 4998 of 5000 Pending, JobHeldUser\)$/;
       await job.says("5,000 tasks, two complete", 8, some);
       await slurm("scancel", job.id);
       await jobsAreOver([job.id]);
