@@ -40,7 +40,9 @@ export const rescheduleCommand: Command = {
     "Runs the recorded command of a job again, from the recorded directory, after making its " +
     "earlier outputs writable, and records the new job with the commits it descends from.",
     "COMMIT is a schedule, reschedule or finish commit. The job must be finished. The command " +
-    "is shown before it runs: a record may come from somebody else.",
+    "is shown before it runs: a record may come from somebody else. A job of the local stand-in " +
+    "goes there again on the same machine, unless --slurm, DATALAD_SLURM or the configuration " +
+    "says otherwise.",
     "--since takes each job once: not those that are open, nor those that another job is in the " +
     "place of already. Exit code 8 says that some are open.",
   ],
@@ -151,13 +153,19 @@ export function rescheduleOptions(words: ParsedArguments): RescheduleOptions {
   };
 }
 
-function describe({ job, request }: PlannedReschedule): string[] {
+function describe({ job, request, leaves }: PlannedReschedule): string[] {
   return [
     `Job ${jobName(job.jobId, request.failedTasks)} (${job.commit.slice(0, 10)}) again, in ${
       harmless(JSON.stringify(request.record.pwd))
     }:`,
     `  ${harmless(request.command)}`,
     `  Outputs: ${request.record.outputs.map(harmless).join(", ")}`,
+    ...(leaves === undefined ? [] : [
+      `  It ran on ${
+        harmless(leaves)
+      }, a local stand-in; now it goes to Slurm (--slurm local: to ` +
+      "the stand-in on this machine)",
+    ]),
   ];
 }
 

@@ -17,7 +17,9 @@ import { joinCommand, quoteWord } from "../record/command.ts";
 import type { LockPatience } from "./locked.ts";
 import { installNeeded } from "./prepare_inputs.ts";
 import { IndexSet, parseArraySpec } from "../slurm/array.ts";
+import { chosenSlurm, isStandInHere } from "../slurm/local/choice.ts";
 import { readSbatchCall } from "../slurm/sbatch_call.ts";
+import { isStandIn } from "../slurm/stand_in.ts";
 import { union } from "./array_parts.ts";
 import { openTakingUp } from "./take_up.ts";
 import { resolveAltDir } from "./alt_dir.ts";
@@ -57,6 +59,8 @@ export interface RescheduleOptions {
 export interface PlannedReschedule {
   readonly job: RecordedJob;
   readonly request: SubmissionRequest;
+  /** The stand-in for Slurm that it ran on, where it goes to Slurm this time. */
+  readonly leaves?: string | undefined;
 }
 
 /** A job that `since` would take, and that is not submitted. */
@@ -98,11 +102,11 @@ export async function reschedule(
 ): Promise<ReschedulePlan> {
   const whole = await planReschedule(await checkOut(options), patience);
   const { dataset } = whole;
-  for (const { job, request } of whole.planned) {
+  for (const planned of whole.planned) {
     throwIfInterrupted();
-    const plan = await installNeeded(dataset, request)
-      ? { job, request: await planJob(dataset, { job, failed: request.failedTasks }, options) }
-      : { job, request };
+    const plan = await installNeeded(dataset, planned.request)
+      ? await planJob(dataset, { job: planned.job, failed: planned.request.failedTasks }, options)
+      : planned;
     before(plan);
     Deno.mkdirSync(`${dataset.root}/${plan.request.record.pwd}`, { recursive: true });
     after({ ...plan, submitted: await submit(dataset, plan.request, patience) });
@@ -150,7 +154,7 @@ export async function planReschedule(
   const planned: PlannedReschedule[] = [];
   for (const choice of chosen) {
     try {
-      planned.push({ job: choice.job, request: await planJob(dataset, choice, options) });
+      planned.push(await planJob(dataset, choice, options));
     } catch (error) {
       // One of many that may not be submitted does not keep the others back.
       if (
@@ -326,7 +330,7 @@ async function planJob(
   dataset: Dataset,
   { job, failed }: Choice,
   { message, preparation, altDir, autoFinish }: RescheduleOptions,
-): Promise<SubmissionRequest> {
+): Promise<PlannedReschedule> {
   await checkAutoFinish(dataset, autoFinish);
   const { record } = job;
   const toPaths = (paths: readonly string[], role: string) =>
@@ -348,8 +352,10 @@ async function planJob(
     ...(altDir === undefined ? {} : { alt_dir: resolveAltDir(dataset.root, altDir) }),
   };
   await refuseConflicts(dataset, template.outputs);
-  return {
+  const { slurm, leaves } = await placeFor(dataset, record.datalad_slurm?.cluster);
+  const request: SubmissionRequest = {
     kind: "reschedule",
+    slurm,
     record: template,
     command: expandCommand(dataset, template),
     message: message ?? job.message,
@@ -360,6 +366,21 @@ async function planJob(
     failedTasks: failed,
     scripts: namedFiles(dataset.root, pwd, commandOf(record).split(/\s+/)),
   };
+  return { job, request, leaves };
+}
+
+/**
+ * Returns where a job goes once more that ran on a stand-in for Slurm: there again on the same
+ * machine, unless something else is chosen.
+ */
+async function placeFor(
+  { settings }: Dataset,
+  cluster: string | undefined,
+): Promise<Pick<SubmissionRequest, "slurm"> & Pick<PlannedReschedule, "leaves">> {
+  if (cluster === undefined || !isStandIn(cluster)) return {};
+  const chosen = chosenSlurm(settings.slurm);
+  if (chosen === undefined && await isStandInHere(cluster)) return { slurm: "local" };
+  return chosen === "local" ? {} : { leaves: cluster };
 }
 
 /**

@@ -224,7 +224,8 @@ export async function begin(
 ): Promise<Beginning> {
   const { store } = dataset;
   const clone = cloneId(dataset) ?? await locked(dataset, patience, () => makeCloneId(dataset));
-  const standIn = await chosenStandIn(dataset.settings.slurm);
+  // Requests that are begun together go to one place.
+  const standIn = await chosenStandIn(dataset.settings.slurm ?? requests[0]?.slurm);
   const all = requests.map((request) => ({
     request,
     entry: newEntry(dataset, request, clone, standIn),

@@ -17,6 +17,8 @@ export interface RecordTemplate {
 export interface SubmissionRequest {
   readonly kind: "schedule" | "reschedule";
   readonly record: RecordTemplate;
+  /** Where it goes when neither the environment nor the configuration chooses; Slurm when absent. */
+  readonly slurm?: "local" | undefined;
   /** The command line for the shell, placeholders filled in. */
   readonly command: string;
   readonly message: string | undefined;

@@ -40,6 +40,11 @@ export function clusterOf(store: LocalStore): string {
   return isStandIn(kept) && kept !== undefined ? kept : standInCluster(hostName());
 }
 
+/** Returns the cluster name of this machine's stand-in, whether it was ever used or not. */
+export function ownStandIn(): string {
+  return clusterOf(storeAt(standInDirectory()));
+}
+
 /** Makes the stand-in of this machine ready and returns its cluster name. */
 export function useStandIn(): string {
   const store = storeAt(standInDirectory());

@@ -1,0 +1,51 @@
+/** The local stand-in for Slurm as a user without Slurm meets it. */
+import assert from "node:assert/strict";
+import { concurrently } from "../support/concurrently.ts";
+import { jobIdIn, TestDataset } from "../support/dataset.ts";
+import { useCluster } from "../support/real_slurm.ts";
+
+useCluster();
+
+/** A dataset beside a stand-in of its own, where nothing chooses it and `sbatch` refuses all jobs. */
+async function onLaptop(): Promise<TestDataset> {
+  const dataset = await TestDataset.make();
+  const bin = `${dataset.scratch.directory}/bin`;
+  await Deno.mkdir(bin);
+  const refuse = "#!/bin/sh\necho 'sbatch: error: Batch job submission failed' >&2; exit 1\n";
+  await Deno.writeTextFile(`${bin}/sbatch`, refuse, { mode: 0o755 });
+  Object.assign(dataset.env, {
+    PATH: `${bin}:${dataset.env["PATH"]}`,
+    DATALAD_SLURM: "",
+    DATALAD_SLURM_LOCAL_DIR: `${dataset.scratch.directory}/stand-in`,
+  });
+  return dataset;
+}
+
+concurrently(false, {
+  "its job is rescheduled there again, unless something else is chosen": async () => {
+    await using dataset = await onLaptop();
+    const submit = ["--slurm=local", "-o", "out", "sbatch", "write.sh", "out"];
+    await dataset.schedule(submit);
+    await dataset.succeed(["finish", "--wait"]);
+    const again = await dataset.tool(["reschedule", "HEAD"]);
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stdout, /^Submitted batch job 1000000002 on cluster local@/);
+    assert.match(again.stderr, /^sbatch: Job 1000000002 runs on this machine .* no Slurm$/m);
+    assert.doesNotMatch(again.stderr, /goes to Slurm/);
+    await dataset.succeed(["finish", "--wait", jobIdIn(again.stdout)]);
+
+    const toSlurm =
+      /^  It ran on local@\S+, a local stand-in; now it goes to Slurm \(--slurm local/m;
+    const chosen = await dataset.tool(["reschedule", "--slurm=cluster", "HEAD"]);
+    assert.equal(chosen.code, 3);
+    assert.match(chosen.stderr, toSlurm);
+    const other = `${dataset.scratch.directory}/other`;
+    await Deno.mkdir(other);
+    await Deno.writeTextFile(`${other}/cluster`, "local@elsewhere\n");
+    const env = { DATALAD_SLURM_LOCAL_DIR: other };
+    const elsewhere = await dataset.tool(["reschedule", "HEAD"], { env });
+    assert.equal(elsewhere.code, 3);
+    assert.match(elsewhere.stderr, toSlurm);
+    assert.match(await dataset.succeed(["reschedule", "--report", "HEAD"], { env }), toSlurm);
+  },
+});
