@@ -122,30 +122,50 @@ function valueOf(option: OptionSpec, queue: string[]): string {
 
 function unknownOption(spec: ArgumentSpec, given: string): ToolError {
   const wanted = given.replace(/^-+/, "");
-  const near = spec.options.find(({ name }) =>
-    wanted.length > 1 && (name.startsWith(wanted) || wanted.startsWith(name)) ||
-    distance(name, wanted) <= 2 && wanted.length > 3
-  );
+  const near = nearest(spec.options.map(({ name }) => name), wanted);
   return new ToolError("usage", `There is no option ${JSON.stringify(given)}`, {
     hint: near === undefined
       ? "See the options with --help; a command's own options stand behind its first word"
-      : `Perhaps --${near.name} is meant; see the options with --help`,
+      : `Perhaps --${near} is meant; see the options with --help`,
   });
 }
 
-/** Returns how many letters have to be changed, put in or left out to make one word the other. */
+/** Returns the word that another one was meant to be; undefined where none is near to it. */
+export function nearest(words: readonly string[], wanted: string): string | undefined {
+  const isCut = (word: string) =>
+    wanted.length > 1 && (word.startsWith(wanted) || wanted.startsWith(word));
+  const near = words.map((word) => ({ word, far: isCut(word) ? 0 : distance(word, wanted) }))
+    .filter(({ far }) => far <= 2 && 2 * far < wanted.length);
+  near.sort((a, b) => a.far - b.far || sharedStart(b.word, wanted) - sharedStart(a.word, wanted));
+  return near[0]?.word;
+}
+
+/** Returns how many letters two words have in common at their beginning. */
+function sharedStart(a: string, b: string): number {
+  let length = 0;
+  while (length < a.length && a[length] === b[length]) length++;
+  return length;
+}
+
+/**
+ * Returns how many letters have to be changed, put in, left out, or exchanged with the next one, to
+ * make one word the other.
+ */
 export function distance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
+      const isExchange = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
       next.push(Math.min(
         (row[j] ?? 0) + 1,
         (next[j - 1] ?? 0) + 1,
         (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
+        isExchange ? (before[j - 2] ?? 0) + 1 : Infinity,
       ));
     }
-    row = next;
+    [before, row] = [row, next];
   }
   return row[b.length] ?? 0;
 }

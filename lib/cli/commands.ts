@@ -20,9 +20,6 @@ const LOADERS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["lock-trial", async () => (await import("./lock_trial.ts")).lockTrialCommand],
 ]);
 
-/** The names of all commands, without aliases. */
-export const COMMAND_NAMES: readonly string[] = [...LOADERS.keys()];
-
 /** What stands before a command's name in its alias. */
 const ALIAS_PREFIX = "slurm-";
 

@@ -8,9 +8,9 @@ import { harmless } from "../record/show.ts";
 import { setOwnProgram } from "../process/own_program.ts";
 import { observeSlowAnswers } from "../slurm/ask.ts";
 import { CHOICE } from "../slurm/local/choice.ts";
-import { distance, parseArguments } from "./arguments.ts";
+import { nearest, parseArguments } from "./arguments.ts";
 import { type Command, COMMON_OPTIONS, JSON_OUTPUT, mannerOf, SLURM } from "./command.ts";
-import { allCommands, COMMAND_NAMES, findCommand } from "./commands.ts";
+import { allCommands, findCommand } from "./commands.ts";
 import { EXIT, reportError } from "./exit.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { showHelp } from "./show_help.ts";
@@ -116,7 +116,8 @@ async function runWithoutCommand(
       for (const line of generalHelp(await allCommands())) terminal.say(line);
       return EXIT.usage;
     default: {
-      const near = COMMAND_NAMES.find((command) => distance(command, name) <= 2);
+      const shown = (await allCommands()).filter(({ hidden }) => hidden !== true);
+      const near = nearest(shown.map((command) => command.name), name);
       throw new ToolError("usage", `There is no command ${JSON.stringify(name)}`, {
         hint: near === undefined
           ? "See the commands with: datalad-slurm --help"

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ArgumentSpec, distance, parseArguments } from "../../lib/cli/arguments.ts";
+import { type ArgumentSpec, distance, nearest, parseArguments } from "../../lib/cli/arguments.ts";
 import { ToolError } from "../../lib/errors.ts";
 
 const spec: ArgumentSpec = {
@@ -75,7 +75,20 @@ Deno.test("what is not understood is a usage error", () => {
   assert.throws(() => parseArguments({ ...spec, operands: "none" }, ["x"]), /"x" is not expected/);
 });
 
-Deno.test("the distance of two words counts letters changed, put in and left out", () => {
+Deno.test("of several words that may be meant the nearest is suggested", () => {
+  const options = ["input", "output", "onto", "dry-run", "json", "batch"];
+  const meant = { ouput: "output", otput: "output", outptu: "output", iput: "input" };
+  for (const [typed, word] of Object.entries(meant)) assert.equal(nearest(options, typed), word);
+  assert.equal(nearest(options, "jsno"), "json");
+  assert.equal(nearest(options, "dry"), "dry-run");
+  assert.equal(nearest(options, "xyz"), undefined);
+  // As near to one as to the other: the beginning decides.
+  assert.equal(nearest(["cast", "last"], "lsat"), "last");
+  assert.equal(nearest(["bat", "cut"], "cat"), "cut");
+});
+
+Deno.test("the distance of two words counts letters changed, put in, left out and exchanged", () => {
+  assert.equal(distance("status", "statsu"), 1);
   assert.equal(distance("finish", "finish"), 0);
   assert.equal(distance("finish", "finsh"), 1);
   assert.equal(distance("schedule", "shedulee"), 2);
