@@ -14,6 +14,8 @@ export interface OptionSpec {
   readonly repeatable?: boolean;
   /** The values that are allowed; any when absent. */
   readonly choices?: readonly string[];
+  /** Whether no other program has it, so that it is a mistake behind a command's first word. */
+  readonly isOurs?: boolean;
   readonly help: string;
 }
 
@@ -68,7 +70,10 @@ export function parseArguments(spec: ArgumentSpec, words: readonly string[]): Pa
       readShort(spec, word, queue, put);
     } else {
       operands.push(word);
-      if (spec.operands === "command") operands.push(...queue.splice(0));
+      if (spec.operands === "command") {
+        refuseOurs(spec, word, queue);
+        operands.push(...queue.splice(0));
+      }
     }
   }
   const [first] = operands;
@@ -81,6 +86,19 @@ export function parseArguments(spec: ArgumentSpec, words: readonly string[]): Pa
     has: (name) => values.has(name),
     operands,
   };
+}
+
+/** What stands behind the command goes to it: an option that is meant for us would do nothing. */
+function refuseOurs(spec: ArgumentSpec, command: string, words: readonly string[]): void {
+  const ours = spec.options.find(({ name, isOurs }) =>
+    isOurs === true && words.some((word) => word === `--${name}` || word.startsWith(`--${name}=`))
+  );
+  if (ours === undefined) return;
+  throw new ToolError("usage", `--${ours.name} stands behind the command, and would go to it`, {
+    hint:
+      `Options stand before the command: --${ours.name} … ${command} …; where it is meant for ` +
+      `the command: -- ${command} …`,
+  });
 }
 
 type Put = (option: OptionSpec, value: string) => void;

@@ -56,6 +56,7 @@ export const SLURM: OptionSpec = {
   name: "slurm",
   value: "local|cluster",
   choices: ["local", "cluster"],
+  isOurs: true,
   help: "Where jobs are submitted to: `local` is a stand-in that runs them on this machine, for " +
     "trying things where there is no Slurm; DATALAD_SLURM says the same",
 };
@@ -94,6 +95,7 @@ export function mannerOf(words: ParsedArguments): Manner {
 export const LOCK_TIMEOUT: OptionSpec = {
   name: "lock-timeout",
   value: "SECONDS",
+  isOurs: true,
   help: "How long to wait for the repository lock; for ever when absent",
 };
 
@@ -101,6 +103,7 @@ export const ASSUME_READY: OptionSpec = {
   name: "assume-ready",
   value: "inputs|outputs|both",
   choices: ["inputs", "outputs", "both"],
+  isOurs: true,
   help: "Do not fetch inputs, do not unlock outputs: they are ready as they are",
 };
 
@@ -114,6 +117,7 @@ export const TRANSFERS: OptionSpec = {
 export const ALT_DIR: OptionSpec = {
   name: "alt-dir",
   value: "PATH",
+  isOurs: true,
   help: "Run the job in this directory outside the dataset: inputs and the batch script are " +
     "copied there, results are copied back by finish",
 };
@@ -124,16 +128,19 @@ export const AUTO_FINISH: readonly OptionSpec[] = [
     name: "auto-finish",
     value: "OPTIONS",
     optionalValue: true,
+    isOurs: true,
     help: "Submit a small job as well that runs finish on the cluster when the job has ended, " +
       "however it ended; OPTIONS are those of its sbatch, such as '--partition=short --time=10' " +
       "(default: datalad-slurm.autofinish.sbatch, else the job's partition, account and QOS)",
   },
   {
     name: "close-failed-jobs",
+    isOurs: true,
     help: "With --auto-finish: record the job as closed, without its outputs, if it fails",
   },
   {
     name: "commit-failed-jobs",
+    isOurs: true,
     help: "With --auto-finish: commit the outputs that the job left, if it fails",
   },
 ];

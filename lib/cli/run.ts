@@ -115,6 +115,11 @@ async function runWithoutCommand(
     case undefined:
       for (const line of generalHelp(await allCommands())) terminal.say(line);
       return EXIT.usage;
+    case "cancel":
+    case "scancel":
+      throw new ToolError("usage", `There is no command "${name}": Slurm cancels jobs`, {
+        hint: await howToCancel(),
+      });
     default: {
       const shown = (await allCommands()).filter(({ hidden }) => hidden !== true);
       const near = nearest(shown.map((command) => command.name), name);
@@ -125,6 +130,14 @@ async function runWithoutCommand(
       });
     }
   }
+}
+
+/** Returns how jobs are cancelled: those of Slurm, and those of the stand-in where it was used. */
+async function howToCancel(): Promise<string> {
+  const { standInProgram } = await import("../slurm/local/place.ts");
+  const path = standInProgram("scancel");
+  const ofStandIn = path === undefined ? "" : `; one of the local stand-in with: ${path} JOBID`;
+  return `Cancel a job with: scancel JOBID${ofStandIn}; then finish --close-failed-jobs records it`;
 }
 
 /** Returns a line on a program that was run, for `--verbose`. */

@@ -27,7 +27,8 @@ export const scheduleCommand: Command = {
   description: [
     "Runs COMMAND, which submits a job (as `sbatch job.sh` does), and records it in a commit " +
     "that changes no file. Once the job is over, `finish` commits its results.",
-    "Everything from the first word of COMMAND on belongs to it. A single quoted word is a " +
+    "Everything from the first word of COMMAND on belongs to it: options of schedule stand before " +
+    "it, and one that only schedule has is refused there, unless -- stands before COMMAND. A single quoted word is a " +
     "command line for the shell. Placeholders are those of `datalad run`: {inputs}, {outputs}, " +
     "{pwd}, {dspath}, {tmpdir}, {inputs[0]}, and {{ and }} for braces.",
     "No two open jobs may declare the same output, nor one inside the other.",
@@ -69,6 +70,7 @@ export const scheduleCommand: Command = {
       value: "basic|command",
       optionalValue: true,
       choices: ["basic", "command"],
+      isOurs: true,
       help: "Check everything, show what would be submitted (with `command`, only the command " +
         "line), and submit nothing",
     },
@@ -88,6 +90,7 @@ export const scheduleCommand: Command = {
     },
     {
       name: "wait-for-outputs",
+      isOurs: true,
       help: "Wait until no open job holds the outputs any more, instead of refusing",
     },
     ...AUTO_FINISH,

@@ -93,8 +93,12 @@ export function planRecord(dataset: Dataset, options: JobOptions): RecordTemplat
   const toPaths = (paths: readonly string[], role: string) =>
     paths.map((path) => datasetPath(dataset.root, dataset.pwd, path, role));
   if (options.outputs.length === 0) {
+    const isBehind = options.command.some((word) => /^(?:-o|--output(?:=|$))/.test(word));
     throw new ToolError("usage", "No output is declared", {
-      hint: "Name what the job will write: schedule -o PATH … COMMAND",
+      hint: isBehind
+        ? "What stands behind the first word of the command goes to it; outputs are declared " +
+          "before: schedule -o PATH … COMMAND"
+        : "Name what the job will write: schedule -o PATH … COMMAND",
     });
   }
   const expands = (what: "inputs" | "outputs", paths: readonly string[]) =>

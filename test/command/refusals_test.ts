@@ -88,6 +88,16 @@ const refusals: Record<string, Refusal> = {
     code: 2,
     says: [/No output is declared/, /Hint: .*-o/],
   },
+  "an output behind the command, which gets it": {
+    args: ["sbatch", "write.sh", "-o", "out"],
+    code: 2,
+    says: [/No output is declared/, /Hint: .* goes to it; .* before: schedule -o PATH … COMMAND/],
+  },
+  "an option of schedule behind the command": {
+    args: ["-o", "out", "sbatch", "write.sh", "out", "--dry-run"],
+    code: 2,
+    says: [/--dry-run stands behind the command/, /Hint: .* -- sbatch …/],
+  },
   "no command": {
     args: ["-o", "out"],
     code: 2,

@@ -2,11 +2,18 @@
 import assert from "node:assert/strict";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
+import { type LocalSlurm, startLocalSlurm } from "../support/local_slurm.ts";
 import { useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
-/** A dataset beside a stand-in of its own, where nothing chooses it and `sbatch` refuses all jobs. */
+let standIn: LocalSlurm | undefined;
+Deno.test.beforeAll(async () => {
+  standIn = await startLocalSlurm();
+});
+Deno.test.afterAll(async () => await standIn?.release());
+
+/** A dataset beside a stand-in, where nothing chooses it and `sbatch` refuses all jobs. */
 async function onLaptop(): Promise<TestDataset> {
   const dataset = await TestDataset.make();
   const bin = `${dataset.scratch.directory}/bin`;
@@ -16,12 +23,30 @@ async function onLaptop(): Promise<TestDataset> {
   Object.assign(dataset.env, {
     PATH: `${bin}:${dataset.env["PATH"]}`,
     DATALAD_SLURM: "",
-    DATALAD_SLURM_LOCAL_DIR: `${dataset.scratch.directory}/stand-in`,
+    DATALAD_SLURM_LOCAL_DIR: standIn?.env["DATALAD_SLURM_LOCAL_DIR"] ?? "",
   });
   return dataset;
 }
 
 concurrently(false, {
+  "whoever looks for a command that cancels jobs is told the programs that do": async () => {
+    await using dataset = await onLaptop();
+    const look = async (word: string, env = {}) => {
+      const { code, stderr } = await dataset.tool([word, "1000000001"], { env });
+      assert.equal(code, 2);
+      return stderr;
+    };
+    const unused = { DATALAD_SLURM_LOCAL_DIR: `${dataset.scratch.directory}/unused` };
+    assert.match(
+      await look("scancel", unused),
+      /^Error: .*\nHint: Cancel a job with: scancel JOBID; then/,
+    );
+    const submit = ["--slurm=local", "-o", "out", "sbatch", "--wrap", "sleep 600"];
+    const id = await dataset.schedule(submit);
+    const path = / one of the local stand-in with: (\S+) JOBID/.exec(await look("cancel"))?.[1];
+    assert.equal((await dataset.run([path ?? "", id])).code, 0);
+    assert.match((await dataset.tool(["finish", "--wait"])).stdout, /Cancelled/);
+  },
   "its job is rescheduled there again, unless something else is chosen": async () => {
     await using dataset = await onLaptop();
     const submit = ["--slurm=local", "-o", "out", "sbatch", "write.sh", "out"];
@@ -29,8 +54,8 @@ concurrently(false, {
     await dataset.succeed(["finish", "--wait"]);
     const again = await dataset.tool(["reschedule", "HEAD"]);
     assert.equal(again.code, 0, again.stderr);
-    assert.match(again.stdout, /^Submitted batch job 1000000002 on cluster local@/);
-    assert.match(again.stderr, /^sbatch: Job 1000000002 runs on this machine .* no Slurm$/m);
+    assert.match(again.stdout, /^Submitted batch job 100000000\d on cluster local@/);
+    assert.match(again.stderr, /^sbatch: Job 100000000\d runs on this machine .* no Slurm$/m);
     assert.doesNotMatch(again.stderr, /goes to Slurm/);
     await dataset.succeed(["finish", "--wait", jobIdIn(again.stdout)]);
 

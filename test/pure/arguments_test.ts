@@ -48,6 +48,28 @@ Deno.test("a command owns all words from its first one on", () => {
   assert.deepEqual(parseArguments(command, ["--", "-x", "--"]).operands, ["-x", "--"]);
 });
 
+Deno.test("an option that is ours alone is a mistake behind a command, but for --", () => {
+  const ours = { name: "dry-run", isOurs: true, help: "" };
+  const command: ArgumentSpec = { operands: "command", options: [...spec.options, ours] };
+  const words = ["sbatch", "run.sh", "--dry-run"];
+  for (const given of [words, ["-j", "sbatch", "--dry-run=command", "run.sh"]]) {
+    assert.throws(
+      () => parseArguments(command, given),
+      (error) =>
+        error instanceof ToolError && error.kind === "usage" &&
+        error.message === "--dry-run stands behind the command, and would go to it" &&
+        /before the command: --dry-run … sbatch …; .*: -- sbatch …$/.test(error.hint ?? ""),
+    );
+  }
+  assert.deepEqual(parseArguments(command, ["--", ...words]).operands, words);
+  // One word is a command line for the shell, and others have such options, too.
+  assert.deepEqual(parseArguments(command, [words.join(" ")]).operands, [words.join(" ")]);
+  assert.deepEqual(
+    parseArguments(command, ["run", "--output=x", "--dry-runs"]).operands,
+    ["run", "--output=x", "--dry-runs"],
+  );
+});
+
 Deno.test("an optional value is taken only behind an equals sign", () => {
   const parsed = parseArguments(spec, ["--explicit", "yes"]);
   assert.equal(parsed.last("explicit"), "");

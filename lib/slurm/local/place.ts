@@ -82,6 +82,12 @@ function pathWith({ bin }: LocalStore): string {
   return [bin, ...path].join(":");
 }
 
+/** Returns the path of one of the stand-in's programs here; undefined where it was never used. */
+export function standInProgram(program: string): string | undefined {
+  const path = `${storeAt(standInDirectory()).bin}/${program}`;
+  return readQuietly(path) === undefined ? undefined : path;
+}
+
 /** The second line of a program of the stand-in. */
 const MARK = "# datalad-slurm: the local stand-in for Slurm";
 
