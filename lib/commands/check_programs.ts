@@ -49,14 +49,26 @@ export async function checkAnnex(isNeeded: boolean): Promise<Check> {
 
 /** Looks at Slurm's programs, at slurmctld, at its accounting and its clock. */
 export async function checkSlurm(): Promise<Check[]> {
-  const [clients, controller, sacct] = await Promise.all([
-    checkClients(),
+  const answers = await Promise.all(CLIENTS.map((name) => ask([name, "--version"], PATIENCE_MS)));
+  const name = "Slurm's programs";
+  if (answers.some(({ outcome }) => outcome === "not-configured")) {
+    // Whatever is asked now would say the same.
+    return [
+      problem(
+        name,
+        "They are installed, but find no configuration of Slurm (slurm.conf)",
+        "On a machine of a cluster: ask your administrators, or set SLURM_CONF; without a cluster, " +
+          "--slurm local runs jobs on this machine, to try things",
+      ),
+    ];
+  }
+  const [controller, sacct] = await Promise.all([
     ask(CONTROLLER_ARGV, PATIENCE_MS),
     ask(sacctArgv({ jobIds: ["1"], columns: ["JobID"] }), PATIENCE_MS),
   ]);
   // What is not installed has been told already.
   return [
-    clients,
+    checkClients(name, answers),
     ...(controller.outcome === "missing" ? [] : checkController(controller)),
     ...(sacct.outcome === "missing" ? [] : [checkAccounting(sacct, controller)]),
   ];
@@ -64,10 +76,8 @@ export async function checkSlurm(): Promise<Check[]> {
 
 const CLIENTS: readonly string[] = ["sbatch", "squeue", "sacct", "scontrol", "scancel"];
 
-async function checkClients(): Promise<Check> {
-  const answers = await Promise.all(CLIENTS.map((name) => ask([name, "--version"], PATIENCE_MS)));
+function checkClients(name: string, answers: readonly Answer[]): Check {
   const missing = answers.filter(({ outcome }) => outcome === "missing");
-  const name = "Slurm's programs";
   if (missing.length > 0) {
     return problem(
       name,
@@ -78,7 +88,13 @@ async function checkClients(): Promise<Check> {
   }
   const broken = answers.find(({ outcome }) => outcome !== "answered");
   if (broken !== undefined) {
-    return problem(name, broken.said, "Ask your administrators: it cannot even tell its version");
+    return problem(
+      name,
+      broken.said,
+      broken.outcome === "timeout"
+        ? `Try ${broken.program} --version; where it hangs, so may a file system that it is on`
+        : "Ask your administrators: it cannot even tell its version",
+    );
   }
   const versions = new Set(answers.map(({ stdout }) => parseVersion(stdout) ?? "unknown"));
   const shown = [...versions].join(", ");

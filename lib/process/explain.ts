@@ -111,6 +111,12 @@ const failures = (): readonly (readonly [RegExp, string, string])[] => [
     "See them with: sacctmgr list clusters",
   ],
   [
+    /Could not establish a configuration source|s_p_parse_file: cannot stat file/,
+    "Slurm is installed here, but it finds no configuration (slurm.conf)",
+    "On a machine of a cluster, see: datalad-slurm doctor; anywhere else, `--slurm local` runs jobs on " +
+    "this machine, to try things",
+  ],
+  [
     /Unable to contact slurm controller/i,
     "Slurm's controller does not answer",
     "See whether it is back with: scontrol ping; if it stays so, ask those who run the cluster",

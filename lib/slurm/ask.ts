@@ -111,11 +111,12 @@ export async function ask(
       ...(stdin === undefined ? {} : { stdin }),
     });
     const result = await watched(program, answer);
+    const failure = classifyFailure(result.stderr);
     const outcome = result.timedOut
-      ? "timeout"
+      ? failure === "not-configured" ? failure : "timeout"
       : result.code === 0
       ? "answered"
-      : classifyFailure(result.stderr);
+      : failure;
     const stdout = text(result.stdout);
     const said = explain(outcome, timeoutMs, result.stderr || stdout, result.code);
     return { program, outcome, stdout, stderr: result.stderr, said: `${program} ${said}` };

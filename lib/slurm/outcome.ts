@@ -5,6 +5,7 @@ export type Outcome =
   | "accounting-disabled"
   | "slurmdbd-down"
   | "slurmctld-down"
+  | "not-configured"
   | "missing"
   | "timeout"
   | "failed";
@@ -13,7 +14,9 @@ export type Outcome =
  * Returns why a query failed, from the stderr of 22.05: `Slurm accounting storage is disabled`,
  * `sacct: error: Problem talking to the database: Connection refused`,
  * `slurm_load_jobs error: Unable to contact slurm controller (connect failure)`,
- * `slurm_load_jobs error: Invalid job id specified`.
+ * `slurm_load_jobs error: Invalid job id specified`. Without slurm.conf they say
+ * `squeue: fatal: Could not establish a configuration source`, and where SLURM_CONF names a file that
+ * is not there they try for a minute: `s_p_parse_file: cannot stat file /x: No such file or directory`.
  */
 export function classifyFailure(stderr: string): Outcome {
   if (/accounting storage is disabled/i.test(stderr)) return "accounting-disabled";
@@ -22,6 +25,9 @@ export function classifyFailure(stderr: string): Outcome {
   }
   if (/Unable to contact slurm controller/i.test(stderr)) return "slurmctld-down";
   if (/Invalid job id specified/i.test(stderr)) return "unknown-id";
+  if (/Could not establish a configuration source|s_p_parse_file: cannot stat file/.test(stderr)) {
+    return "not-configured";
+  }
   return "failed";
 }
 
@@ -38,6 +44,8 @@ export function explain(outcome: Outcome, timeoutMs: number, output: string, cod
       return "cannot reach slurmdbd";
     case "slurmctld-down":
       return "cannot reach slurmctld";
+    case "not-configured":
+      return "finds no configuration of Slurm (slurm.conf)";
     case "timeout":
       return `did not answer within ${timeoutMs / 1000} s`;
     default: {

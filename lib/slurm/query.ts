@@ -122,7 +122,7 @@ async function queryCluster(
 
 /** Whether slurmctld gives no answer: asking it again would only cost another time limit. */
 function isSilent(outcome: Outcome): boolean {
-  return outcome === "slurmctld-down" || outcome === "timeout";
+  return ["slurmctld-down", "not-configured", "timeout"].includes(outcome);
 }
 
 function reportsOf(inquiries: readonly Inquiry[]): JobReport[] {

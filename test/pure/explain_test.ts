@@ -14,6 +14,10 @@ function said(sample: string): string {
 const recorded: Record<string, [means: string, hint: RegExp]> = {
   "slurm/sbatch_badpart": ['the cluster has no partition "nosuch"', /sinfo -s/],
   "slurm/sbatch_ctld_down_22.05.8": ["Slurm's controller does not answer", /scontrol ping/],
+  "messages/sbatch_not_configured": [
+    "Slurm is installed here, but it finds no configuration (slurm.conf)",
+    /datalad-slurm doctor; .*--slurm local/,
+  ],
   "slurm/sbatch_noscript": ["there is no batch script nosuch.sh", /current directory/],
   "slurm/sbatch_noshebang": ["the batch script does not begin with #! and an interpreter", /#!/],
   "slurm/sbatch_badopt": ["sbatch has no option --nosuch", /sbatch --help/],
