@@ -178,9 +178,14 @@ Deno.test("a holder whose lock was broken by force knows it", () =>
     assert.deepEqual(leftovers(directory), []);
   }));
 
+/** Of processes that are in no container. */
+const MACHINE = "pid:[4026531836] time:[4026531834]";
+
 const cases: {
   readonly title: string;
   readonly change: Partial<ProcessIdentity>;
+  /** What is different about the one who looks. */
+  readonly observer?: Partial<ProcessIdentity>;
   readonly phase?: string;
   readonly dead?: boolean;
   readonly jobOver?: boolean;
@@ -189,7 +194,12 @@ const cases: {
   { title: "an ended process", change: {}, dead: true, broken: true },
   { title: "a pid that another process has got", change: { startTime: "1" }, broken: true },
   { title: "a living process", change: {}, broken: false },
-  { title: "another boot of this machine", change: { bootId: "other" }, broken: true },
+  {
+    title: "another boot of this machine",
+    change: { bootId: "other", namespaces: MACHINE },
+    observer: { namespaces: MACHINE },
+    broken: true,
+  },
   {
     title: "another boot where the name may be another's",
     change: { bootId: "other", namespaces: "pid:[1] time:[1]" },
@@ -223,13 +233,14 @@ const cases: {
   { title: "a silent holder on another host at work", change: { host: "other" }, broken: false },
 ];
 
-for (const { title, change, phase, dead, jobOver, broken } of cases) {
+for (const { title, change, observer, phase, dead, jobOver, broken } of cases) {
   Deno.test(`${title} is ${broken ? "" : "not "}broken`, () =>
     withLockDirectory(async (directory) => {
       const identity = { ...(dead ? await deadIdentity() : ownIdentity()), ...change };
       const token = plantHolder(directory, identity, phase);
       const options = optionsFor(directory, {
         isJobOver: (job) => Promise.resolve(job === "7" ? jobOver : undefined),
+        identity: { ...ownIdentity(), ...observer },
       });
       if (broken) (await acquireLock(options)).release();
       else assert.equal((await isRefused({ ...options, timeoutMs: 500 })).kind, "locked");
