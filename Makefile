@@ -59,7 +59,7 @@ test-next: $(TOOLCHAIN)/dependencies packages ## Tests with Slurm 24.11 of Debia
 
 # As above; the cluster's own files stay on this machine.
 test-network: $(TOOLCHAIN)/dependencies packages ## Tests between nodes on a network file system (root)
-	@CLUSTER_DIR=$${CLUSTER_DIR:-$$(mktemp -d)/cluster} test/support/network_files.sh \
+	@CLUSTER_DIR=$${CLUSTER_DIR:-$${TMPDIR:-/tmp}/datalad-slurm-network} test/support/network_files.sh \
 	    $(TOOLCHAIN)/ceph $(DENO) run -A test/stress/network.ts || [ $$? = 77 ]
 
 golden: $(TOOLCHAIN)/dependencies ## Writes the golden files of the output anew (fixtures/golden/)

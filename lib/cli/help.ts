@@ -1,6 +1,7 @@
 import type { OptionSpec } from "./arguments.ts";
 import { type Command, COMMON_OPTIONS } from "./command.ts";
 
+/** Lines of text are no longer than this. */
 const WIDTH = 80;
 
 export const GENERAL_SUMMARY = "Slurm jobs as commits of a DataLad dataset";
@@ -23,7 +24,7 @@ export const EXIT_CODES: readonly (readonly [number, string])[] = [
 ];
 
 /** Returns the help of the whole tool. */
-export function generalHelp(commands: readonly Command[]): string[] {
+export function generalHelp(commands: readonly Command[], width: number): string[] {
   const shown = commands.filter(({ hidden }) => hidden !== true);
   return [
     `datalad-slurm: ${GENERAL_SUMMARY}`,
@@ -32,15 +33,19 @@ export function generalHelp(commands: readonly Command[]): string[] {
     "",
     ...shown.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`),
     "",
-    ...GENERAL_DESCRIPTION.flatMap((paragraph) => wrap(paragraph, "")),
+    ...GENERAL_DESCRIPTION.flatMap((paragraph) => wrap(paragraph, "", width)),
     "",
     "datalad-slurm COMMAND --help tells more; datalad-slurm --version names the version.",
-    ...wrap(`Exit codes: ${EXIT_CODES.map(([code, what]) => `${code} ${what}`).join("; ")}.`, ""),
+    ...wrap(
+      `Exit codes: ${EXIT_CODES.map(([code, what]) => `${code} ${what}`).join("; ")}.`,
+      "",
+      width,
+    ),
   ];
 }
 
 /** Returns the help of one command. */
-export function commandHelp(command: Command): string[] {
+export function commandHelp(command: Command, width: number): string[] {
   const { name, aliases, summary, usage, description, examples } = command;
   return [
     `datalad-slurm ${name}: ${summary}`,
@@ -48,9 +53,9 @@ export function commandHelp(command: Command): string[] {
     `Usage: datalad-slurm ${name} [OPTION …] ${usage}`.trimEnd(),
     ...(aliases.length === 0 ? [] : [`Also called: ${aliases.join(", ")}`]),
     "",
-    ...description.flatMap((paragraph) => [...wrap(paragraph, ""), ""]),
+    ...description.flatMap((paragraph) => [...wrap(paragraph, "", width), ""]),
     "Options:",
-    ...optionsOf(command).flatMap(optionHelp),
+    ...optionsOf(command).flatMap((option) => optionHelp(option, width)),
     "",
     "Examples:",
     ...examples.flatMap(([line, what]) => [`  ${line}`, `      ${what}`]),
@@ -62,7 +67,7 @@ export function optionsOf({ options }: Command): OptionSpec[] {
   return [...options, ...COMMON_OPTIONS];
 }
 
-function optionHelp(option: OptionSpec): string[] {
+function optionHelp(option: OptionSpec, width: number): string[] {
   const value = option.value === undefined
     ? ""
     : option.optionalValue === true
@@ -70,15 +75,16 @@ function optionHelp(option: OptionSpec): string[] {
     : ` ${option.value}`;
   const names = `  ${option.short === undefined ? "    " : `-${option.short}, `}--${option.name}` +
     value;
-  return [names, ...wrap(option.help, " ".repeat(10))];
+  return [names, ...wrap(option.help, " ".repeat(10), width)];
 }
 
-/** Breaks text into lines that fit the width, each with the indent in front. */
-export function wrap(text: string, indent: string): string[] {
+/** Breaks text into lines of 80 columns, or less on a narrower terminal, each with the indent. */
+export function wrap(text: string, indent: string, width = WIDTH): string[] {
+  const most = Math.min(width, WIDTH);
   const lines: string[] = [];
   let line = indent;
   for (const word of text.split(" ")) {
-    if (line.length > indent.length && line.length + 1 + word.length > WIDTH) {
+    if (line.length > indent.length && line.length + 1 + word.length > most) {
       lines.push(line);
       line = indent;
     }

@@ -11,7 +11,8 @@ import type { LoggedRecord } from "./json/records.ts";
 import { CLOSED, closedInWords } from "./job_state.ts";
 import { readableDuration } from "./progress.ts";
 import { phaseStyle } from "./style.ts";
-import { type Cell, type Column, table } from "./table.ts";
+import { LongResult } from "./pager.ts";
+import { type Cell, type Column, columnsWithRoom, pick, table } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { readableTime } from "./times.ts";
 
@@ -42,6 +43,7 @@ export const logCommand: Command = {
   async run(words, terminal) {
     let left = readCount(words.last("max-count"));
     const rows = new RowsInTurn(terminal);
+    const result = new LongResult(terminal, words.last("dataset") ?? ".");
     for await (
       const page of log({
         dataset: words.last("dataset"),
@@ -69,9 +71,10 @@ export const logCommand: Command = {
       const jobs = page.jobs.slice(0, left);
       left -= jobs.length;
       if (terminal.json) { for (const job of jobs) terminal.record(asRecord(job)); }
-      else rows.show(jobs);
-      if (left === 0 || terminal.isGone) break;
+      else await result.show(rows.linesOf(jobs));
+      if (left === 0 || terminal.isGone || result.isGone) break;
     }
+    await result.end();
     if (!terminal.json && rows.count === 0) terminal.say("No job is recorded there");
     return EXIT.done;
   },
@@ -84,37 +87,44 @@ function readCount(given: string | undefined): number {
 }
 
 const COLUMNS: readonly Column[] = [
-  { title: "COMMIT" },
+  { title: "COMMIT", minor: 1 },
   { title: "JOB" },
-  { title: "STATE" },
-  { title: "WHEN" },
-  { title: "ELAPSED", alignsRight: true },
-  { title: "FROM" },
+  { title: "STATE", shrinks: true },
+  { title: "WHEN", minor: 3 },
+  { title: "ELAPSED", alignsRight: true, minor: 5 },
+  { title: "FROM", minor: 4 },
   { title: "OUTPUTS", shrinks: true },
-  { title: "COMMAND", shrinks: true },
+  { title: "COMMAND", shrinks: true, minor: 2 },
 ];
 
-/** A table whose rows come page by page: a column is never narrower than on the page before. */
+/**
+ * A table whose rows come page by page: it has the columns of the first page, and none is narrower
+ * than on the page before.
+ */
 class RowsInTurn {
   count = 0;
   readonly #terminal: Terminal;
+  #kept: readonly number[] = [];
   #widest: readonly string[] = [];
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
   }
 
-  show(jobs: readonly LoggedJob[]): void {
-    if (jobs.length === 0) return;
-    const rows = jobs.map((job) => cellsOf(job, this.#terminal));
-    const lines = table(COLUMNS, [this.#widest, ...rows], this.#terminal);
-    const [header = "", , ...shown] = lines;
-    this.#terminal.result((this.count === 0 ? [header, ...shown] : shown).join("\n"));
+  linesOf(jobs: readonly LoggedJob[]): string[] {
+    if (jobs.length === 0) return [];
+    const whole = jobs.map((job) => cellsOf(job, this.#terminal));
+    const isFirst = this.count === 0;
+    if (isFirst) this.#kept = columnsWithRoom(COLUMNS, whole, this.#terminal);
     this.count += jobs.length;
-    this.#widest = COLUMNS.map(({ shrinks }, column) =>
+    const columns = pick(COLUMNS, this.#kept);
+    const rows = whole.map((row) => pick(row, this.#kept));
+    const [header = "", , ...lines] = table(columns, [this.#widest, ...rows], this.#terminal);
+    this.#widest = columns.map(({ shrinks }, column) =>
       shrinks === true ? "" : [this.#widest, ...rows].map((row) => textOf(row[column] ?? ""))
         .reduce((widest, text) => text.length > widest.length ? text : widest, "")
     );
+    return isFirst ? [header, ...lines] : lines;
   }
 }
 

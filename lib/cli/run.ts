@@ -71,7 +71,7 @@ async function runCommand(
     const options = [...command.options, ...COMMON_OPTIONS];
     const parsed = parseArguments({ ...command, options }, words);
     if (parsed.has("help")) {
-      for (const line of commandHelp(command)) terminal.result(line);
+      for (const line of commandHelp(command, chosen.width)) terminal.result(line);
       return EXIT.done;
     }
     const manner = mannerOf(parsed);
@@ -113,7 +113,7 @@ async function runWithoutCommand(
     case "-h":
       return await showHelp(await allCommands(), rest, terminal);
     case undefined:
-      for (const line of generalHelp(await allCommands())) terminal.say(line);
+      for (const line of generalHelp(await allCommands(), terminal.width)) terminal.say(line);
       return EXIT.usage;
     case "cancel":
     case "scancel":

@@ -34,7 +34,9 @@ export async function showHelp(
     const { configText, guideText } = await import("./manual.ts");
     terminal.result((topic === "config" ? configText() : guideText()).trimEnd());
   } else {
-    const help = about === undefined ? generalHelp(commands) : commandHelp(about);
+    const help = about === undefined
+      ? generalHelp(commands, terminal.width)
+      : commandHelp(about, terminal.width);
     for (const line of help) terminal.result(line);
   }
   return EXIT.done;

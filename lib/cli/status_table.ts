@@ -4,7 +4,7 @@ import { stateWord } from "../record/subject.ts";
 import type { JobPhase } from "../slurm/states.ts";
 import { stateDetails, taskCounts } from "./job_state.ts";
 import { phaseStyle } from "./style.ts";
-import { table } from "./table.ts";
+import { table, tableWithRoom } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { readableTime } from "./times.ts";
 
@@ -12,12 +12,12 @@ type View = Pick<Terminal, "isTerminal" | "width" | "colour">;
 
 /** Returns the table of open jobs, a line each. */
 export function statusTable(jobs: readonly OpenJobStatus[], terminal: View): string[] {
-  return table(
+  return tableWithRoom(
     [
-      { title: "COMMIT" },
+      { title: "COMMIT", minor: 1 },
       { title: "JOB" },
       { title: "STATE", shrinks: true },
-      { title: "SINCE" },
+      { title: "SINCE", minor: 2 },
       { title: "OUTPUTS", shrinks: true },
     ],
     jobs.map((status) => [

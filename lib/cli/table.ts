@@ -7,6 +7,8 @@ export interface Column {
   readonly title: string;
   /** Whether its text may be shortened where the table is wider than the terminal. */
   readonly shrinks?: boolean;
+  /** Of columns that one can do without, the one with the highest number is left out first. */
+  readonly minor?: number;
   /** Numbers stand at the right. */
   readonly alignsRight?: boolean;
 }
@@ -21,7 +23,53 @@ interface StyledCell {
 
 /** A column that is shortened keeps so many columns of the terminal. */
 const LEAST = 8;
+/** Where minor columns can be left out for it, it keeps so many. */
+const ENOUGH = 12;
 const GAP = "  ";
+
+/**
+ * Returns the columns that there is room for on the terminal, as indices: minor ones are left out
+ * until what is shortened is still readable.
+ */
+export function columnsWithRoom(
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+  { width }: Pick<Terminal, "width">,
+): number[] {
+  if (width === Infinity) return [...columns.keys()];
+  const natural = columns.map((_, index) =>
+    rows.reduce((most, row) => Math.max(most, displayWidth(wholeText(row[index] ?? ""))), 0)
+  );
+  const kept = [...columns.keys()];
+  const least = (index: number) => {
+    const { title = "", shrinks } = columns[index] ?? {};
+    const whole = Math.max(title.length, natural[index] ?? 0);
+    return shrinks === true ? Math.min(whole, ENOUGH) : whole;
+  };
+  const rank = (index: number) => columns[index]?.minor ?? 0;
+  const total = () => kept.reduce((sum, index) => sum + least(index) + GAP.length, -GAP.length);
+  while (total() > width) {
+    const least = kept.reduce((one, other) => rank(other) > rank(one) ? other : one, kept[0] ?? 0);
+    if (rank(least) === 0) break;
+    kept.splice(kept.indexOf(least), 1);
+  }
+  return kept;
+}
+
+/** Returns columns and rows without the columns that {@link columnsWithRoom} leaves out. */
+export function tableWithRoom(
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+  terminal: Pick<Terminal, "width" | "colour">,
+): string[] {
+  const kept = columnsWithRoom(columns, rows, terminal);
+  return table(pick(columns, kept), rows.map((row) => pick(row, kept)), terminal);
+}
+
+/** Returns the items at some indices. */
+export function pick<Item>(items: readonly Item[], indices: readonly number[]): Item[] {
+  return indices.flatMap((index) => items[index] ?? []);
+}
 
 /**
  * Returns a table as lines with aligned columns. On a terminal it is as wide as that at most, and

@@ -1,31 +1,48 @@
 import { leavingInterrupts } from "./interruption.ts";
 
-/**
- * Shows text through a pager, which is a shell command, until its reader leaves it. Returns false
- * when the command could not be run and the text was not shown.
- */
-export async function page(command: string, text: string): Promise<boolean> {
-  const child = new Deno.Command("/bin/sh", {
-    args: ["-c", command],
-    // As git has it: colours are shown, and what fits on the screen does not wait for a key.
-    env: {
-      LESS: Deno.env.get("LESS") ?? "FRX",
-      LV: Deno.env.get("LV") ?? "-c",
-    },
-    stdin: "piped",
-    stdout: "inherit",
-    stderr: "inherit",
-  }).spawn();
-  // Ctrl-C belongs to the pager.
-  return await leavingInterrupts(async () => {
-    const writer = child.stdin.getWriter();
+/** A pager, which is a shell command, with a reader before it. */
+export class Pager {
+  readonly #child: Deno.ChildProcess;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #status: Promise<Deno.CommandStatus>;
+  /** Whether the reader has left. */
+  isGone = false;
+
+  /** Starts it. Ctrl-C belongs to the pager until it has ended. */
+  constructor(command: string) {
+    this.#child = new Deno.Command("/bin/sh", {
+      args: ["-c", command],
+      // As git has it: colours are shown, and what fits on the screen does not wait for a key.
+      env: {
+        LESS: Deno.env.get("LESS") ?? "FRX",
+        LV: Deno.env.get("LV") ?? "-c",
+      },
+      stdin: "piped",
+      stdout: "inherit",
+      stderr: "inherit",
+    }).spawn();
+    this.#writer = this.#child.stdin.getWriter();
+    this.#status = leavingInterrupts(() => this.#child.status);
+  }
+
+  /** Gives it text; resolves when that is taken, or the reader has left. */
+  async write(text: string): Promise<void> {
     try {
-      await writer.write(new TextEncoder().encode(text));
-      await writer.close();
+      await this.#writer.write(new TextEncoder().encode(text));
     } catch {
       // The reader has seen enough.
+      this.isGone = true;
     }
-    const { code } = await child.status;
+  }
+
+  /** Waits until the reader leaves it; returns false when the command could not be run. */
+  async end(): Promise<boolean> {
+    try {
+      await this.#writer.close();
+    } catch {
+      // The same.
+    }
+    const { code } = await this.#status;
     return code !== 126 && code !== 127;
-  });
+  }
 }

@@ -131,7 +131,7 @@ Deno.test({
       const text = stdout.replace(/.\x08|\x1b\[[\d;]*m/g, "");
       // Words are copied from here: none is hyphenated. Lists are filled like other text.
       assert.doesNotMatch(text, /(?!slurm)\b[a-z]+[-\u2010]\n/, page);
-      assert.doesNotMatch(text, /^ {10}[a-z]+ .*[a-z]   [a-z]/m, page);
+      assert.doesNotMatch(text, /^ {10}[a-z]+ .*[a-z] {3}[a-z]/m, page);
       const command = shownCommands.find(({ name }) => page.endsWith(`/datalad-slurm-${name}.1`));
       for (const { name, value } of command?.options ?? []) {
         assert(text.includes(`--${name}`), `${page}: --${name}`);

@@ -103,7 +103,7 @@ concurrently(false, {
     const stdout = await dataset.succeed(["finish", "--close-failed-jobs"]);
     assert.match(stdout, new RegExp(`^Job ${id}: Failed, closed without outputs as `));
     const log = await dataset.succeed(["log", "out"]);
-    assert.match(log, / Failed, closed without outputs  /);
+    assert.match(log, / Failed, closed without outputs {2}/);
     assert.doesNotMatch(log, /unchanged/);
     assert.equal(
       await dataset.git("log", "-1", "--format=%s"),
@@ -320,7 +320,7 @@ concurrently(false, {
       await jobsAreOver([id]);
       const { code, stderr } = await dataset.tool(["finish"]);
       assert.match(stderr, /Warning: Job \d+: It has not made its declared output "never"/);
-      assert.match(await dataset.succeed(["log"]), / Complete, 1 missing  /);
+      assert.match(await dataset.succeed(["log"]), / Complete, 1 missing {2}/);
       assert.match(stderr, /"out\/y\.tmp" is ignored by git and was not committed/);
       assert.match(stderr, /"out\/gone" was deleted by the job/);
       assert.equal(code, 0);

@@ -55,6 +55,39 @@ Deno.test({
 });
 
 Deno.test({
+  name: "log: in a pipe and on terminals, wide and narrow",
+  ignore: noPseudoTerminal,
+  async fn() {
+    await using dataset = await GoldenDataset.make(jobs);
+    const plain = (columns: number) => ({ ...at(columns), env: { NO_COLOR: "1" } });
+    await assertGolden(
+      "log",
+      await views(dataset, ["log"], [{}, plain(100), plain(64), plain(40)]),
+    );
+  },
+});
+
+Deno.test({
+  name: "a log that is longer than the screen goes through git's pager, page by page",
+  ignore: noPseudoTerminal,
+  async fn() {
+    const many = Array.from({ length: 3_000 }, (_, index): GoldenJob => ({
+      id: String(9163380 + index),
+      state: "RUNNING",
+      ago: HOUR,
+      outputs: [`out/${index}.csv`],
+    }));
+    await using dataset = await GoldenDataset.make(many);
+    const show = (pager: string) => dataset.show(["log"], { ...at(80), env: { GIT_PAGER: pager } });
+    assert.match(await show("wc -l"), /^ *3001$/m);
+    // Whoever leaves it has seen enough; one that is not there leaves the terminal.
+    assert.equal((await show("head -n 1 >/dev/null")).split("\n").length, 2);
+    assert.equal((await show("nosuchpager")).match(/ sbatch job\.sh$/gm)?.length, 3_000);
+    assert.doesNotMatch(await dataset.show(["log", "-n", "20"], at(80)), /wc/);
+  },
+});
+
+Deno.test({
   name: "colours follow git's own setting, and the option stands above it",
   ignore: noPseudoTerminal,
   async fn() {

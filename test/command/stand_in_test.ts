@@ -60,7 +60,7 @@ concurrently(false, {
     await dataset.succeed(["finish", "--wait", jobIdIn(again.stdout)]);
 
     const toSlurm =
-      /^  It ran on local@\S+, a local stand-in; now it goes to Slurm \(--slurm local/m;
+      /^ {2}It ran on local@\S+, a local stand-in; now it goes to Slurm \(--slurm local/m;
     const chosen = await dataset.tool(["reschedule", "--slurm=cluster", "HEAD"]);
     assert.equal(chosen.code, 3);
     assert.match(chosen.stderr, toSlurm);
