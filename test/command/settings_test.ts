@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
+import { startLocalSlurm } from "../support/local_slurm.ts";
 import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
@@ -64,6 +65,9 @@ concurrently(noSlurm, {
   },
   "datalad-slurm.slurm is the clone's own: no dataset says where its jobs run": async () => {
     await using dataset = await TestDataset.make();
+    const standIn = await startLocalSlurm();
+    await using _ = { [Symbol.asyncDispose]: () => standIn.release() };
+    dataset.env["DATALAD_SLURM_LOCAL_DIR"] = standIn.env["DATALAD_SLURM_LOCAL_DIR"] ?? "";
     const hostile = `${dataset.root}/hostile`;
     await Deno.writeTextFile(hostile, "[datalad-slurm]\n\tslurm = local\n\tuuid = theirs\n");
     await setShared(dataset, "datalad-slurm.slurm", "local");
