@@ -32,14 +32,17 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
   }
   const counts = { submitted: 0, before: 0 };
   const ids: string[] = [];
+  const told = new Set<string>();
   const unfinished: SubmittedJob[] = [];
   let code: number = EXIT.done;
   const left = await scheduleBatch(options, patience, (outcome, root) => {
     if (outcome.outcome === "submitted") {
       counts.submitted++;
       ids.push(outcome.job.jobId);
-      for (const warning of outcome.job.warnings) {
+      // The jobs of a batch often share script and inputs.
+      for (const warning of outcome.job.warnings.filter((text) => !told.has(text))) {
         terminal.warn(`Line ${outcome.line}: ${harmless(warning)}`);
+        told.add(warning);
       }
       if (finisherProblem(outcome.job) !== undefined) unfinished.push(outcome.job);
     } else if (outcome.outcome === "recorded before") counts.before++;
@@ -56,7 +59,6 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
       `${jobs(unfinished.length)} without a finishing job, such as job ${first.jobId}: ` +
         harmless(finisherProblem(first) ?? ""),
     );
-    code = Math.max(code, EXIT.external);
   }
   if (left > 0) {
     terminal.say(`${jobs(left)} of the batch ${left === 1 ? "is" : "are"} not submitted`);

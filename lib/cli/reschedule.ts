@@ -35,12 +35,12 @@ export const rescheduleCommand: Command = {
   name: "reschedule",
   aliases: ["slurm-reschedule"],
   summary: "Submit a recorded job once more",
-  usage: "[COMMIT]",
+  usage: "[COMMIT|JOBID]",
   description: [
     "Runs the recorded command of a job again, from the recorded directory, after making its " +
     "earlier outputs writable, and records the new job with the commits it descends from.",
-    "COMMIT is a schedule, reschedule or finish commit. The job must be finished. The command " +
-    "is shown before it runs: a record may come from somebody else. A job of the local stand-in " +
+    "COMMIT is a schedule, reschedule or finish commit; JOBID stands for the job's own. The job " +
+    "must be finished. The command is shown before it runs: a record may come from somebody else. A job of the local stand-in " +
     "goes there again on the same machine, unless --slurm, DATALAD_SLURM or the configuration " +
     "says otherwise.",
     "--since takes each job once: not those that are open, nor those that another job is in the " +

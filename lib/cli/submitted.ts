@@ -62,8 +62,8 @@ function originalFields(original: RecordedJob | undefined) {
 }
 
 /**
- * Shows a job that was submitted, sbatch's own line first, and returns the exit code: the job is
- * there, but the finishing job that it was to have may not be.
+ * Shows a job that was submitted, sbatch's own line first, and returns the exit code: 0, also where
+ * sbatch has refused its finishing job. Whoever tried again would submit the job twice.
  */
 export function showSubmitted(
   terminal: Terminal,
@@ -88,5 +88,5 @@ export function showSubmitted(
   if (problem === undefined) return EXIT.done;
   terminal.warn(`Job ${jobId} has no finishing job: ${harmless(problem)}`);
   terminal.hint(`When it is over: datalad-slurm finish ${jobId}`);
-  return EXIT.external;
+  return EXIT.done;
 }

@@ -12,6 +12,7 @@ import { ToolError } from "../errors.ts";
 import { git } from "../git/git.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { recordedCommits } from "../git/log.ts";
+import { resolveCommit } from "../git/refs.ts";
 import { throwIfInterrupted } from "../process/interruption.ts";
 import { joinCommand, quoteWord } from "../record/command.ts";
 import type { LockPatience } from "./locked.ts";
@@ -24,16 +25,17 @@ import { union } from "./array_parts.ts";
 import { openTakingUp } from "./take_up.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import type { AutoFinish } from "./auto_finish.ts";
-import { checkAutoFinish, expandCommand, namedFiles } from "./schedule.ts";
+import { checkAutoFinish, expandCommand, namedFiles, requireScript } from "./schedule.ts";
 import { finishOf, requireCommit } from "./select_jobs.ts";
 import { refuseConflicts } from "./conflicts.ts";
 import { submit, type SubmittedJob } from "./submission.ts";
+import { explainUnknown } from "./unknown_job.ts";
 import type { Preparation, RecordTemplate, SubmissionRequest } from "./submission_request.ts";
 
 /** What `reschedule` is asked to do. */
 export interface RescheduleOptions {
   readonly dataset?: string | undefined;
-  /** A schedule, reschedule or finish commit; with `since` none is needed. */
+  /** A schedule, reschedule or finish commit, or a job's id; with `since` none is needed. */
   readonly commit?: string | undefined;
   /** All finished jobs that were submitted after this commit, oldest first. */
   readonly since?: string | undefined;
@@ -124,7 +126,10 @@ async function checkOut(options: RescheduleOptions): Promise<RescheduleOptions> 
   const dataset = await openDataset(directory);
   const resolved = {
     ...options,
-    commit: commit === undefined ? undefined : await requireCommit(dataset, commit),
+    // A number, which is no place relative to HEAD, may be a job's id.
+    commit: commit === undefined || /^\d+$/.test(commit)
+      ? commit
+      : await requireCommit(dataset, commit),
     since: since === undefined ? undefined : await requireCommit(dataset, since),
     from: dataset.head,
   };
@@ -186,7 +191,7 @@ async function findJobs(
 ): Promise<Choices> {
   const history = await readHistory(dataset, from);
   if (commit !== undefined) {
-    const id = await requireCommit(dataset, commit);
+    const id = submissionNamed(history.jobs, commit) ?? await requireCommitOf(dataset, commit);
     const damaged = history.unreadable.find((record) => record.commit === id);
     if (damaged !== undefined) throw new ToolError("refused", damaged.reason);
     const job = submissionOf(history.jobs, id);
@@ -195,7 +200,7 @@ async function findJobs(
   }
   if (since === undefined) {
     throw new ToolError("usage", "No commit is named", {
-      hint: "Such as: reschedule HEAD; see the commits with: git log --oneline",
+      hint: "Such as: reschedule HEAD; see the jobs with: datalad-slurm log",
     });
   }
   const base = await requireCommit(dataset, since);
@@ -216,6 +221,19 @@ async function findJobs(
     ),
     passedOver,
   };
+}
+
+/** Returns the commit that submitted the job of an id, last where Slurm has used that again. */
+function submissionNamed(history: readonly RecordedJob[], jobId: string): string | undefined {
+  return history.findLast((job) => isSubmission(job) && job.jobId === jobId)?.commit;
+}
+
+/** Returns the full id of a commit; throws for what is neither a commit nor the id of a job. */
+async function requireCommitOf(dataset: Dataset, target: string): Promise<string> {
+  const commit = await resolveCommit(dataset.repository, target);
+  if (commit !== undefined) return commit;
+  const { reason, hint } = await explainUnknown(dataset, target);
+  throw new ToolError("refused", reason, { hint });
 }
 
 /**
@@ -353,11 +371,19 @@ async function planJob(
   };
   await refuseConflicts(dataset, template.outputs);
   const { slurm, leaves } = await placeFor(dataset, record.datalad_slurm?.cluster);
+  const command = expandCommand(dataset, template);
+  requireScript(
+    dataset,
+    template,
+    command,
+    `Job ${job.jobId} ran it where it was submitted; it was not committed there, or has been ` +
+      "removed or renamed since",
+  );
   const request: SubmissionRequest = {
     kind: "reschedule",
     slurm,
     record: template,
-    command: expandCommand(dataset, template),
+    command,
     message: message ?? job.message,
     preparation,
     waitForOutputs: false,

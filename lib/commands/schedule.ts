@@ -3,6 +3,7 @@ import { expandPathOrKeep } from "../dataset/globs.ts";
 import { expandShown, namesTask } from "../dataset/task_paths.ts";
 import { datasetPath, relativePath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
+import { isThere } from "../files.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { fillPlaceholders, joinCommand, quoteWord } from "../record/command.ts";
 import { absolutePath, joinPath, pathBelow } from "../paths.ts";
@@ -135,6 +136,7 @@ export function planRequest(
   { command: words, message, preparation, waitForOutputs, autoFinish }: JobOptions,
 ): SubmissionRequest {
   const command = expandCommand(dataset, record);
+  requireScript(dataset, record, command, "Paths in the command count from the current directory");
   const scripts = namedFiles(dataset.root, record.pwd, words);
   return {
     kind: "schedule",
@@ -147,6 +149,45 @@ export function planRequest(
     autoFinish,
     tasks: record.outputs.some(namesTask) ? givenArray(command) : undefined,
   };
+}
+
+/**
+ * Throws a {@link ToolError} when sbatch would not find the batch script that a command line names;
+ * one without a slash may be on PATH. What is not plainly one call of sbatch is left to run.
+ */
+export function requireScript(
+  { root }: Dataset,
+  { pwd, alt_dir: altDir }: RecordTemplate,
+  command: string,
+  hint: string,
+): void {
+  const read = readSbatchCall(command);
+  const script = "call" in read ? read.call.script : undefined;
+  if (script === undefined) return;
+  const own = [root, ...altDir === undefined ? [] : [altDir]].map((base) => joinPath(base, pwd));
+  const path = script.includes("/") ? [] : (Deno.env.get("PATH") ?? "").split(":");
+  if ([...own, ...path].some((place) => isThere(absolutePath(script, place)))) return;
+  // In a subdataset that is yet to be installed.
+  if (own.some((place) => isInEmptyDirectory(absolutePath(script, place)))) return;
+  throw new ToolError("refused", `There is no batch script ${JSON.stringify(script)}`, { hint });
+}
+
+/** Whether what a path is below ends with an empty directory. */
+function isInEmptyDirectory(path: string): boolean {
+  for (let at = path; at !== "";) {
+    at = at.slice(0, at.lastIndexOf("/"));
+    const names = namesIn(at);
+    if (names !== undefined) return names === 0;
+  }
+  return false;
+}
+
+function namesIn(directory: string): number | undefined {
+  try {
+    return [...Deno.readDirSync(directory)].length;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Returns the array that a command line submits; undefined where the script may name it. */

@@ -157,7 +157,7 @@ async function pinBeside(
     if (paths.length === 0) return { pins: NO_PINS, warnings: [] };
     const pins = await pinFiles(root, paths);
     writePins(files, pins);
-    return { pins, warnings: [] };
+    return { pins, warnings: differenceWarnings(pins) };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return {
@@ -165,6 +165,23 @@ async function pinBeside(
       warnings: [`The record does not say what script and inputs were: ${reason}`],
     };
   }
+}
+
+/** So many files are named that differ from what is committed. */
+const MOST_NAMED = 5;
+
+/** Says which of script and inputs only this clone has as the job gets them. */
+function differenceWarnings({ differs }: FilePins): string[] {
+  const different = Object.entries(differs);
+  if (different.length === 0) return [];
+  const words = { new: "not committed", modified: "changed since", deleted: "deleted" };
+  const names = different.slice(0, MOST_NAMED)
+    .map(([path, how]) => `${JSON.stringify(path)} (${words[how]})`);
+  const more = different.length - names.length;
+  return [
+    `Not as it is committed, so that no clone can run the job again: ${names.join(", ")}` +
+    (more === 0 ? "" : ` and ${more} more`),
+  ];
 }
 
 /**

@@ -45,6 +45,12 @@ const SETTINGS = [
   "maintenance.auto=false",
 ];
 
+/**
+ * What git says when somebody else's `git gc` has removed an empty directory of the object database
+ * just when a new object was to go there (2.39). Nothing has been changed then.
+ */
+const LOST_DIRECTORY = /unable to create temporary file: No such file or directory/;
+
 /** Returns the argv of a git process of ours as people read it, without the settings of all. */
 export function plainArgv(argv: readonly string[]): readonly string[] {
   const [program, ...rest] = argv;
@@ -64,11 +70,12 @@ export async function git(
 ): Promise<RunResult> {
   const argv = ["git", ...SETTINGS.flatMap((setting) => ["-c", setting]), ...args];
   const { tolerate = [], env, ...rest } = options;
-  const result = await run(argv, {
-    ...rest,
-    cwd: directory,
-    env: { ...gitEnvironment(), ...env },
-  });
+  const once = () => run(argv, { ...rest, cwd: directory, env: { ...gitEnvironment(), ...env } });
+  let result = await once();
+  for (let tries = 1; result.code !== 0 && tries < 5; tries++) {
+    if (!LOST_DIRECTORY.test(result.stderr)) break;
+    result = await once();
+  }
   if (result.code !== 0 && !tolerate.includes(result.code)) {
     throw externalError(result, `git ${args[0] ?? ""} failed in ${JSON.stringify(directory)}`);
   }

@@ -19,6 +19,11 @@ interface Word {
 export interface SbatchCall {
   /** The specification that `--array` gives on the command line, such as `0-9%2`. */
   readonly array: string | undefined;
+  /**
+   * The batch script; undefined where that is not plain: with `--wrap`, from stdin, where the shell
+   * puts something in, and where `--chdir` says from where it is looked for.
+   */
+  readonly script: string | undefined;
   /** Returns the command line with another specification. */
   withArray(spec: string): string;
 }
@@ -45,11 +50,13 @@ interface Options {
   readonly array: { start: number; end: number; lead: string; spec: string } | undefined;
   /** Where the options end; undefined for `--wrap`, with which all words are options. */
   readonly end: number | undefined;
+  readonly script: string | undefined;
 }
 
-function callOf(command: string, { array, end }: Options): SbatchCall {
+function callOf(command: string, { array, end, script }: Options): SbatchCall {
   return {
     array: array?.spec,
+    script,
     withArray(spec) {
       if (array !== undefined) {
         return command.slice(0, array.start) + array.lead + spec + command.slice(array.end);
@@ -64,6 +71,7 @@ function callOf(command: string, { array, end }: Options): SbatchCall {
 function readOptions(words: readonly Word[]): Options | string {
   let array: Options["array"];
   let isWrap = false;
+  let isElsewhere = false;
   for (let at = 0; at < words.length; at++) {
     const word = words[at];
     if (word === undefined) break;
@@ -73,7 +81,9 @@ function readOptions(words: readonly Word[]): Options | string {
     }
     if (value === ":") return "it submits a heterogeneous job";
     if (value === "--" || !value.startsWith("-") || value === "-") {
-      return isWrap ? "something stands behind the options" : { array, end: start };
+      if (isWrap) return "something stands behind the options";
+      const isPlain = !isElsewhere && !value.startsWith("-");
+      return { array, end: start, script: isPlain ? value : undefined };
     }
     const option = value.startsWith("--") ? longOption(value) : shortOption(value);
     if (option === undefined) return `sbatch's option ${JSON.stringify(value)} is not known here`;
@@ -81,6 +91,7 @@ function readOptions(words: readonly Word[]): Options | string {
     const next = takesNext ? words[++at] : undefined;
     if (takesNext && next === undefined) return `${JSON.stringify(value)} has no value`;
     if (option.name === "wrap") isWrap = true;
+    if (/^(?:D|ch|workdir)/.test(option.name)) isElsewhere = true;
     if (option.name !== "array") continue;
     const spec = next?.value ?? option.value ?? "";
     if (parseArraySpec(spec) === undefined) return `${JSON.stringify(spec)} is no array`;
@@ -88,7 +99,7 @@ function readOptions(words: readonly Word[]): Options | string {
       ? { start, end: word.end, lead: value.slice(0, value.length - spec.length), spec }
       : { start: next.start, end: next.end, lead: "", spec };
   }
-  return isWrap ? { array, end: undefined } : "it names no script";
+  return isWrap ? { array, end: undefined, script: undefined } : "it names no script";
 }
 
 interface Option {

@@ -32,6 +32,16 @@ const refusals: Record<string, Refusal> = {
     code: 1,
     says: [/^Error: There is no directory "\/nonexistent\/place"\n$/],
   },
+  "a batch script that is not there": {
+    args: ["-o", "out", "sbatch", "--time=1", "nosuch.sh", "out"],
+    code: 1,
+    says: [/^Error: There is no batch script "nosuch\.sh"\nHint: .*current directory\n$/],
+  },
+  "a batch script that is not there, in a dry run": {
+    args: ["--dry-run", "-o", "out", "sbatch", "scripts/nosuch.sh"],
+    code: 1,
+    says: [/There is no batch script "scripts\/nosuch\.sh"/],
+  },
   "a dataset that has no commit yet": {
     options: { empty: true },
     args: ["-o", "out", ...sbatch],
@@ -133,8 +143,8 @@ const refusals: Record<string, Refusal> = {
     code: 3,
     says: [/sbatch: error: .*Invalid job array specification/, /Exit code: 1/],
   },
-  "a script that is not there": {
-    args: ["-o", "out", "sbatch", "no.sh"],
+  "a script that is not there, of a command line for the shell": {
+    args: ["-o", "out", "sbatch no.sh || exit"],
     code: 3,
     says: [/Unable to open file no\.sh/],
   },

@@ -116,7 +116,7 @@ concurrently(false, {
     assert.match(other.stderr, /records no job/);
     assert.equal(other.code, 1);
     const none = await dataset.tool(["reschedule", "nonsense"]);
-    assert.match(none.stderr, /"nonsense" names no commit/);
+    assert.match(none.stderr, /"nonsense" is neither a commit nor the id of a job/);
     await checkDataset(dataset, { base, open: [id] });
   },
   "--since reschedules all later jobs, --report submits nothing": async () => {

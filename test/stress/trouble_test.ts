@@ -71,6 +71,29 @@ function fillScript({ root }: TestDataset): string {
 }
 
 concurrently(noSlurm, {
+  "a git gc that takes a directory away from under git's hands is gone round": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(OUT.slice(1));
+    await jobsAreOver([id]);
+    const bin = `${dataset.scratch.directory}/bin`;
+    await Deno.mkdir(bin);
+    const path = dataset.env["PATH"] ?? "";
+    await Deno.writeTextFile(
+      `${bin}/git`,
+      `#!/bin/sh\nPATH='${path}'\n` +
+        `case "$*" in *update-index*) if mkdir '${bin}/once' 2>/dev/null; then\n` +
+        "echo 'error: unable to create temporary file: No such file or directory' >&2; exit 128\n" +
+        'fi;; esac\nexec git "$@"\n',
+      { mode: 0o755 },
+    );
+    await dataset.succeed(["finish"], { env: { PATH: `${bin}:${path}` } });
+    assert.deepEqual([...Deno.readDirSync(bin)].map(({ name }) => name).toSorted(), [
+      "git",
+      "once",
+    ]);
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+  },
   "on a full disk nothing is submitted, and it works when there is space again": async () => {
     await using disk = await SmallDisk.make();
     const { dataset } = disk;
