@@ -8,6 +8,8 @@ import {
   CLOSED,
   closedInWords,
   hintOnLiveJob,
+  mergeHint,
+  onBranch,
   stateDetails,
   taskCounts,
   unknownBecause,
@@ -81,7 +83,8 @@ function listed(jobs: readonly FinishedJob[]): string {
 
 function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): string {
   const { job, tasks, closedTasks, isLast, report, outcome } = finished;
-  const commit = finished.commit?.slice(0, 10);
+  const branch = finished.branch === undefined ? "" : ` ${onBranch(finished.branch)}`;
+  const commit = `${finished.commit?.slice(0, 10)}${branch}`;
   const word = stateWord(report?.state ?? "UNKNOWN");
   const state = colour ? painted(word, phaseStyle(report?.phase)) : word;
   const counts = report === undefined || tasks !== undefined ? [] : taskCounts(job, report);
@@ -130,7 +133,7 @@ function hintsOf({ job, tasks, report, outcome }: FinishedJob): (string | undefi
     case "elsewhere":
       return ["Finish jobs of another clone there, where their files are, or use --other-clones"];
     case "on a branch":
-      return [`git merge job-${job.jobId} takes its results in`];
+      return [mergeHint([`job-${job.jobId}`])];
     case "not in history":
       return [
         "Files of jobs that were left alone are where they were; git reflog shows their commits",

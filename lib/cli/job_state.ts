@@ -57,6 +57,23 @@ function exitText({ phase, exitCode, signal }: JobReport): string | undefined {
   return exitCode === undefined || exitCode === 0 ? undefined : `exit code ${exitCode}`;
 }
 
+/** Says where the results of a job are that `finish --branches` has committed. */
+export function onBranch(branch: string): string {
+  return `on branch ${branchName(branch)}`;
+}
+
+/** Says how the results on branches get into this one. */
+export function mergeHint(branches: readonly string[]): string {
+  const named = branches.slice(0, 5).map(branchName).join(" ");
+  return branches.length === 1
+    ? `git merge ${named} takes its results in`
+    : `git merge ${named}${branches.length > 5 ? " …" : ""} takes their results in`;
+}
+
+function branchName(ref: string): string {
+  return ref.replace("refs/heads/", "");
+}
+
 /** What `--close-failed-jobs` makes of a job, or of tasks of an array. */
 export const CLOSED = "closed without outputs";
 

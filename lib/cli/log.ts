@@ -8,7 +8,7 @@ import { type Command, DATASET, SINCE } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { LoggedRecord } from "./json/records.ts";
-import { CLOSED, closedInWords } from "./job_state.ts";
+import { CLOSED, closedInWords, mergeHint, onBranch } from "./job_state.ts";
 import { readableDuration } from "./progress.ts";
 import { phaseStyle } from "./style.ts";
 import { LongResult } from "./pager.ts";
@@ -44,6 +44,7 @@ export const logCommand: Command = {
     let left = readCount(words.last("max-count"));
     const rows = new RowsInTurn(terminal);
     const result = new LongResult(terminal, words.last("dataset") ?? ".");
+    const branches: string[] = [];
     for await (
       const page of log({
         dataset: words.last("dataset"),
@@ -71,11 +72,15 @@ export const logCommand: Command = {
       const jobs = page.jobs.slice(0, left);
       left -= jobs.length;
       if (terminal.json) { for (const job of jobs) terminal.record(asRecord(job)); }
-      else await result.show(rows.linesOf(jobs));
+      else {
+        await result.show(rows.linesOf(jobs));
+        for (const { branch } of jobs) if (branch !== undefined) branches.push(branch);
+      }
       if (left === 0 || terminal.isGone || result.isGone) break;
     }
     await result.end();
     if (!terminal.json && rows.count === 0) terminal.say("No job is recorded there");
+    if (branches.length > 0) terminal.hint(mergeHint(branches));
     return EXIT.done;
   },
 };
@@ -151,7 +156,8 @@ function cellsOf(logged: LoggedJob, terminal: Terminal): Cell[] {
 }
 
 /** Returns the state in the record, and what else became of the job: `Failed, closed …`. */
-function stateText({ job, isOpen, changed }: LoggedJob): string {
+function stateText({ job, isOpen, branch, changed }: LoggedJob): string {
+  if (branch !== undefined) return onBranch(branch);
   if (isOpen) return "Open";
   const { closed, array_tasks, closed_tasks, missing = [] }: Partial<ToolPart> =
     job.record.datalad_slurm ?? {};

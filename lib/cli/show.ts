@@ -8,7 +8,14 @@ import { classifyState } from "../slurm/states.ts";
 import { type Command, DATASET } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { changeInWords } from "./finished_jobs.ts";
-import { CLOSED, closedInWords, finisherAsJson, stateText } from "./job_state.ts";
+import {
+  CLOSED,
+  closedInWords,
+  finisherAsJson,
+  mergeHint,
+  onBranch,
+  stateText,
+} from "./job_state.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { ShownRecord } from "./json/records.ts";
 import { type Pair, pairLines } from "./pairs.ts";
@@ -49,6 +56,7 @@ export const showCommand: Command = {
     }
     terminal.result(pairLines(describe(details), terminal).join("\n"));
     if (details.shortage !== undefined) terminal.hint(shortageInWords(details.shortage).hint);
+    if (details.branch !== undefined) terminal.hint(mergeHint([details.branch]));
     return EXIT.done;
   },
 };
@@ -91,9 +99,11 @@ function describe(details: JobDetails): Pair[] {
       "Parts",
       ...details.parts.map((one) => commitLine(one, one.record.datalad_slurm?.array_tasks)),
     ),
-    finish === undefined
-      ? pair("Finished", "not yet", finisherLine(details))
-      : pair("Finished", commitLine(finish)),
+    finish !== undefined
+      ? pair("Finished", commitLine(finish))
+      : details.branch !== undefined
+      ? pair("Finished", `${onBranch(details.branch)}, not merged yet`)
+      : pair("Finished", "no commit yet", finisherLine(details)),
     pair(
       "Descends",
       ...details.chain.map(({ commit, jobId }) =>
@@ -161,23 +171,24 @@ function used(one: Accounting, taskCount?: number): [string, string][] {
   const rows: [string, string][] = [];
   // Of an array it is the sum of all tasks, each of which has the limit for itself.
   const ofAll = taskCount === undefined ? "" : ` in all tasks`;
-  if (elapsed !== undefined) {
+  // What has not started has used nothing.
+  const hasStarted = one.start !== undefined || elapsed !== undefined && elapsed > 0;
+  if (elapsed !== undefined && hasStarted) {
     const share = limit === undefined || taskCount !== undefined
       ? ""
       : ` of ${readableDuration(limit)}${percent(elapsed, limit)}`;
     rows.push(["Elapsed", `${readableDuration(elapsed)}${ofAll}${share}`]);
   }
-  if (limit !== undefined && (taskCount !== undefined || elapsed === undefined)) {
+  if (limit !== undefined && (taskCount !== undefined || elapsed === undefined || !hasStarted)) {
     rows.push(["Time limit", readableDuration(limit)]);
   }
   if (cpus !== undefined) {
-    const counted = `${cpus} ${cpus === 1 ? "CPU" : "CPUs"}`;
     // Slurm shows none where it has looked at no step.
     const busy = !elapsed || !cpu
       ? ""
       : `, busy for ${readableDuration(cpu)} of ${readableDuration(elapsed * cpus)}` +
         percent(cpu, elapsed * cpus);
-    rows.push(["CPU", counted + busy]);
+    rows.push(["CPUs", `${cpus}${busy}`]);
   }
   const requested = memory ? `${readableMemory(memory)} requested` : undefined;
   if (rss) {
@@ -187,7 +198,7 @@ function used(one: Accounting, taskCount?: number): [string, string][] {
       (memory ? `, of ${requested}${percent(rss, memory)}` : ""),
     ]);
   } else if (requested !== undefined) {
-    rows.push(["Memory", `${requested}, what was used is not known`]);
+    rows.push(["Memory", `${requested}${hasStarted ? ", what was used is not known" : ""}`]);
   }
   if (one.nodes !== undefined) {
     const list = one.node_list === undefined ? "" : `: ${harmless(one.node_list)}`;

@@ -2,7 +2,7 @@ import type { OpenJobStatus } from "../commands/status.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
 import type { JobPhase } from "../slurm/states.ts";
-import { stateDetails, taskCounts } from "./job_state.ts";
+import { onBranch, stateDetails, taskCounts } from "./job_state.ts";
 import { phaseStyle } from "./style.ts";
 import { table, tableWithRoom } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -33,7 +33,7 @@ export function statusTable(jobs: readonly OpenJobStatus[], terminal: View): str
 
 /** Returns the state of an open job; of an array how many tasks are in which state. */
 export function stateOf({ job, report, branch }: OpenJobStatus): string {
-  if (branch !== undefined) return `on branch ${branch.replace("refs/heads/", "")}`;
+  if (branch !== undefined) return onBranch(branch);
   if (report === undefined) return "in another clone";
   return `${stateWord(report.state)}${stateDetails(report, taskCounts(job, report))}`;
 }

@@ -77,6 +77,8 @@ export interface FinishedJob {
     | "settled"
     | "not in history";
   readonly commit?: string;
+  /** The branch of its own that the commit is on, where it is not merged into this one. */
+  readonly branch?: string;
   readonly notes?: FinishNotes;
   /** What a job that failed had too little of. */
   readonly shortage?: Shortage;
@@ -197,6 +199,7 @@ export async function finish(
       job,
       outcome: withFiles ? "finished" : "closed",
       ...others,
+      ...(options.layout === "branches" ? { branch: jobBranch(job.jobId) } : {}),
       ...shortagePart({ job, report }, accounts),
     };
   });

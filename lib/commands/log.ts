@@ -5,6 +5,7 @@ import {
   decodeCommit,
   isSubmission,
   jobKeyOf,
+  readHistory,
   readOpenJobs,
   type RecordedJob,
 } from "../dataset/history.ts";
@@ -13,10 +14,11 @@ import { coveredBy, submittedTasks } from "../dataset/task_paths.ts";
 import { ToolError } from "../errors.ts";
 import { isRepository, isThere } from "../files.ts";
 import { commitsTouching, newestCommits, subjectsOf } from "../git/log.ts";
-import { resolveCommit, resolveRevisions } from "../git/refs.ts";
+import { existingRefs, resolveCommit, resolveRevisions } from "../git/refs.ts";
 import { isWithin } from "../paths.ts";
 import { jobInSubject } from "../record/subject.ts";
 import { IndexSet } from "../slurm/array.ts";
+import { jobBranch } from "./commit_results.ts";
 import { requireCommit, whyNotInHistory } from "./select_jobs.ts";
 
 /** What `log` is asked to show. */
@@ -37,6 +39,8 @@ export interface LoggedJob {
   readonly committed: number;
   /** Whether no commit of this history answers the submission. */
   readonly isOpen: boolean;
+  /** The branch that holds the results of an open job, where that is not merged yet. */
+  readonly branch: string | undefined;
   /** Of a job that was submitted again from another one: that one. */
   readonly from: { readonly commit: string; readonly jobId: string | undefined } | undefined;
   /** Whether the commit changes what was asked for, where paths were. */
@@ -74,7 +78,22 @@ export async function* log(options: LogOptions): AsyncGenerator<LogPage> {
     const holder = isElsewhere ? await openDataset(place) : dataset;
     // The commits that are named are those of the dataset above.
     const revisions = isElsewhere ? [holder.head] : wanted.revisions;
+    await refuseUnknownPaths(holder, paths);
     yield* paged(holder, jobsOf(holder, revisions, { paths, isElsewhere }));
+  }
+}
+
+/** Throws for a path that is not in the work tree, and that neither commit nor record ever named. */
+async function refuseUnknownPaths(dataset: Dataset, paths: readonly string[]): Promise<void> {
+  const { root, head } = dataset;
+  for (const path of paths) {
+    if (hasMagic(path) || isThere(`${root}/${path}`)) continue;
+    if ((await commitsTouching(root, [head], [path], false)).length > 0) continue;
+    // A job may not have made what it declares.
+    if ((await readHistory(dataset)).jobs.some((job) => names(job, path))) continue;
+    throw new ToolError("refused", `There is no path ${JSON.stringify(path)}, here or in history`, {
+      hint: "See the outputs of the recorded jobs with: datalad-slurm log",
+    });
   }
 }
 
@@ -135,7 +154,7 @@ function placesOf({ root }: Dataset, paths: readonly string[]): Map<string, stri
   return places;
 }
 
-type Item = Omit<LoggedJob, "from"> | OtherChange | { readonly unreadable: string };
+type Item = Omit<LoggedJob, "from" | "branch"> | OtherChange | { readonly unreadable: string };
 
 interface PathsWanted {
   readonly paths: readonly string[];
@@ -184,13 +203,20 @@ async function* jobsOf(
 
 /** Whether a record declares a path, something above it, or something below it. */
 function isAbout(job: RecordedJob, path: string): boolean {
+  return names(job, path) || filesIn(job).some((output) => covers(output, path));
+}
+
+/** Whether a record declares a path itself, maybe as that of a task, or something below it. */
+function names(job: RecordedJob, path: string): boolean {
   const { jobId, record } = job;
   const part = record.datalad_slurm?.array_tasks;
   const tasks = part === undefined ? submittedTasks(job) ?? new IndexSet() : IndexSet.of(part);
   return coveredBy({ jobId, outputs: record.outputs, tasks, withShared: false })(path) ||
-    [...record.outputs, ...record.slurm_run_outputs ?? []].some((output) =>
-      covers(output, path) || isWithin(output, path) || covers(path, output)
-    );
+    filesIn(job).some((output) => isWithin(output, path) || covers(path, output));
+}
+
+function filesIn({ record }: RecordedJob): string[] {
+  return [...record.outputs, ...record.slurm_run_outputs ?? []];
 }
 
 /** The submissions that newer commits answer. */
@@ -250,16 +276,23 @@ function timeout(ms: number): Promise<undefined> {
   return new Promise((resolve) => setTimeout(() => resolve(undefined), ms));
 }
 
-async function finishPage({ root }: Dataset, items: readonly Item[]): Promise<LogPage> {
+async function finishPage(dataset: Dataset, items: readonly Item[]): Promise<LogPage> {
   const jobs = items.filter((item) => "job" in item);
   const parents = jobs.flatMap(({ job }) => job.record.chain.slice(-1));
-  const subjects = await subjectsOf(root, [...new Set(parents)]);
+  const subjects = await subjectsOf(dataset.root, [...new Set(parents)]);
+  const open = jobs.filter(({ isOpen }) => isOpen).map(({ job }) => jobBranch(job.jobId));
+  const branches = await existingRefs(dataset.repository, open);
   const otherChange = items.find((item) => "subject" in item);
   return {
     jobs: jobs.map((item) => {
       const commit = item.job.record.chain.at(-1);
       const jobId = commit === undefined ? undefined : jobInSubject(subjects.get(commit) ?? "");
-      return { ...item, from: commit === undefined ? undefined : { commit, jobId } };
+      const branch = jobBranch(item.job.jobId);
+      return {
+        ...item,
+        branch: item.isOpen && branches.has(branch) ? branch : undefined,
+        from: commit === undefined ? undefined : { commit, jobId },
+      };
     }),
     ...(otherChange === undefined ? {} : { otherChange }),
     unreadable: items.flatMap((item) => "unreadable" in item ? [item.unreadable] : []),

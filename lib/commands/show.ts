@@ -1,7 +1,7 @@
 import { type Dataset, openDataset } from "../dataset/dataset.ts";
 import { isSubmission, jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
 import { ToolError } from "../errors.ts";
-import { resolveCommit } from "../git/refs.ts";
+import { existingRefs, resolveCommit } from "../git/refs.ts";
 import type { JobRecord } from "../record/schema.ts";
 import { type JobAccounting, readAccounting } from "../slurm/account.ts";
 import { IndexSet } from "../slurm/array.ts";
@@ -11,6 +11,7 @@ import type { JobReport } from "../slurm/report.ts";
 import { type Shortage, shortageOf } from "../slurm/shortage.ts";
 import { finisherQuery, type FinisherStatus, finisherStatus } from "./auto_finish.ts";
 import { type ChangedFile, changedFiles } from "./changed_files.ts";
+import { jobBranch } from "./commit_results.ts";
 import { jobsOfThisClone, queryOf, statesIn } from "./finish.ts";
 import { isEnvironment, logsThere } from "./job_files.ts";
 import { finishOf } from "./select_jobs.ts";
@@ -56,6 +57,8 @@ export interface JobDetails {
   readonly accounting: JobAccounting | undefined;
   /** The job that is to finish it, of an open job of this clone with --auto-finish. */
   readonly finisher: FinisherStatus | undefined;
+  /** The branch that holds the results of an open job, where that is not merged yet. */
+  readonly branch: string | undefined;
   /** What is not as it was submitted; undefined where nothing can be compared. */
   readonly changed: readonly ChangedFile[] | undefined;
   /** The commits that the job descends from, oldest first. */
@@ -85,6 +88,10 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
     open === undefined ? undefined : ask(dataset, open),
     here ? compare(dataset, submission ?? job) : undefined,
   ]);
+  const branch = jobBranch(job.jobId);
+  const branches = finish === undefined
+    ? await existingRefs(dataset.repository, [branch])
+    : new Set<string>();
   const accounting = asked?.accounting ?? readAccounting(record.datalad_slurm?.accounting);
   const state = asked?.report?.state ?? record.datalad_slurm?.state ?? finish?.state;
   const states = asked?.report === undefined
@@ -103,6 +110,7 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
     report: asked?.report,
     accounting,
     finisher: asked?.finisher,
+    branch: branches.has(branch) ? branch : undefined,
     changed,
     chain: record.chain.map((commit) => ({
       commit,

@@ -2,14 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset, type Content, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
-import {
-  jobIs,
-  jobsAreAccounted,
-  jobsAreOver,
-  noSlurm,
-  slurm,
-  useCluster,
-} from "../support/real_slurm.ts";
+import { jobIs, jobsAreOver, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -154,7 +147,9 @@ concurrently(noSlurm, {
       ["-o", "out/%a", "sbatch", "--array=1-3", "array.sh", "out", "2", "3"],
     );
     await jobsAreOver([id]);
-    await jobsAreAccounted([id]);
+    await until("accounting has both exit codes", async () => {
+      return (await slurm("sacct", "-nXPj", id, "-o", "ExitCode")).match(/^4:0$/gm)?.length === 2;
+    });
     const left = await dataset.tool(["finish"]);
     assert.equal(
       left.stdout,

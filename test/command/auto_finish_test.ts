@@ -141,7 +141,9 @@ concurrently(noSlurm, {
     assert.match(
       open,
       new RegExp(
-        `^Finished +not yet\n +its finishing job is ${finisherIn(held)}: Pending \\(Dependency\\)$`,
+        `^Finished +no commit yet\n +its finishing job is ${
+          finisherIn(held)
+        }: Pending \\(Dependency\\)$`,
         "m",
       ),
     );

@@ -56,6 +56,16 @@ concurrently(noSlurm || noDatalad, {
     await dataset.git("rm", "-q", "--cached", "mine");
     await Deno.remove(`${dataset.root}/mine`);
     await checkNothingIsLeft(dataset);
+    assert.match(stdout, new RegExp(`^Job ${a}: .* on branch job-${a}$`, "m"));
+    const log = await dataset.tool(["log"]);
+    assert.match(log.stdout, new RegExp(` ${a} +on branch job-${a} `));
+    assert.match(
+      log.stderr,
+      new RegExp(`Hint: git merge job-${b} job-${a} takes their results in`),
+    );
+    const shown = await dataset.tool(["show", a]);
+    assert.match(shown.stdout, new RegExp(`^Finished +on branch job-${a}, not merged yet$`, "m"));
+    assert.match(shown.stderr, new RegExp(`Hint: git merge job-${a} takes its results in`));
     // The jobs are not finished again, on the branch or not.
     assert.match(await dataset.succeed(["finish"]), new RegExp(`finished on the branch job-${a}`));
     for (const id of ids) await dataset.git("merge", "-q", "--no-edit", `job-${id}`);

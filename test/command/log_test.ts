@@ -88,7 +88,11 @@ concurrently(noSlurm, {
     assert.deepEqual(await logged(dataset, "**/y"), [other]);
     assert.deepEqual(await logged(dataset, `slurm-${other}.out`), [other]);
     assert.deepEqual(await logged(dataset, "write.sh"), ["otherChange"]);
-    assert.deepEqual(await logged(dataset, "nothing"), []);
+    await dataset.write("made-by-hand", "untracked\n");
+    assert.deepEqual(await logged(dataset, "made-by-hand"), []);
+    const mistyped = await dataset.tool(["log", "out/nothing"]);
+    assert.equal(mistyped.code, 1);
+    assert.match(mistyped.stderr, /There is no path "out\/nothing", here or in history/);
     await dataset.write("out/b", "mine\n");
     await dataset.commit("My own");
     assert.deepEqual(await logged(dataset, "out/b"), [

@@ -44,7 +44,9 @@ concurrently(noSlurm, {
     ]);
     const open = readPairs(await dataset.succeed(["show", id]));
     assert.equal(open["State"], "Pending (JobHeldUser)");
-    assert.equal(open["Finished"], "not yet");
+    assert.equal(open["Finished"], "no commit yet");
+    assert.equal(open["Elapsed"], undefined);
+    assert.doesNotMatch(open["Memory"] ?? "", /used/);
     await slurm("scontrol", "release", id);
     await jobsAreAccounted([id]);
     await dataset.succeed(["finish"]);
@@ -62,7 +64,7 @@ concurrently(noSlurm, {
     assert.equal(shown["State"], "Complete");
     assert.equal(shown["Command"], "sbatch -H -t 7 -n 2 write.sh out");
     assert.match(shown["Elapsed"] ?? "", /^\d+\.?\d* s of 7 min \(\d+ %\)$/);
-    assert.match(shown["CPU"] ?? "", /^2 CPUs/);
+    assert.match(shown["CPUs"] ?? "", /^2(?:,|$)/);
     assert.match(shown["Memory"] ?? "", /1 MiB requested/);
     assert.match(shown["Nodes"] ?? "", /^1: n\d$/);
     assert.match(shown["Slurm"] ?? "", /^\d+\.\d+/);
