@@ -27,13 +27,14 @@ import { localTime } from "./times.ts";
 export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): void {
   const hints = new Map<string, FinishedJob[]>();
   const fits = fitsScreen(jobs.length, terminal);
-  const counts = { committed: 0, open: 0 };
+  const committed: FinishedJob[] = [];
+  let open = 0;
   let logsLeft = MOST_LOGS;
   for (const finished of jobs) {
     const { outcome, notes } = finished;
     if (fits || !isPlain(finished)) terminal.result(lineOf(finished, terminal));
-    else if (outcome === "live") counts.open++;
-    else counts.committed++;
+    else if (outcome === "live") open++;
+    else committed.push(finished);
     if (outcome === "unknown") {
       const [reason, ...others] = unknownBecause(finished.report, finished.left, terminal);
       terminal.warn(`${nameOf(finished)}: ${reason}`);
@@ -45,11 +46,16 @@ export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): 
     // Thousands of failed jobs need no list of all logs.
     if (finished.logs !== undefined && logsLeft-- > 0) showLogs(finished, terminal);
     for (const hint of [shortage?.hint, ...hintsOf(finished)]) {
-      if (hint !== undefined) hints.set(hint, [...hints.get(hint) ?? [], finished]);
+      if (hint === undefined) continue;
+      const those = hints.get(hint);
+      if (those === undefined) hints.set(hint, [finished]);
+      else those.push(finished);
     }
   }
-  if (counts.committed > 0) terminal.result(`${jobsOf(counts.committed)} committed`);
-  if (counts.open > 0) terminal.result(`${jobsOf(counts.open)} pending or running, left open`);
+  if (committed.length > 0) {
+    terminal.result(`${jobsOf(committed.length)} committed${commitsOf(committed)}`);
+  }
+  if (open > 0) terminal.result(`${jobsOf(open)} pending or running, left open`);
   // Thousands of failed jobs need one hint.
   for (const [hint, those] of hints) {
     // Where it is not meant for all, or names its job itself, it is said for whom it is.
@@ -62,6 +68,17 @@ export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): 
 function isPlain({ outcome }: FinishedJob): boolean {
   return outcome === "finished" || outcome === "closed" || outcome === "settled" ||
     outcome === "live";
+}
+
+/** Names the first and the last commit of jobs; those on branches of their own are in no order. */
+function commitsOf(jobs: readonly FinishedJob[]): string {
+  const commits = jobs.flatMap(({ commit, branch }) =>
+    commit === undefined || branch !== undefined ? [] : [commit.slice(0, 10)]
+  );
+  const [first, ...others] = commits;
+  const last = others.at(-1);
+  if (first === undefined) return "";
+  return last === undefined ? `, as ${first}` : `, from ${first} to ${last}`;
 }
 
 function jobsOf(count: number): string {

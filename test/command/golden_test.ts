@@ -139,6 +139,26 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name:
+    "finish of more jobs than the screen has lines counts them, and names first and last commit",
+  ignore: noPseudoTerminal,
+  async fn() {
+    const outputs = ["one", "two", "three"];
+    await using dataset = await GoldenDataset.make(
+      outputs.map((output, index) => ({
+        id: String(9163380 + index),
+        state: "COMPLETED",
+        ago: 0,
+        outputs: [output],
+      })),
+    );
+    await dataset.write(Object.fromEntries(outputs.map((output) => [output, "result\n"])));
+    const shown = await dataset.show(["finish"], at(80, 3));
+    assert.match(shown, /^3 jobs committed, from a{10} to b{10}$/m);
+  },
+});
+
 Deno.test("a job's life in a pipe, and what --quiet makes of it", async () => {
   await using dataset = await GoldenDataset.make();
   const job = { id: "9163390", outputs: ["out", "never"], ago: 0 };
