@@ -3,7 +3,7 @@ import { buildInfo } from "../executable/build_info.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
 import type { ParsedArguments } from "./arguments.ts";
-import { type Command, DATASET } from "./command.ts";
+import { type Command, DATASET, SLURM } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { painted, type Style } from "./style.ts";
 
@@ -16,6 +16,8 @@ export const doctorCommand: Command = {
     "Looks at git, git-annex, Slurm's programs, slurmctld and its accounting, clocks and locale, " +
     "the space left, and in a dataset at the identity, the branch, what was left by commands " +
     "that were cut short, and whether the file system does what the repository lock asks of it. " +
+    "Where jobs go to the local stand-in (--slurm, DATALAD_SLURM or the configuration say so), that " +
+    "is looked at instead of Slurm. " +
     "A problem keeps commands from working; a warning is something to know. The exit code is 1 " +
     "where there is a problem.",
     "Nothing is changed; the lock is tried in a directory of its own. With --nodes that is done " +
@@ -23,12 +25,14 @@ export const doctorCommand: Command = {
   ],
   examples: [
     ["datalad-slurm doctor", "check this machine and the dataset here"],
+    ["datalad-slurm doctor --slurm local", "check this machine where it has no Slurm"],
     ["datalad-slurm doctor --nodes 2", "try the lock from two nodes of the cluster"],
     ["srun datalad-slurm doctor", "check a compute node"],
   ],
   operands: "none",
   options: [
     DATASET,
+    SLURM,
     {
       name: "nodes",
       value: "N",

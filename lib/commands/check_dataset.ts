@@ -75,7 +75,12 @@ function checkSettings({ configuration }: Dataset): Check {
       `The configuration has unknown keys: ${unknown.join(", ")}`,
       "See those that there are with: datalad-slurm help config",
     )
-    : ok(name, used.length === 0 ? "None of the defaults is changed" : used.join(", "));
+    : ok(
+      name,
+      used.length === 0
+        ? "The configuration sets no defaults of datalad-slurm"
+        : `The configuration sets ${used.join(", ")}`,
+    );
 }
 
 /** Looks at what was left by commands that were cut short. */
@@ -159,5 +164,5 @@ function checkIndexLock({ repository: { gitDirectory } }: Dataset): Check[] {
 /** Without an id of its own a clone gets one with its first job. */
 function checkClone(dataset: Dataset): Check[] {
   const id = cloneId(dataset);
-  return id === undefined ? [] : [ok("clone", `Jobs are recorded as submitted from ${id}`)];
+  return id === undefined ? [] : [ok("clone", `Records name this clone as ${id}`)];
 }

@@ -86,7 +86,7 @@ async function checkExclusion(
   type: string,
   nodes: number | undefined,
 ): Promise<Check> {
-  const name = "lock";
+  const name = "lock trial";
   const program = ownProgram();
   if (program === undefined) return ok(name, "Not tried: this program cannot be started again");
   scratch(directory, "turns");
@@ -175,17 +175,19 @@ function checkLinks(directory: string, hasAnnex: boolean): Check {
 /** Less space than this is worth a word, in bytes. */
 const LEAST_SPACE = 1e9;
 
-/** Looks how much space is left where a directory is. */
-export async function checkSpace(name: string, directory: string): Promise<Check> {
+/** Looks how much space is left in a directory, of which `what` says what is there. */
+export async function checkSpace(name: string, what: string, directory: string): Promise<Check[]> {
   const result = await run(["df", "-Pk", directory], { env: { LC_ALL: "C" }, timeoutMs: 10_000 });
   const free = freeBytes(text(result.stdout));
   if (free === undefined) {
-    return ok(name, `df does not say how much is left in ${shown(directory)}`);
+    return [ok(name, `df does not say how much space is left in ${shown(directory)}`)];
   }
-  const left = `${(free / 1e9).toFixed(1)} GB are left in ${shown(directory)}`;
-  return free >= LEAST_SPACE
-    ? ok(name, left)
-    : warning(name, left, "Free some: results that cannot be written cannot be committed");
+  const left = `${what} in ${shown(directory)}, where ${(free / 1e9).toFixed(1)} GB are free`;
+  return [
+    free >= LEAST_SPACE
+      ? ok(name, left)
+      : warning(name, left, "Free some: results that cannot be written cannot be committed"),
+  ];
 }
 
 /** Returns the bytes that are available, in the second line of `df -Pk`. */

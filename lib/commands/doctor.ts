@@ -1,7 +1,10 @@
 import { checkDataset, checkLeftovers, findDataset } from "./check_dataset.ts";
 import { checkFileSystem, checkSpace } from "./check_files.ts";
 import { checkAnnex, checkGit, checkSlurm } from "./check_programs.ts";
-import { type Check, ok, warning } from "./checks.ts";
+import { asToolError } from "../errors.ts";
+import { chosenSlurm } from "../slurm/local/choice.ts";
+import { checkStandIn } from "./check_stand_in.ts";
+import { type Check, ok, problem, warning } from "./checks.ts";
 
 /** What is to be looked at. */
 export interface DoctorOptions {
@@ -26,19 +29,35 @@ export async function* doctor(options: DoctorOptions): AsyncGenerator<Check> {
     ? await findDataset(options.dataset)
     : { dataset: undefined, checks: [] };
   yield await checkAnnex(dataset?.hasAnnex === true);
-  yield* await checkSlurm();
+  yield* await attempt(
+    "Slurm's programs",
+    () => chosenSlurm(dataset?.settings.slurm) === "local" ? checkStandIn() : checkSlurm(),
+  );
   yield checkLocale();
-  yield options.cache === undefined
-    ? ok("executable", "It unpacks nothing")
-    : await checkSpace("executable", options.cache);
+  const { cache } = options;
+  yield* cache === undefined
+    ? [ok("executable", "It needs no directory to unpack itself into")]
+    : await attempt("executable", () => checkSpace("executable", "It has unpacked itself", cache));
   yield* checks;
   if (dataset === undefined) return;
-  yield* await checkDataset(dataset);
+  yield* await attempt("dataset", () => checkDataset(dataset));
   const files = await checkFileSystem(dataset.store.base, dataset.hasAnnex, options.nodes);
   yield* files;
   // Where nothing can be written perhaps nothing can be read either.
   if (files.every(({ verdict }) => verdict !== "problem")) yield* checkLeftovers(dataset);
-  yield await checkSpace("space", dataset.root);
+  yield* await attempt("space", () => checkSpace("space", "The dataset is", dataset.root));
+}
+
+/** Looks at something; that it cannot be looked at is a problem like others, and no end. */
+async function attempt(name: string, look: () => Promise<Check[]>): Promise<Check[]> {
+  try {
+    return await look();
+  } catch (thrown) {
+    const error = asToolError(thrown);
+    if (error === undefined) throw thrown;
+    const hint = error.hint ?? "This could not be looked at; what follows was";
+    return [problem(name, error.message, hint)];
+  }
 }
 
 /** The variable that decides is the first of these that is set. */

@@ -81,7 +81,7 @@ concurrently(noSlurm, {
         /^ok +clock: /m,
         /^ok +accounting: sacct answers$/m,
         /^ok +identity: /m,
-        /^ok +lock: 4 processes held a lock 10 times each, one at a time/m,
+        /^ok +lock trial: 4 processes held a lock 10 times each, one at a time/m,
       ]
     ) assert.match(stdout, line);
     assert.equal((await files()).stdout.replace("./.git/datalad-slurm\n", ""), before);
@@ -91,7 +91,7 @@ concurrently(noSlurm, {
       await using dataset = await TestDataset.make();
       const { stdout, code } = await dataset.tool(["doctor", "--nodes", "2"]);
       assert.equal(code, 0, stdout);
-      assert.match(stdout, /^ok +lock: 2 nodes held a lock 10 times each, one at a time/m);
+      assert.match(stdout, /^ok +lock trial: 2 nodes held a lock 10 times each, one at a time/m);
       // The real srun, which would wait for a minute.
       const PATH = await pathWith(dataset, {
         srun: `for word; do
@@ -102,7 +102,7 @@ done
 exec /usr/bin/srun "$@"`,
       });
       expect(await examine(dataset, 1, { PATH }, "--nodes", "99"), {
-        "lock": [
+        "lock trial": [
           "problem",
           /could not be tried on 99 nodes: srun: error/,
           /srun --nodes=99 hostname/,
@@ -177,6 +177,57 @@ echo 'slurm_load_ctl_conf error: Unable to contact slurm controller (connect fai
       "git": ["problem", /^git 2\.20\.1 is too old$/, /Install git 2\.30/],
       "slurmctld": ["problem", /cannot reach slurmctld/, /scontrol ping/],
     });
+  },
+  "a check whose program is not there is a problem, and the others are made": async () => {
+    await using dataset = await TestDataset.make();
+    const found = await examine(dataset, 1, { PATH: await pathOf(dataset, "git") });
+    assert.equal(found.get("space")?.verdict, "problem");
+    assert.match(found.get("space")?.message ?? "", /"df" is not on PATH/);
+    assert.equal(found.get("journal")?.verdict, "ok");
+  },
+  "a Slurm without configuration is one problem, and the stand-in a way to try things":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const said = "Could not establish a configuration source";
+      const programs = ["sbatch", "squeue", "sacct", "scontrol", "scancel"];
+      const PATH = await pathWith(
+        dataset,
+        Object.fromEntries(programs.map((program) => [
+          program,
+          `[ $# -gt 0 ] && [ ${program} = sbatch ] && [ "$1" = --version ] && echo slurm 22.05.8 && exit
+echo '${program}: fatal: ${said}' >&2; exit 1`,
+        ])),
+      );
+      expect(await examine(dataset, 1, { PATH }), {
+        "Slurm's programs": ["problem", /find no configuration of Slurm/, /--slurm local/],
+      });
+      const args = ["schedule", "-o", "out", "sbatch", "write.sh"];
+      const { stderr } = await dataset.tool(args, { env: { PATH } });
+      assert.match(stderr, /finds no configuration \(slurm\.conf\)\n[^]*Hint: .*--slurm local/);
+      const hanging = await pathWith(dataset, { sbatch: "sleep 30" });
+      expect(await examine(dataset, 1, { PATH: hanging }), {
+        "Slurm's programs": [
+          "problem",
+          /sbatch did not answer within 10 s/,
+          /^Try sbatch --version/,
+        ],
+      });
+    },
+  "where the stand-in is chosen it is looked at, and Slurm is not": async () => {
+    await using dataset = await TestDataset.make();
+    const folder = `${dataset.scratch.directory}/stand-in`;
+    const env = { PATH: await pathOf(dataset, "git", "df"), DATALAD_SLURM_LOCAL_DIR: folder };
+    const found = await examine(dataset, 0, env, "--slurm=local");
+    assert.match(found.get("Slurm's programs")?.message ?? "", /^Not looked at/);
+    assert.equal(found.has("slurmctld"), false);
+    assert.match(found.get("stand-in's programs")?.message ?? "", /^sbatch answers: slurm /);
+    assert.match(found.get("logout")?.message ?? "", /log out/);
+    await dataset.git("config", "datalad-slurm.slurm", "local");
+    const unusable = { ...env, DATALAD_SLURM: "", DATALAD_SLURM_LOCAL_DIR: "/proc/stand-in" };
+    const stuck = (await examine(dataset, 1, unusable)).get("stand-in");
+    assert.equal(stuck?.verdict, "problem");
+    assert.match(stuck?.message ?? "", /cannot be kept in "\/proc\/stand-in"/);
+    assert.match(stuck?.hint ?? "", /DATALAD_SLURM_LOCAL_DIR/);
   },
   "outside a dataset the machine is checked; a dataset that is named has to be there": async () => {
     await using dataset = await TestDataset.make();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { checkLogout } from "../../lib/commands/check_stand_in.ts";
 import { freeBytes } from "../../lib/commands/check_files.ts";
 import { isAtLeast } from "../../lib/commands/checks.ts";
 import { parseController } from "../../lib/slurm/controller.ts";
@@ -37,6 +38,15 @@ Deno.test("the space that df tells, names with spaces in them too", () => {
   assert.equal(freeBytes(`${header}//srv/my share 10 5 5 50% /mnt/my share\n`), 5120);
   assert.equal(freeBytes(header), undefined);
   assert.equal(freeBytes("df: /x: No such file or directory\n"), undefined);
+});
+
+Deno.test("whether programs outlive a logout, by logind's configuration, of which the last word counts", () => {
+  const verdict = (texts: string[], isLingering = false) => checkLogout(texts, isLingering).verdict;
+  assert.equal(verdict([]), "ok");
+  assert.equal(verdict(["[Login]\n#KillUserProcesses=yes\n"]), "ok");
+  assert.equal(verdict(["[Login]\nKillUserProcesses=yes\n"]), "warning");
+  assert.equal(verdict(["KillUserProcesses=yes\n", "KillUserProcesses=no\n"]), "ok");
+  assert.equal(verdict(["KillUserProcesses = true\n"], true), "ok");
 });
 
 Deno.test("slurmctld's configuration: version, accounting and clock; absent ones are unknown", () => {

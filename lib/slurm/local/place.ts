@@ -88,6 +88,13 @@ export function standInProgram(program: string): string | undefined {
   return readQuietly(path) === undefined ? undefined : path;
 }
 
+/** Returns the words that start one of the stand-in's programs, whether it was ever used or not. */
+export function standInWords(program: string): string[] {
+  const path = standInProgram(program);
+  if (path !== undefined) return [path];
+  return [...ownProgram()?.argv ?? [], `${AS_STAND_IN}${program}`, program, standInDirectory()];
+}
+
 /** The second line of a program of the stand-in. */
 const MARK = "# datalad-slurm: the local stand-in for Slurm";
 
