@@ -43,6 +43,8 @@ export async function copyInputs(
       await copyFile(contentOf(`${root}/${whole}`), `${altDir}/${whole}`, {
         verify: false,
         keepNewer: false,
+        // Several jobs may want the same inputs at the same time.
+        isOnly: false,
       });
     }
   }
@@ -76,6 +78,8 @@ export async function copyResults(
     const outcome = await copyFile(`${altDir}/${path}`, `${root}/${path}`, {
       verify,
       keepNewer: true,
+      // A job is finished by one process at a time, and no other job has its outputs.
+      isOnly: true,
     });
     if (outcome === "newer file kept") kept.push(path);
   }

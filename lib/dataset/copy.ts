@@ -11,6 +11,11 @@ export interface CopyOptions {
   readonly verify: boolean;
   /** Keeps a file at the target that was changed after the original, and differs. */
   readonly keepNewer: boolean;
+  /**
+   * Whether no other process copies to that target, so that what one which was killed has left there
+   * of its copy is replaced.
+   */
+  readonly isOnly: boolean;
 }
 
 /**
@@ -21,7 +26,7 @@ export interface CopyOptions {
 export async function copyFile(
   from: string,
   to: string,
-  { verify, keepNewer }: CopyOptions,
+  { verify, keepNewer, isOnly }: CopyOptions,
 ): Promise<CopyOutcome> {
   const original = Deno.lstatSync(from);
   const present = statOrNothing(to);
@@ -33,7 +38,9 @@ export async function copyFile(
     if (keepNewer && isNewer) return await isSame(from, to) ? "unchanged" : "newer file kept";
   }
   Deno.mkdirSync(parentPath(to), { recursive: true });
-  const temporary = `${to}.${crypto.randomUUID().slice(0, 8)}.copying`;
+  const mark = isOnly ? "datalad-slurm" : crypto.randomUUID().slice(0, 8);
+  const temporary = `${to}.${mark}.copying`;
+  if (isOnly) removeQuietly(temporary);
   try {
     if (original.isSymlink) {
       Deno.symlinkSync(Deno.readLinkSync(from), temporary);

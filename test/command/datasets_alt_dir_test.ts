@@ -4,6 +4,7 @@ import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, dataladClone, noDatalad } from "../support/datalad.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
 import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { runInterposed } from "../stress/interpose.ts";
 
 useCluster();
 
@@ -56,6 +57,20 @@ concurrently(noSlurm || noDatalad, {
     assert.equal(await Deno.readTextFile(`${other}/out/a/b`), "input\n");
     await clone.succeed(["finish"]);
     assert.equal(await clone.git("status", "--porcelain"), "");
+  },
+  "a finish that is killed while it copies leaves nothing once the job is finished": async () => {
+    await using dataset = await TestDataset.make();
+    const alt = `${dataset.scratch.directory}/parallel`;
+    const id = await dataset.schedule(
+      ["--alt-dir", alt, "-o", "out", "sbatch", "write.sh", "out"],
+    );
+    await jobsAreOver([id]);
+    const verify = ["finish", "--verify"];
+    const killed = { program: "cmp", before: "kill -9 $TOOL" };
+    assert.equal((await runInterposed(dataset, verify, killed)).code, 137);
+    assert.match(await dataset.git("status", "--porcelain"), /copying/);
+    await dataset.succeed(verify);
+    assert.equal(await dataset.git("status", "--porcelain"), "");
   },
   "a newer file of the user's is kept and reported": async () => {
     await using dataset = await TestDataset.make();

@@ -16,7 +16,9 @@ function complaintsAbout(markdown: string): string[] {
     const [program, name = ""] = span.split(/\s+/);
     // Other programs have options of their own.
     if (program !== "datalad-slurm" && !span.startsWith("--")) continue;
-    const isNamed = program === "datalad-slurm" && /^[a-z]/.test(name) && name !== "help";
+    // It answers these two as well, though they are no commands of its.
+    if (program === "datalad-slurm" && /^(?:help|cancel)$/.test(name)) continue;
+    const isNamed = program === "datalad-slurm" && /^[a-z]/.test(name);
     const commands = all.filter((command) =>
       !isNamed || command.name === name || command.aliases.includes(name)
     );
