@@ -15,13 +15,13 @@ unexport MAKEFLAGS MFLAGS
 SOURCES := $(wildcard main.ts deno.json deno.lock lib/*.ts lib/*/*.ts lib/*/*/* lib/executable/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install uninstall check bench stress test-cluster test-next test-network cluster-up cluster-down clean packages schema golden
+.PHONY: help demo test packages-demo build install uninstall check bench stress test-cluster test-next test-network cluster-up cluster-down clean packages schema golden
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
 	    while IFS='|' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
 
-demo: packages build ## Shows the tool at work with a real Slurm
+demo: packages-demo build ## Shows the tool at work with a real Slurm
 	@$(DENO) run -A test/demo.ts
 
 test: $(TOOLCHAIN)/dependencies packages ## Runs all checks and tests; LAYER=pure runs one layer
@@ -81,6 +81,9 @@ clean: ## Removes what was built and the toolchain
 
 packages:
 	@test/support/debian_packages.sh
+
+packages-demo:
+	@test/support/debian_packages.sh demo
 
 $(DENO): test/support/toolchain.sh
 	@test/support/toolchain.sh $(DENO_VERSION) $@

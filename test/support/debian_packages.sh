@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs, as root on Debian, what the tests and the demo want and the machine lacks; elsewhere says
-# what is missing and what is skipped because of it. Starts no service and never fails: the tests
-# that can run shall run.
+# Installs, as root on Debian, what the tests want and the machine lacks, or with the word "demo" what
+# the demo wants; elsewhere says what is missing and what is skipped because of it. Starts no service
+# and never fails: the tests that can run shall run.
 
 # Each line: a program or file that tells whether the package is there, the package, what it is for.
 wanted='git git everything
@@ -12,7 +12,9 @@ slurmctld slurmctld the Slurm cluster
 slurmd slurmd the Slurm cluster
 slurmdbd slurmdbd the Slurm cluster
 munged munge the Slurm cluster
-mariadbd mariadb-server the Slurm cluster
+mariadbd mariadb-server the Slurm cluster'
+if [ "${1-}" != demo ]; then
+    wanted="$wanted
 faketime faketime clocks that differ
 debootstrap debootstrap make test-next
 script bsdutils the output on terminals
@@ -22,11 +24,12 @@ mandoc mandoc reading the man pages with another program
 zsh zsh completions in zsh
 fish fish completions in fish
 /usr/share/bash-completion/bash_completion bash-completion completions in bash as they are loaded
-tclsh tcl the modulefile'
+tclsh tcl the modulefile"
+fi
 
 # The two module systems exclude each other. Whichever is there stays; Lmod is installed otherwise,
 # and Environment Modules are unpacked beside the toolchain.
-if [ ! -e /usr/share/modules/init/bash ]; then
+if [ "${1-}" != demo ] && [ ! -e /usr/share/modules/init/bash ]; then
     wanted="$wanted
 /usr/share/lmod/lmod/init/bash lmod the modulefile in Lmod"
 fi
@@ -63,11 +66,12 @@ install_missing() {
     fi
     echo "Installing Debian packages:$missing" >&2
     # shellcheck disable=SC2086 # a list of words
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
-        $missing </dev/null >&2 ||
-        { apt-get update --quiet </dev/null >&2 &&
-            DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet \
-                --no-install-recommends $missing </dev/null >&2; }
+    install_them() {
+        DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends -qq \
+            -o Dpkg::Use-Pty=0 $missing </dev/null >/dev/null
+    }
+    # The lists of packages may be old.
+    install_them 2>/dev/null || { apt-get update -qq </dev/null >/dev/null && install_them; }
     if [ -n "$made_policy" ]; then rm -f "$policy"; fi
 }
 
@@ -91,7 +95,7 @@ if [ -n "$missing" ]; then
     printf '%s' "$reasons" >&2
     echo "As root on Debian: apt-get install --no-install-recommends$missing" >&2
 fi
-if [ ! -e "$unpacked" ] && [ ! -e /usr/share/modules/init/bash ] &&
+if [ "${1-}" != demo ] && [ ! -e "$unpacked" ] && [ ! -e /usr/share/modules/init/bash ] &&
     command -v apt-get >/dev/null; then
     unpack_environment_modules
 fi
