@@ -4,6 +4,7 @@ import {
   planBatch,
   scheduleBatch,
 } from "../commands/batch.ts";
+import { differenceWarnings, pathsToPin, pinFiles } from "../commands/pin_files.ts";
 import type { SubmittedJob } from "../commands/submission.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
@@ -27,42 +28,60 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
       } else if (words.last("dry-run") === "command") terminal.result(request.command);
       else terminal.result(`Line ${line}: ${harmless(request.command)}`);
     }
+    const requests = lines.map(({ request }) => request);
+    const paths = requests.flatMap(({ record, scripts }) =>
+      pathsToPin(dataset.root, record, scripts)
+    );
+    const pins = await pinFiles(dataset.root, [...new Set(paths)]);
+    for (const warning of differenceWarnings(requests, pins)) terminal.warn(harmless(warning));
     terminal.say(`Would submit ${jobs(lines.length)}; ${others.length} need nothing`);
     return EXIT.done;
   }
   const counts = { submitted: 0, before: 0 };
-  const ids: string[] = [];
-  const told = new Set<string>();
+  const jobIds: string[] = [];
+  const finisherIds: string[] = [];
   const unfinished: SubmittedJob[] = [];
+  // What was said of one line is not said again of the others: they often share script and inputs.
+  const said = new Set<string>();
   let code: number = EXIT.done;
   const left = await scheduleBatch(options, patience, (outcome, root) => {
     if (outcome.outcome === "submitted") {
       counts.submitted++;
-      ids.push(outcome.job.jobId);
-      // The jobs of a batch often share script and inputs.
-      for (const warning of outcome.job.warnings.filter((text) => !told.has(text))) {
+      const { jobId, finisher, warnings } = outcome.job;
+      jobIds.push(jobId);
+      for (const warning of warnings.filter((text) => !said.has(text))) {
+        said.add(warning);
         terminal.warn(`Line ${outcome.line}: ${harmless(warning)}`);
-        told.add(warning);
       }
-      if (finisherProblem(outcome.job) !== undefined) unfinished.push(outcome.job);
+      if (finisher !== undefined && "jobId" in finisher) finisherIds.push(finisher.jobId);
+      else if (finisher !== undefined) unfinished.push(outcome.job);
     } else if (outcome.outcome === "recorded before") counts.before++;
     if ("error" in outcome) {
-      code = Math.max(code, showFailure(terminal, outcome));
+      code = Math.max(code, showFailure(terminal, outcome, said));
     } else if (terminal.json) {
       terminal.record(asRecord(outcome, root));
     }
   });
-  if (!terminal.json) terminal.result(summary(counts, ids));
+  if (!terminal.json) {
+    terminal.result(summary(counts, jobIds));
+    if (finisherIds.length > 0) {
+      const them = jobIds.length === 1 ? "it" : "them";
+      const plural = finisherIds.length === 1 ? "Job" : "Jobs";
+      terminal.result(`${plural} ${rangeOf(finisherIds)} will finish ${them}`);
+    }
+  }
   const [first] = unfinished;
   if (first !== undefined) {
     terminal.warn(
       `${jobs(unfinished.length)} without a finishing job, such as job ${first.jobId}: ` +
         harmless(finisherProblem(first) ?? ""),
     );
+    terminal.hint("When they are over: datalad-slurm finish");
   }
   if (left > 0) {
     terminal.say(`${jobs(left)} of the batch ${left === 1 ? "is" : "are"} not submitted`);
-    terminal.hint("Call the same command again: it goes on with what is not submitted");
+    const first = code === EXIT.done ? "Call" : "Put right what is said above, and call";
+    terminal.hint(`${first} the same command again: it goes on with what is not submitted`);
   }
   return code;
 }
@@ -74,19 +93,28 @@ function jobs(count: number): string {
 function summary(counts: { submitted: number; before: number }, ids: readonly string[]): string {
   const before = counts.before === 0 ? "" : `; ${jobs(counts.before)} recorded before`;
   if (counts.submitted === 0) return `Submitted no job${before}`;
-  const sorted = [...ids].sort((a, b) => Number(a) - Number(b));
-  const [first, last] = [sorted[0] ?? "", sorted.at(-1) ?? ""];
-  const range = first === last ? first : `${first} to ${last}`;
-  return `Submitted and recorded ${jobs(counts.submitted)} (${range})${before}`;
+  return `Submitted and recorded ${jobs(counts.submitted)} (${rangeOf(ids)})${before}`;
 }
 
+function rangeOf(ids: readonly string[]): string {
+  const sorted = [...ids].sort((a, b) => Number(a) - Number(b));
+  const [first, last] = [sorted[0] ?? "", sorted.at(-1) ?? ""];
+  return first === last ? first : `${first} to ${last}`;
+}
+
+/** Shows why a line was not submitted; of one like another before it people see the message alone. */
 function showFailure(
   terminal: Terminal,
   { line, outcome, error }: Extract<BatchOutcome, { error: unknown }>,
+  said: Set<string>,
 ): number {
   // A bug ends the command, as everywhere else.
   if (!(error instanceof ToolError)) throw error;
-  return showError(terminal, "schedule", error, { line, outcome });
+  const { kind, message } = error;
+  const isKnown = said.has(message) && !terminal.json;
+  said.add(message);
+  const shown = isKnown ? new ToolError(kind, `${message}, as above`) : error;
+  return showError(terminal, "schedule", shown, { line, outcome });
 }
 
 function asRecord(

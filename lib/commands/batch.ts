@@ -211,8 +211,13 @@ function faultOf(line: number, error: unknown): BatchFault {
 function refuseFaults(faults: readonly BatchFault[]): void {
   if (faults.length === 0) return;
   const sorted = [...faults].sort((a, b) => a.line - b.line);
-  const shown = sorted.slice(0, MOST_FAULTS).map(({ line, message }) => `Line ${line}: ${message}`);
-  const more = sorted.length - shown.length;
+  // What is wrong with many lines in the same way is said once.
+  const groups = [...Map.groupBy(sorted, ({ message }) => message)];
+  const shown = groups.slice(0, MOST_FAULTS).map(([message, [first, ...others]]) => {
+    const like = others.length === 0 ? "" : ` and ${others.length} more`;
+    return `Line ${first?.line}${like}: ${message}`;
+  });
+  const more = groups.length - shown.length;
   throw new ToolError(
     "refused",
     sorted.length === 1

@@ -5,6 +5,7 @@ import { isWithin, joinPath, pathBelow } from "../paths.ts";
 import type { ToolPart } from "../record/schema.ts";
 import type { ShownJob } from "../slurm/show_job.ts";
 import { readPins, type SubmissionFiles } from "../store/journal.ts";
+import type { SubmissionRequest } from "./submission_request.ts";
 import { type JobPlaces, toldPath } from "./submitted_job.ts";
 
 /**
@@ -69,6 +70,32 @@ export async function pinFiles(root: string, paths: readonly string[]): Promise<
     for (const [path, difference] of pins.differs) differs[joinPath(repository, path)] = difference;
   }
   return { ids, differs };
+}
+
+/** So many files are named that differ from what is committed. */
+const MOST_NAMED = 5;
+
+/**
+ * Says which of script and inputs only this clone has as the jobs get them. An output that the
+ * command names is no input: it may be there from a run before.
+ */
+export function differenceWarnings(
+  requests: readonly Pick<SubmissionRequest, "record">[],
+  { differs }: FilePins,
+): string[] {
+  const outputs = requests.flatMap(({ record }) => record.outputs);
+  const different = Object.entries(differs).filter(([path]) =>
+    !outputs.some((output) => isWithin(path, output))
+  );
+  if (different.length === 0) return [];
+  const words = { new: "not committed", modified: "changed since", deleted: "deleted" };
+  const names = different.slice(0, MOST_NAMED)
+    .map(([path, how]) => `${JSON.stringify(path)} (${words[how]})`);
+  const more = different.length - names.length;
+  return [
+    `Not as it is committed, so that no clone can run the job again: ${names.join(", ")}` +
+    (more === 0 ? "" : ` and ${more} more`),
+  ];
 }
 
 /** The files of a batch of submissions are often the same: each is looked at once. */

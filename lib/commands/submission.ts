@@ -23,7 +23,7 @@ import type { Finisher } from "./auto_finish.ts";
 import { conflictError, restoreReservations } from "./conflicts.ts";
 import { type Identified, identify, NotSubmitted, submissionWarnings } from "./identify_job.ts";
 import { endlessly, locked, type LockPatience } from "./locked.ts";
-import { type FilePins, NO_PINS, pathsToPin, pinFiles } from "./pin_files.ts";
+import { differenceWarnings, type FilePins, NO_PINS, pathsToPin, pinFiles } from "./pin_files.ts";
 import { prepareInputs } from "./prepare_inputs.ts";
 import { type PreparedOutput, prepareOutputs, takeBackOutputs } from "./prepare_outputs.ts";
 import { recordSubmissions } from "./record_submission.ts";
@@ -149,15 +149,15 @@ export async function runSubmission(
  */
 async function pinBeside(
   root: string,
-  { record, scripts }: SubmissionRequest,
+  request: SubmissionRequest,
   files: SubmissionFiles,
 ): Promise<{ pins: FilePins; warnings: string[] }> {
   try {
-    const paths = pathsToPin(root, record, scripts);
+    const paths = pathsToPin(root, request.record, request.scripts);
     if (paths.length === 0) return { pins: NO_PINS, warnings: [] };
     const pins = await pinFiles(root, paths);
     writePins(files, pins);
-    return { pins, warnings: differenceWarnings(pins) };
+    return { pins, warnings: differenceWarnings([request], pins) };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return {
@@ -165,23 +165,6 @@ async function pinBeside(
       warnings: [`The record does not say what script and inputs were: ${reason}`],
     };
   }
-}
-
-/** So many files are named that differ from what is committed. */
-const MOST_NAMED = 5;
-
-/** Says which of script and inputs only this clone has as the job gets them. */
-function differenceWarnings({ differs }: FilePins): string[] {
-  const different = Object.entries(differs);
-  if (different.length === 0) return [];
-  const words = { new: "not committed", modified: "changed since", deleted: "deleted" };
-  const names = different.slice(0, MOST_NAMED)
-    .map(([path, how]) => `${JSON.stringify(path)} (${words[how]})`);
-  const more = different.length - names.length;
-  return [
-    `Not as it is committed, so that no clone can run the job again: ${names.join(", ")}` +
-    (more === 0 ? "" : ` and ${more} more`),
-  ];
 }
 
 /**

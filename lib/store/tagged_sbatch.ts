@@ -38,6 +38,12 @@ export function tagSbatch(directory: string, path: string, command: string): str
   return [...setPath(`${bin}:${path}`), command];
 }
 
+/** Whether the sbatch on PATH is a site's own script, which may read its words in another way. */
+export function isSbatchWrapped(): boolean {
+  const sbatch = findProgram("sbatch", Deno.env.get("PATH") ?? "");
+  return sbatch !== undefined && !hasAnyName(sbatch);
+}
+
 function setPath(path: string): string[] {
   return [`PATH=${quoteWord(path)}`, "export PATH"];
 }

@@ -122,6 +122,14 @@ concurrently(noSlurm, {
       stdin: '{"outputs": "o", "inputs": "none", "command": "sbatch write.sh"}\n',
     });
     assert.match(missing.stderr, /Line 1: The input "none" does not exist/);
+    const noScript = await dataset.tool(["schedule", "--batch", "-", "sbatch", "no.sh"], {
+      stdin: '{"outputs": "a"}\n{"outputs": "b"}\n{"outputs": "c"}\n',
+    });
+    assert.equal(noScript.code, 1);
+    assert.match(
+      noScript.stderr,
+      /^ {2}Line 1 and 2 more: There is no batch script "no.sh"\nHint/m,
+    );
     assert.deepEqual(await jobsSubmittedBelow(dataset.root), [open]);
     await checkDataset(dataset, { base, open: [open] });
   },
@@ -138,11 +146,31 @@ concurrently(noSlurm, {
       "failure",
     ]);
     assert.match(stderr, /Line 3: The command submitted no job/);
-    assert.match(stderr, /4 jobs of the batch are not submitted/);
+    assert.match(
+      stderr,
+      /4 jobs of the batch are not submitted\nHint: Put right what is said above/,
+    );
     await checkNothingIsLeft(dataset);
     await dataset.write("six.jsonl", sixJobs("SUBMIT"));
     await dataset.succeed(batch);
     await checkSixJobs(dataset, base);
+  },
+  "what is the same with all lines is said once": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("new.sh", "#!/bin/sh\n");
+    const stdin = [1, 2, 3].map((number) => `{"outputs": "${number}"}`).join("\n");
+    const batch = (...args: string[]) =>
+      dataset.tool(["schedule", "-j3", "--batch", "-", ...args, "new.sh"], { stdin });
+    const warning = /^Warning: .*no clone can run the job again: "new\.sh" \(not committed\)$/gm;
+    assert.equal((await batch("--dry-run", "sbatch")).stderr.match(warning)?.length, 1);
+    const failed = await batch("sbatch", "--partition=none");
+    assert.equal(failed.code, 3);
+    assert.equal(failed.stderr.match(/^Hint: See the partitions/gm)?.length, 1);
+    assert.equal(failed.stderr.match(/^ {2}Exit code: 1$/gm)?.length, 1);
+    const submitted = await batch("--auto-finish", "sbatch", "-H");
+    assert.equal(submitted.code, 0, submitted.stderr);
+    assert.equal(submitted.stderr.match(warning)?.length, 1);
+    assert.match(submitted.stdout, /^Submitted .*\nJobs \d+ to \d+ will finish them\n$/);
   },
   "killed between two submissions, the same batch records every job once": async () => {
     await using dataset = await TestDataset.make();

@@ -68,3 +68,21 @@ Deno.test("what was given with --array is told", () => {
   const read = readSbatchCall("sbatch -a 1 --array=0-9%2 job.sh");
   assert.equal("call" in read ? read.call.array : undefined, "0-9%2");
 });
+
+Deno.test("the batch script is told where it is known which file that is", () => {
+  const scriptOf = (command: string) => {
+    const read = readSbatchCall(command);
+    return "call" in read ? read.call.script : undefined;
+  };
+  assert.equal(scriptOf("sbatch -p main --time 10 'a job.sh' --chdir=x"), "a job.sh");
+  assert.equal(scriptOf("A=1 sbatch -- job.sh"), "job.sh");
+  const unknown = [
+    "-D x job.sh",
+    "--chdir=x job.sh",
+    "--wrap true",
+    "- <job.sh",
+    "*.sh",
+    "$SCRIPT",
+  ];
+  for (const words of unknown) assert.equal(scriptOf(`sbatch ${words}`), undefined, words);
+});
