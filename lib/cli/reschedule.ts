@@ -40,9 +40,9 @@ export const rescheduleCommand: Command = {
     "Runs the recorded command of a job again, from the recorded directory, after making its " +
     "earlier outputs writable, and records the new job with the commits it descends from.",
     "COMMIT is a schedule, reschedule or finish commit; JOBID stands for the job's own. The job " +
-    "must be finished. The command is shown before it runs: a record may come from somebody else. A job of the local stand-in " +
-    "goes there again on the same machine, unless --slurm, DATALAD_SLURM or the configuration " +
-    "says otherwise.",
+    "must be finished. The command is shown before it runs: a record may come from somebody else.",
+    "A job of the local stand-in goes there again on the same machine, unless --slurm, " +
+    "DATALAD_SLURM or the configuration says otherwise.",
     "--since takes each job once: not those that are open, nor those that another job is in the " +
     "place of already. Exit code 8 says that some are open.",
   ],
@@ -134,8 +134,8 @@ export const rescheduleCommand: Command = {
 export function rescheduleOptions(words: ParsedArguments): RescheduleOptions {
   const [commit, ...others] = words.operands;
   if (others.length > 0 || commit !== undefined && words.has("since")) {
-    throw new ToolError("usage", "reschedule takes one commit, or --since", {
-      hint: "Such as: reschedule HEAD; reschedule --since HEAD~10",
+    throw new ToolError("usage", "reschedule takes one commit or job id, or --since", {
+      hint: "Such as: reschedule HEAD; reschedule 9163380; reschedule --since HEAD~10",
     });
   }
   return {

@@ -372,13 +372,7 @@ async function planJob(
   await refuseConflicts(dataset, template.outputs);
   const { slurm, leaves } = await placeFor(dataset, record.datalad_slurm?.cluster);
   const command = expandCommand(dataset, template);
-  requireScript(
-    dataset,
-    template,
-    command,
-    `Job ${job.jobId} ran it where it was submitted; it was not committed there, or has been ` +
-      "removed or renamed since",
-  );
+  requireScript(dataset, template, command, whereScriptIs(job));
   const request: SubmissionRequest = {
     kind: "reschedule",
     slurm,
@@ -393,6 +387,25 @@ async function planJob(
     scripts: namedFiles(dataset.root, pwd, commandOf(record).split(/\s+/)),
   };
   return { job, request, leaves };
+}
+
+/** Says where the batch script of a recorded job is to be had from. */
+function whereScriptIs({ jobId, commit, record: { datalad_slurm: part } }: RecordedJob): string {
+  const script = part?.script;
+  const ran = `Job ${jobId} ran it where it was submitted`;
+  if (script === undefined) {
+    return `${ran}; see what its commit has with: git show ${short(commit)}:`;
+  }
+  if (script.differs === "new" || script.differs === "outside") {
+    return `${ran}; it was in no commit then: bring it from there, and commit it`;
+  }
+  const other = script.differs === undefined ? "" : ", in another version than ran";
+  return `${ran}, and it has been removed or renamed since; the job's commit has it${other}: ` +
+    `git checkout ${short(commit)} -- ${quoteWord(script.path)}`;
+}
+
+function short(commit: string): string {
+  return commit.slice(0, 10);
 }
 
 /**

@@ -8,6 +8,7 @@ import { requireIdentity } from "../git/identity.ts";
 import { fillPlaceholders, joinCommand, quoteWord } from "../record/command.ts";
 import { absolutePath, joinPath, pathBelow } from "../paths.ts";
 import { readSbatchCall } from "../slurm/sbatch_call.ts";
+import { isSbatchWrapped } from "../store/tagged_sbatch.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import type { AutoFinish } from "./auto_finish.ts";
 import type { LockPatience } from "./locked.ts";
@@ -169,6 +170,7 @@ export function requireScript(
   if ([...own, ...path].some((place) => isThere(absolutePath(script, place)))) return;
   // In a subdataset that is yet to be installed.
   if (own.some((place) => isInEmptyDirectory(absolutePath(script, place)))) return;
+  if (isSbatchWrapped()) return;
   throw new ToolError("refused", `There is no batch script ${JSON.stringify(script)}`, { hint });
 }
 

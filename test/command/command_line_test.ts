@@ -85,7 +85,7 @@ concurrently(false, {
       [["finish", "--since", "a", "--since", "b"], /--since is given more than once/],
       [["finish", "--close-failed-jobs", "--commit-failed-jobs"], /exclude each other/],
       [["reschedule"], /No commit is named/],
-      [["reschedule", "a", "b"], /reschedule takes one commit, or --since/],
+      [["reschedule", "a", "b"], /reschedule takes one commit or job id, or --since/],
       [["recover", "x"], /"x" is not expected here/],
       [["status", "--lock-timeout=soon"], /--lock-timeout takes seconds/],
     ];

@@ -43,6 +43,32 @@ function reported(stdout: string): string[] {
 }
 
 concurrently(noSlurm || noDatalad, {
+  "a clone without the batch script is told whether the job's commit has it": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("new.sh", "#!/bin/sh\n");
+    await dataset.write("moved.sh", "#!/bin/sh\n");
+    await dataset.git("add", "moved.sh");
+    await dataset.git("commit", "-qm", "A script");
+    await dataset.schedule(["-o", "new", "sbatch", "new.sh"]);
+    await dataset.schedule(["-o", "moved", "sbatch", "moved.sh"]);
+    await jobsAreOver(await jobsSubmittedBelow(dataset.root));
+    await dataset.succeed(["finish"]);
+    const [moved = "", fresh = ""] = (await dataset.git("log", "--format=%H", "--grep=SCHEDULE"))
+      .split("\n");
+    await dataset.git("rm", "-q", "moved.sh");
+    await dataset.git("commit", "-qm", "Without it");
+    const clone = dataset.at(`${dataset.scratch.directory}/clone`);
+    await dataset.git("clone", "-q", ".", clone.root);
+    const said = async (commit: string) => (await clone.tool(["reschedule", commit])).stderr;
+    assert.match(
+      await said(fresh),
+      /^Error: There is no batch script "new\.sh"\nHint: Job \d+ ran .*; it was in no commit then/,
+    );
+    assert.match(
+      await said(moved),
+      new RegExp(`^Hint: .* git checkout ${moved.slice(0, 10)} -- moved\\.sh$`, "m"),
+    );
+  },
   "--since reschedules the jobs of a merged history in a fresh clone, content fetched":
     async () => {
       await using source = await TestDataset.make({ kind: "annex" });

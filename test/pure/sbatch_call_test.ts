@@ -75,7 +75,7 @@ Deno.test("the batch script is told where it is known which file that is", () =>
     return "call" in read ? read.call.script : undefined;
   };
   assert.equal(scriptOf("sbatch -p main --time 10 'a job.sh' --chdir=x"), "a job.sh");
-  assert.equal(scriptOf("A=1 sbatch -- job.sh"), "job.sh");
+  assert.equal(scriptOf("A=1 sbatch job.sh a.sh"), "job.sh");
   const unknown = [
     "-D x job.sh",
     "--chdir=x job.sh",
