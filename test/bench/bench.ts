@@ -331,7 +331,7 @@ async function statusRows(
     },
   });
   const counted = `status of ${number(open.length)} open jobs`;
-  const [reference, known, anew] = await measure([
+  const [reference, known, anew, runtime, completion] = await measure([
     {
       name: "bare runtime, sacct and squeue",
       async run(start) {
@@ -345,8 +345,19 @@ async function statusRows(
       `${counted}, history read anew`,
       () => removeTree(`${dataset}/.git/datalad-slurm/open-jobs`),
     ),
-  ], bench.rounds) as [Measured, Measured, Measured];
-  return [{ subject: known, reference }, { subject: anew, reference }];
+    { name: "bare runtime", run: async (start) => void await start(bare, bareOptions) },
+    {
+      name: `completion of ${number(open.length)} open jobs`,
+      async run(start) {
+        await start([bench.executable, "complete", "jobs"], { cwd: dataset });
+      },
+    },
+  ], bench.rounds) as [Measured, Measured, Measured, Measured, Measured];
+  return [
+    { subject: known, reference },
+    { subject: anew, reference },
+    { subject: completion, reference: runtime },
+  ];
 }
 
 /** What a batch costs against a loop that records nothing. */
