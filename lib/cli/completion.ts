@@ -25,6 +25,11 @@ export const completionCommand: Command = {
     const { completionScript, SHELLS } = await import("./shell_completion.ts");
     const [given, ...others] = words.operands;
     const shell = SHELLS.find((name) => name === given);
+    if (shell === undefined && given !== undefined) {
+      throw new ToolError("usage", `There is no completion for ${JSON.stringify(given)}`, {
+        hint: `There is one for: ${SHELLS.join(", ")}`,
+      });
+    }
     if (shell === undefined || others.length > 0) {
       throw new ToolError("usage", "completion takes the name of one shell", {
         hint: `One of: ${SHELLS.join(", ")}`,

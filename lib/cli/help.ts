@@ -37,6 +37,12 @@ export function generalHelp(commands: readonly Command[], width: number): string
     "",
     "datalad-slurm COMMAND --help tells more; datalad-slurm --version names the version.",
     ...wrap(
+      "datalad-slurm help guide shows how to work with it; datalad-slurm help config, which defaults " +
+        "git's configuration may set.",
+      "",
+      width,
+    ),
+    ...wrap(
       `Exit codes: ${EXIT_CODES.map(([code, what]) => `${code} ${what}`).join("; ")}.`,
       "",
       width,

@@ -131,6 +131,22 @@ const ENVIRONMENT: readonly (readonly [string, string])[] = [
     "XDG_CACHE_HOME",
     "The directory that has `datalad-slurm` in it; `~/.cache` when it is not set.",
   ],
+  [
+    "DATALAD_SLURM",
+    "Where jobs are submitted to, as `--slurm` says: `local`, the stand-in on this machine, or " +
+    "`cluster`, Slurm.",
+  ],
+  [
+    "DATALAD_SLURM_LOCAL_DIR",
+    "The folder of the stand-in, instead of `datalad-slurm/local/HOST` in `$XDG_STATE_HOME`, which is " +
+    "`~/.local/state` when it is not set.",
+  ],
+  [
+    "DATALAD_SLURM_LOCAL_JOBS",
+    "How many jobs the stand-in runs at a time, from the next submission on; one for each CPU where it " +
+    "was never set.",
+  ],
+  ["NO_COLOR", "No colours where it is set, unless `--color=always` is given."],
   ["SLURM_CONF", "Leads Slurm's own programs to the cluster."],
   [
     "GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME, GIT_COMMITTER_EMAIL",

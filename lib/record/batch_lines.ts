@@ -129,7 +129,9 @@ function parseTable(text: string): ParsedBatch {
     else if (fields.length !== names.length) {
       faults.push({
         line,
-        message: `It has ${fields.length} values, and the header ${names.length}`,
+        message: `The header has ${names.length} columns, and this line ${
+          fields.length === 1 ? "1 value" : `${fields.length} values`
+        }`,
       });
     } else {
       lines.push({

@@ -24,19 +24,26 @@ export interface BatchJob {
  * Returns the job of a line. `{name}` stands for the value of that name, in the template's command,
  * inputs, outputs and message; in a command line for the shell the value is quoted as one word.
  * Other placeholders of a command are left for `datalad run`'s. Throws a {@link ToolError} for a
- * placeholder of a path or message that there is no value for, for a value that is never used where
+ * placeholder of a path or message that there is no value for, of a path also an empty one, for a
+ * value that is never used where
  * that is a mistake, and where there is no command.
  */
 export function fillTemplate(template: BatchTemplate, line: BatchLine): BatchJob {
   const used = new Set<string>();
-  const fillText = (text: string, what: string) =>
+  const fillText = (text: string, what: string, isPath = false) =>
     replaceFields(text, (field, name) => {
       if (name === undefined) return field.charAt(0);
       const value = line.values.get(name);
       if (value === undefined) throw unknownField(field, what, line);
+      // It would make another path of it, such as the directory above.
+      if (isPath && value === "") {
+        throw new ToolError("refused", `${what} has {${name}}, and that value is empty`);
+      }
       used.add(name);
       return value;
     });
+  const fillPath = (path: string, role: string) =>
+    fillText(path, `The ${role} ${JSON.stringify(path)}`, true);
   const fillCommand = (word: string) =>
     replaceFields(word, (field, name) => {
       const value = name === undefined ? undefined : line.values.get(name);
@@ -54,11 +61,11 @@ export function fillTemplate(template: BatchTemplate, line: BatchLine): BatchJob
     command,
     inputs: [
       ...line.inputs,
-      ...template.inputs.map((path) => fillText(path, `The input ${JSON.stringify(path)}`)),
+      ...template.inputs.map((path) => fillPath(path, "input")),
     ],
     outputs: [
       ...line.outputs,
-      ...template.outputs.map((path) => fillText(path, `The output ${JSON.stringify(path)}`)),
+      ...template.outputs.map((path) => fillPath(path, "output")),
     ],
     message: line.message ??
       (template.message === undefined ? undefined : fillText(template.message, "The message")),

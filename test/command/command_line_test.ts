@@ -56,6 +56,15 @@ concurrently(false, {
       assert.match(help, /\nExamples:\n {2}datalad-slurm /);
       if (!name.startsWith("slurm-")) assert.match(general, new RegExp(`^ {2}${name} +\\S`, "m"));
     }
+    assert.match(general, /datalad-slurm help guide [^]* help config,/);
+    for (
+      const variable of ["DATALAD_SLURM", "DATALAD_SLURM_LOCAL_DIR", "DATALAD_SLURM_LOCAL_JOBS"]
+    ) {
+      assert.match(
+        await dataset.succeed(["help", "--man"]),
+        new RegExp(`^\\\\fB${variable}\\\\fR$`, "m"),
+      );
+    }
     assert.match(await dataset.succeed(["--version"]), /^datalad-slurm \d+\.\d+\.\d+ /);
   },
   "--verbose tells of every program and its time on stderr": async () => {
@@ -86,6 +95,7 @@ concurrently(false, {
       [["finish", "--close-failed-jobs", "--commit-failed-jobs"], /exclude each other/],
       [["reschedule"], /No commit is named/],
       [["reschedule", "a", "b"], /reschedule takes one commit or job id, or --since/],
+      [["completion", "tcsh"], /There is no completion for "tcsh"\nHint: .*: bash, zsh, fish$/m],
       [["recover", "x"], /"x" is not expected here/],
       [["status", "--lock-timeout=soon"], /--lock-timeout takes seconds/],
     ];

@@ -23,8 +23,8 @@ Deno.test("a table's values may be quoted, and hold commas, quotes and newlines"
 Deno.test("what is wrong with a table is said with its line, and the other lines are read", () => {
   const content = 'a,b\n1,2,3\n1\n"x"y,2\n"open,2\n';
   assert.deepEqual(faults(content), [
-    "2: It has 3 values, and the header 2",
-    "3: It has 1 values, and the header 2",
+    "2: The header has 2 columns, and this line 3 values",
+    "3: The header has 2 columns, and this line 1 value",
     "4: Its quotes do not match",
     "5: Its quotes do not match",
   ]);
@@ -93,6 +93,10 @@ Deno.test("in a command line for the shell a value is one word", () => {
 
 Deno.test("unknown placeholders, values that nobody uses and missing commands are refused", () => {
   assert.throws(() => fill({}, "name,speed\na,1\n"), /The output "out\/{name}\/{rate}" has the/);
+  assert.throws(
+    () => fill({}, "name,rate\na,\n"),
+    /The output "out\/{name}\/{rate}" has {rate}, and that value is empty/,
+  );
   assert.throws(() => fill({ message: "{x}" }, "name,rate\na,1\n"), /The message has the place/);
   assert.throws(() => fill({ command: [] }, "name,rate\na,1\n"), /It has no command/);
   const bare = { inputs: [], outputs: [], message: undefined };
