@@ -48,8 +48,12 @@ export async function takeInWithAnnex(
     "--json-error-messages",
     ...(progress === undefined ? [] : ["--json-progress"]),
   ], { cwd: root, env: { ...annexEnvironment(), ...draft.environment } });
+  const noFile = `.end-of-list-${crypto.randomUUID()}`;
   const sending = (async () => {
     for (const file of contents) await annex.send(`${file}\0`);
+    // A name is answered when the one behind it is whole (10.20250416): one that no file has makes
+    // the last answer come.
+    await annex.send(`${noFile}\0`);
   })();
   const lines = annex.lines[Symbol.asyncIterator]();
   const failed: TakenIn["failed"] = [];
@@ -80,7 +84,7 @@ export async function takeInWithAnnex(
     // After NUL git-annex expects one more name, and takes an empty one for an error
     // (10.20230126): a name that no file has ends the list. Not one below `.git`, which is a link
     // in work trees and subdatasets: git-annex fails on it, and leaves the index as it was.
-    await annex.send(`.end-of-list-${crypto.randomUUID()}`);
+    await annex.send(noFile);
     const ended = await annex.end();
     // Exit code 1 says that some file failed, which the answers have told already.
     if (ended.code > 1) throw externalError(ended, "git-annex add failed");
