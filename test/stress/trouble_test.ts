@@ -71,6 +71,25 @@ function fillScript({ root }: TestDataset): string {
 }
 
 concurrently(noSlurm, {
+  "a git-annex that answers a name when the next one is whole (10.20250416)": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(OUT.slice(1));
+    await jobsAreOver([id]);
+    const bin = `${dataset.scratch.directory}/bin`;
+    await Deno.mkdir(bin);
+    const path = dataset.env["PATH"] ?? "";
+    const late = 'perl -e \'$| = 1; $/ = "\\0"; my $last = ""; ' +
+      "while (<STDIN>) { print $last; $last = $_ } print $last'";
+    await Deno.writeTextFile(
+      `${bin}/git-annex`,
+      `#!/bin/sh\nPATH='${path}'\n` +
+        `case "$*" in add*) ${late} | git-annex "$@" ;; *) exec git-annex "$@" ;; esac\n`,
+      { mode: 0o755 },
+    );
+    await dataset.succeed(["finish"], { env: { PATH: `${bin}:${path}` } });
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+  },
   "a git gc that takes a directory away from under git's hands is gone round": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
