@@ -37,7 +37,7 @@
 import { ToolError } from "../errors.ts";
 import { breakEntry, type Fence, HolderWatch, sweep, type WatchTiming } from "./lock_break.ts";
 import { Claim, openLockDirectory, unusable } from "./lock_claim.ts";
-import { type HeartTiming, HeldLock, type Lock } from "./lock_held.ts";
+import { type HeartTiming, HeldLock, type Lock, removeOwnRemains } from "./lock_held.ts";
 import { ownIdentity, type ProcessIdentity } from "./lock_identity.ts";
 import { readHolder } from "./lock_inspect.ts";
 import { describeHolder, type Holder } from "./holder.ts";
@@ -152,6 +152,7 @@ async function waitForTurn(claim: Claim, options: LockOptions, timing: LockTimin
     mayTry = true;
     const rank = claim.rank();
     const [holderName = ""] = listLock(directory) ?? [];
+    if (removeOwnRemains(directory, holderName)) continue;
     const now = performance.now();
     pace.note(holderName, rank, now);
     if (now >= nextCheck && holderName !== "") {

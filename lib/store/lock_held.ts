@@ -10,6 +10,7 @@ import {
   listLock,
   lockPath,
   makeDirectory,
+  parseEntry,
   removeEntry,
   removeNest,
 } from "./lock_layout.ts";
@@ -30,6 +31,21 @@ export interface Lock {
   assertHeld(): void;
   /** Gives the lock back; does nothing the second time. */
   release(): void;
+}
+
+/** Tokens of locks that this process has done with, and could not remove. */
+const unreleased = new Set<string>();
+
+/**
+ * Removes a holder's entry that is left of a release by this very process, which nobody could prove
+ * to be dead, and returns whether it was that. Throws what the file system says.
+ */
+export function removeOwnRemains(directory: string, entry: string): boolean {
+  const token = parseEntry(entry)?.token;
+  if (token === undefined || !unreleased.has(token)) return false;
+  removeEntry(`${lockPath(directory)}/${entry}`);
+  unreleased.delete(token);
+  return true;
 }
 
 /** How often the heart beats, and when the holder gives up. */
@@ -97,7 +113,9 @@ export class HeldLock implements Lock {
     const { directory } = this.#claim.options;
     const lock = lockPath(directory);
     // Never rename or recursively remove the lock: between the two lines it may be another's.
+    unreleased.add(this.token);
     removeEntry(`${lock}/${this.#entry}`);
+    unreleased.delete(this.token);
     removeEntry(lock);
     if (this.#beats > 0) removeNest(heartbeatPath(directory, this.token));
     this.#claim.returnTicket();

@@ -181,6 +181,26 @@ Deno.test("a holder whose lock was broken by force knows it", () =>
 /** Of processes that are in no container. */
 const MACHINE = "pid:[4026531836] time:[4026531834]";
 
+Deno.test("a process whose release failed gets the lock again, and waits not for itself", () =>
+  withLockDirectory(async (directory) => {
+    const lock = await acquireLock(optionsFor(directory));
+    const remove = Deno.removeSync;
+    Deno.removeSync = (path, options) => {
+      if (!String(path).includes("/lock/L/")) return remove(path, options);
+      throw Object.assign(new Error(`EIO: ${path}`), { code: "EIO" });
+    };
+    try {
+      assert.throws(() => lock.release(), /EIO/);
+      assert.match((await isRefused(optionsFor(directory))).details ?? "", /EIO/);
+    } finally {
+      Deno.removeSync = remove;
+    }
+    const again = await acquireLock(optionsFor(directory, { timeoutMs: 2_000 }));
+    assert.equal(again.isHeld(), true);
+    again.release();
+    assert.equal(inspectLock(directory).holder, undefined);
+  }));
+
 const cases: {
   readonly title: string;
   readonly change: Partial<ProcessIdentity>;
