@@ -1,6 +1,6 @@
 import { ToolError } from "../errors.ts";
 import { endOverduePrograms } from "../process/interruption.ts";
-import type { Claim } from "./lock_claim.ts";
+import { type Claim, unusable } from "./lock_claim.ts";
 import { sweep } from "./lock_break.ts";
 import {
   entryName,
@@ -84,11 +84,13 @@ export class HeldLock implements Lock {
     const entry = entryName({ token: this.token, phase: name });
     this.assertHeld();
     if (entry === this.#entry) return;
-    const lock = lockPath(this.#claim.options.directory);
+    const { directory } = this.#claim.options;
+    const lock = lockPath(directory);
     try {
       Deno.renameSync(`${lock}/${this.#entry}`, `${lock}/${entry}`);
-    } catch {
+    } catch (error) {
       // It may have been done and the answer been lost, so the listing decides.
+      if (listLock(directory)?.includes(this.#entry) === true) throw unusable(directory, error);
     }
     this.#entry = entry;
     this.assertHeld();

@@ -181,6 +181,23 @@ Deno.test("a holder whose lock was broken by force knows it", () =>
 /** Of processes that are in no container. */
 const MACHINE = "pid:[4026531836] time:[4026531834]";
 
+Deno.test("a phase that cannot be told leaves the lock held, and to be released", () =>
+  withLockDirectory(async (directory) => {
+    const lock = await acquireLock(optionsFor(directory));
+    const rename = Deno.renameSync;
+    Deno.renameSync = (path) => {
+      throw Object.assign(new Error(`EIO: ${path}`), { code: "EIO" });
+    };
+    try {
+      assert.throws(() => lock.phase("refs only"), { kind: "refused" });
+    } finally {
+      Deno.renameSync = rename;
+    }
+    assert.equal(lock.isHeld(), true);
+    lock.release();
+    assert.deepEqual(leftovers(directory), []);
+  }));
+
 Deno.test("a process whose release failed gets the lock again, and waits not for itself", () =>
   withLockDirectory(async (directory) => {
     const lock = await acquireLock(optionsFor(directory));
