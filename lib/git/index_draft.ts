@@ -116,7 +116,7 @@ export class IndexDraft {
       const before = fingerprint(this.#index);
       removeQuietly(this.#path);
       // A repository whose index was never written has none.
-      if (before !== "") Deno.copyFileSync(this.#index, this.#path);
+      if (before !== "") copyIndex(this.#index, this.#path);
       if (fingerprint(this.#index) === before) return before;
     }
   }
@@ -187,8 +187,23 @@ function linkOrCopy(from: string, to: string): void {
     Deno.linkSync(from, to);
   } catch {
     // There are file systems without hard links.
-    Deno.copyFileSync(from, to);
+    copyIndex(from, to);
   }
+}
+
+/**
+ * Copies an index with the time of its last write. Git takes a file for unchanged whose size and
+ * times are as the index has them, unless the index was written in the second of the file's last
+ * change: then it compares the content. In a copy that is younger it would not look, and take what a
+ * job has written in that second for what was there before.
+ */
+function copyIndex(from: string, to: string): void {
+  // The time first: an index that was replaced meanwhile is copied with one that is too old.
+  const { mtime } = Deno.statSync(from);
+  Deno.copyFileSync(from, to);
+  // A git that compares parts of seconds looks once more often.
+  const seconds = Math.floor((mtime?.getTime() ?? 0) / 1000);
+  Deno.utimeSync(to, seconds, seconds);
 }
 
 function lockOf(index: string): string {
@@ -216,7 +231,7 @@ function takeLockByCopy(draft: string, lock: string): boolean {
     if (error instanceof Deno.errors.AlreadyExists) return false;
     throw error;
   }
-  Deno.copyFileSync(draft, lock);
+  copyIndex(draft, lock);
   return true;
 }
 

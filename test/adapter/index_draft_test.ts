@@ -2,6 +2,34 @@ import assert from "node:assert/strict";
 import { IndexDraft, settleDraft } from "../../lib/git/index_draft.ts";
 import { makeScratch, output, removeScratch } from "../support/scratch.ts";
 
+Deno.test("what was rewritten in the second it was staged in is staged anew in a younger draft", async () => {
+  const scratch = await makeScratch();
+  const root = `${scratch.directory}/ds`;
+  const [file, index, path] = [`${root}/out`, `${root}/.git/index`, `${root}/.git/draft`];
+  const git = (...args: string[]) =>
+    output(["git", ...args], { cwd: root, env: { ...scratch.env, GIT_INDEX_FILE: path } });
+  const inTheSecond = async (name: string) => await Deno.utime(name, 1_700_000_000, 1_700_000_000);
+  try {
+    await output(["git", "init", "-q", root], { cwd: "/", env: scratch.env });
+    // It stands for a change within that second, too: the time of the inode cannot be set.
+    await git("config", "core.trustCtime", "false");
+    await Deno.writeTextFile(file, "354");
+    await inTheSecond(file);
+    await output(["git", "add", "out"], { cwd: root, env: scratch.env });
+    await inTheSecond(index);
+    await Deno.writeTextFile(file, "360");
+    await inTheSecond(file);
+    const repository = { root, gitDirectory: `${root}/.git` } as Parameters<
+      typeof IndexDraft.of
+    >[0];
+    IndexDraft.of(repository, path);
+    await git("update-index", "out");
+    assert.equal(await git("cat-file", "-p", ":out"), "360");
+  } finally {
+    await removeScratch(scratch);
+  }
+});
+
 /** Makes a repository, and has a draft with one more file taken the index's place under its lock. */
 async function withDraftInPlace(
   use: (

@@ -51,6 +51,8 @@ concurrently(noSlurm, {
     await jobsAreAccounted([id]);
     await dataset.succeed(["finish"]);
     await dataset.write("in", "changed\n");
+    // In the second of the job's end nobody could tell.
+    await Deno.utime(`${dataset.root}/in`, Date.now() / 1000, Date.now() / 1000 + 60);
     // None of Slurm's programs is asked.
     const programs = ["sacct", "squeue", "scontrol", "sbatch"];
     let path = dataset.env["PATH"] ?? "";
@@ -95,7 +97,8 @@ concurrently(noSlurm, {
       const id = await dataset.schedule(
         ["-o", "out", "sbatch", "--array=0-3", "array.sh", "out", "2"],
       );
-      await jobsAreAccounted([id]);
+      await jobsAreOver([id]);
+      await jobsAreAccounted([0, 1, 2, 3].map((task) => `${id}_${task}`));
       await dataset.tool(["finish", "--commit-failed-jobs"]);
       const shown = readPairs(await dataset.succeed(["show", `${id}_2`]));
       assert.equal(shown["State"], "Failed");

@@ -1,4 +1,5 @@
 import { parseVersion } from "../../lib/slurm/accounting.ts";
+import { isThere } from "../../lib/files.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
 import { jobIs, jobsAreOver, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
@@ -19,7 +20,12 @@ const SLEEP = ["sbatch", "--wrap", "sleep 600"];
 const sbatch = (...options: string[]) => ["sbatch", ...options, "--wrap", "sleep 600"];
 
 /** Runs until it is requeued, and completes in its second run. */
-const TWICE = 'if [ -z "$SLURM_RESTART_COUNT" ]; then sleep 600; fi; echo again >out';
+const TWICE = 'if [ -z "$SLURM_RESTART_COUNT" ]; then touch begun; sleep 600; fi; echo again >out';
+
+/** Waits until the first run is under way: what is requeued before has no second one. */
+async function hasBegun({ dataset }: Shown): Promise<void> {
+  await until("the first run has begun", () => isThere(`${dataset.root}/begun`));
+}
 
 async function withJob(
   command: readonly string[],
@@ -55,10 +61,10 @@ concurrently(noSlurm, {
     }),
   "a job that is requeued and completes": () =>
     withJob(["sbatch", "--wrap", TWICE], async (job) => {
-      await jobIs(job.id, "RUNNING");
+      await hasBegun(job);
       await slurm("scontrol", "requeue", job.id);
       await jobIs(job.id, "PENDING");
-      await job.says("requeued", 8, /^Pending \(BeginTime(?:, requeued)?\)$/);
+      await job.says("requeued", 8, /^Pending \((?:BeginTime(?:, requeued)?|requeued)\)$/);
       await startNow(job.id);
       await jobsAreOver([job.id]);
       await job.says("requeued, second run over", 0, /^Complete(?: \(requeued\))?$/);
@@ -206,7 +212,7 @@ concurrently(noSlurm, {
     }),
   "a job whose node goes down, and that Slurm runs again": () =>
     withJob(["sbatch", "--requeue", "-w", "n3", "--wrap", TWICE], async (job) => {
-      await jobIs(job.id, "RUNNING");
+      await hasBegun(job);
       await takeDown("n3");
       await jobIs(job.id, "PENDING");
       const words = /^Pending \(BeginTime, requeued after NODE_FAIL\)$/;

@@ -52,7 +52,10 @@ concurrently(noSlurm, {
     await until("the first task is committed", () => waiting.stdout.includes(`Job ${id}_1: Comp`));
     await slurm("scontrol", "release", `${id}_2`);
     assert.equal(await waiting.code(), 1);
-    assert.match(waiting.stdout, new RegExp(`^Job ${id}_1: .*\nJob ${id}_2: Failed, left open\n$`));
+    assert.match(
+      waiting.stdout,
+      new RegExp(`^Job ${id}_1: .*\nJob ${id}_2: Failed(?: \\(exit code 4\\))?, left open\n$`),
+    );
     await checkDataset(dataset, {
       base,
       open: [id],

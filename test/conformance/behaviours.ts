@@ -365,17 +365,22 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
   },
 
   async "held jobs are released, pending and running ones cancelled"(bench) {
-    await bench.script("trap.sh", "trap 'echo term; exit 3' TERM", "sleep 60 &", "wait");
+    await bench.script(
+      "trap.sh",
+      "trap 'echo term; exit 3' TERM",
+      "sleep 60 &",
+      "touch trapping",
+      "wait",
+    );
     const trapping = await bench.submit("-o", "log", "trap.sh");
-    const running = await bench.submit("-o", "/dev/null", "--wrap=sleep 60");
+    const running = await bench.submit("-o", "/dev/null", "--wrap=touch running; exec sleep 60");
     const held = await bench.submit("-H", "--wrap=true");
     const pending = await bench.submit("-H", "--wrap=true");
     const named = await bench.submit("-H", "-J", `n${held}`, "--wrap=true");
     await bench.until([trapping, running], /RUNNING/);
     const before = await bench.queue("%i %T %t %r", [trapping, held]);
     const shown = await bench.fields(held, "JobState", "Reason", "Priority", "EligibleTime");
-    // Its trap has to be set.
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await bench.wrote("trapping", "running");
     const cancel = await bench.say(["scancel", trapping, running, pending]);
     const byName = await bench.say(["scancel", "-n", `n${held}`]);
     const release = await bench.say(["scontrol", "release", held]);
@@ -398,12 +403,13 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
     await bench.script(
       "signal.sh",
       "trap 'echo script; kill $!; exit 0' USR1",
-      "sleep 300 & wait",
+      "sleep 300 &",
+      "touch trapping",
+      "wait $!",
       "wait",
     );
     const signal = await bench.submit("-o", "signal.log", "signal.sh");
-    await bench.until([signal], /RUNNING/);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await bench.wrote("trapping");
     const said = await bench.say(["scancel", "-b", "-s", "USR1", signal]);
     await bench.over(signal);
     return [

@@ -165,6 +165,17 @@ export class Bench implements AsyncDisposable {
     }
   }
 
+  /** Waits until jobs have written files. */
+  async wrote(...names: string[]): Promise<void> {
+    const deadline = performance.now() + 60_000;
+    for (const name of names) {
+      while (await this.read(name) === undefined) {
+        if (performance.now() > deadline) throw new Error(`${name} was waited for in vain`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  }
+
   /** Waits until jobs are over, in accounting as well. */
   async over(...ids: string[]): Promise<void> {
     await this.until(ids, OVER);

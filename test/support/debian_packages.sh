@@ -16,6 +16,9 @@ mariadbd mariadb-server the Slurm cluster'
 if [ "${1-}" != demo ]; then
     wanted="$wanted
 faketime faketime clocks that differ
+spin spin the model of the lock
+cc gcc the model of the lock
+/usr/include/stdio.h libc6-dev the model of the lock
 debootstrap debootstrap make test-next
 script bsdutils the output on terminals
 tmux tmux the session on a terminal
