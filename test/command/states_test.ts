@@ -215,7 +215,7 @@ concurrently(noSlurm, {
       await hasBegun(job);
       await takeDown("n3");
       await jobIs(job.id, "PENDING");
-      const words = /^Pending \(BeginTime, requeued after NODE_FAIL\)$/;
+      const words = /^Pending \((?:BeginTime, )?requeued after NODE_FAIL\)$/;
       await until("accounting has the first run", async () => {
         return (await slurm("sacct", "-nXPDj", job.id, "-o", "State")).includes("NODE_FAIL");
       });
