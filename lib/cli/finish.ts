@@ -168,10 +168,7 @@ export function finishOptions(words: ParsedArguments): FinishOptions {
 export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolean): number {
   const has = (...outcomes: FinishedJob["outcome"][]) =>
     jobs.some(({ outcome }) => outcomes.includes(outcome));
-  const isIncomplete = jobs.some(({ notes }) => (notes?.failed.length ?? 0) > 0);
-  if (someNotOpen || isIncomplete || has("failed", "unknown", "not in history")) {
-    return EXIT.refused;
-  }
+  if (someNotOpen || has("failed", "not added", "unknown", "not in history")) return EXIT.refused;
   if (jobs.some(({ report }) => report !== undefined && neverStarts(report))) return EXIT.refused;
   return has("live") ? EXIT.pending : EXIT.done;
 }
@@ -224,5 +221,6 @@ const STATUS: Readonly<Record<FinishedJob["outcome"], FinishedRecord["status"]>>
   "elsewhere": "impossible",
   "not in history": "impossible",
   "failed": "error",
+  "not added": "error",
   "unknown": "error",
 };

@@ -40,7 +40,11 @@ export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): 
       terminal.warn(`${nameOf(finished)}: ${reason}`);
       for (const line of others) terminal.say(`  ${line}`);
     }
-    if (notes !== undefined) showNotes(finished, notes, terminal);
+    // Of a job that is not committed nothing else is of interest yet.
+    if (notes !== undefined) {
+      const { failed } = notes;
+      showNotes(finished, outcome === "not added" ? { ...NO_NOTES, failed } : notes, terminal);
+    }
     const shortage = finished.shortage && shortageInWords(finished.shortage);
     if (shortage !== undefined) terminal.say(`${nameOf(finished)}: ${shortage.happened}`);
     // Thousands of failed jobs need no list of all logs.
@@ -118,6 +122,7 @@ function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): st
     "closed": `${state}${known}, ${CLOSED} as ${commit}`,
     "live": `${state}${details}, left open`,
     "failed": `${state}${details}, left open`,
+    "not added": `${state}${details}, left open: not all of its files could be added`,
     "unknown": "Unknown, left open",
     "elsewhere": "submitted from another clone, left open",
     "on a branch": `finished on the branch job-${job.jobId}`,
@@ -147,6 +152,10 @@ function hintsOf({ job, tasks, report, outcome }: FinishedJob): (string | undefi
             "datalad-slurm reschedule --failed-tasks COMMIT submits the others again"
           : undefined,
       ];
+    case "not added":
+      return [
+        "Put right what keeps the files from being added, or move them away; then finish again",
+      ];
     case "elsewhere":
       return ["Finish jobs of another clone there, where their files are, or use --other-clones"];
     case "on a branch":
@@ -173,6 +182,15 @@ function showLogs(finished: FinishedJob, terminal: Terminal): void {
 
 const MOST_NOTES = 10;
 
+const NO_NOTES: FinishNotes = {
+  missing: [],
+  ignored: [],
+  deleted: [],
+  changed: [],
+  impossible: [],
+  failed: [],
+};
+
 function showNotes(finished: FinishedJob, notes: FinishNotes, terminal: Terminal): void {
   const job = nameOf(finished);
   const list = (texts: readonly string[]) => {
@@ -192,11 +210,10 @@ function showNotes(finished: FinishedJob, notes: FinishNotes, terminal: Terminal
   each(notes.ignored, "is ignored by git and was not committed");
   each(notes.deleted, "was deleted by the job");
   list(notes.changed.map((file) => changeInWords(file, finished.report)));
-  list(
-    [...notes.failed, ...notes.impossible].map(({ path, reason }) =>
-      `${JSON.stringify(path)} was not committed: ${reason}`
-    ),
-  );
+  const because = (files: FinishNotes["failed"], what: string) =>
+    list(files.map(({ path, reason }) => `${JSON.stringify(path)} ${what}: ${reason}`));
+  because(notes.failed, "could not be added");
+  because(notes.impossible, "was not committed");
 }
 
 /** Says that script or input are not what they were at the submission, and since when. */

@@ -95,6 +95,15 @@ export async function takeFilesIn(
   }
 }
 
+/** Undoes {@link takeFilesIn}, but for what the annex has already: the index never hears of the files. */
+export async function leaveFilesOut(
+  { dataset, takenIn, draft, entry }: FilesInRepository,
+): Promise<void> {
+  await takenIn.stage();
+  draft.discard();
+  removeEntry(dataset.store.journal, entry.token);
+}
+
 /**
  * Commits the files of jobs in one repository, one commit a job, on its branch; returns the
  * commits by job key. Nothing but these files is in the commits, whatever else is staged.

@@ -30,6 +30,7 @@ import {
   commitFiles,
   type CommitLayout,
   type FilesInRepository,
+  leaveFilesOut,
   takeFilesIn,
 } from "./commit_files.ts";
 import {
@@ -79,6 +80,13 @@ export interface CommittedResults {
   readonly isLast: boolean;
 }
 
+/** What became of jobs, by job key; those that others have finished meanwhile are in neither map. */
+export interface CommitOutcome {
+  readonly committed: ReadonlyMap<string, CommittedResults>;
+  /** Jobs with files that git-annex could not add: they are left open, with nothing committed. */
+  readonly notAdded: ReadonlyMap<string, FinishNotes>;
+}
+
 /** A job with all that its commits need. */
 interface Piece extends GatheredResults {
   readonly deleted: ReadonlyMap<string, readonly string[]>;
@@ -87,25 +95,25 @@ interface Piece extends GatheredResults {
 }
 
 /**
- * Makes the finish commits of jobs, each with exactly its job's files, and returns them by job
- * key. A job that another process has finished meanwhile is not among them. Outputs in subdatasets
- * are committed there first; the commits above record the subdatasets' new commits.
+ * Makes the finish commits of jobs, each with exactly its job's files. A job of which a file cannot
+ * be added has none. Outputs in subdatasets are committed there first; the commits above record the
+ * subdatasets' new commits.
  */
 export async function commitResults(
   dataset: Dataset,
   results: ResultsToCommit,
   patience: LockPatience,
-): Promise<Map<string, CommittedResults>> {
+): Promise<CommitOutcome> {
   const wanted = results.jobs.map(({ job, part }) => ({ job, tasks: part && union(part.states) }));
   const claim = await claimJobs(dataset, wanted, patience);
   const jobs = results.jobs.flatMap((planned) => settle(planned, claim) ?? []);
   let hasFailed = true;
   try {
-    const committed = jobs.length === 0
-      ? new Map<string, CommittedResults>()
+    const outcome = jobs.length === 0
+      ? { committed: new Map(), notAdded: new Map() }
       : await commitClaimed(dataset, results, jobs, claim, patience);
     hasFailed = false;
-    return committed;
+    return outcome;
   } finally {
     claim.giveBack(hasFailed);
   }
@@ -149,19 +157,31 @@ async function commitClaimed(
   finishing: readonly FinishingJob[],
   claim: Claim,
   patience: LockPatience,
-): Promise<Map<string, CommittedResults>> {
+): Promise<CommitOutcome> {
   const foreign = foreignFiles(dataset, results, finishing);
-  const gathered: GatheredResults[] = [];
+  let gathered: GatheredResults[] = [];
   const progress = patience.begin?.("Gathering results");
   for (const job of finishing) {
     gathered.push(await gatherResults(dataset, job, foreign));
     progress?.(gathered.length, finishing.length);
   }
   const deleted = await deletedPaths(dataset, gathered);
-  const repositories = await takeAllIn(dataset, gathered, claim, patience);
-  const pieces = gathered.map((job) =>
-    complete(job, deleted.get(job.key) ?? new Map(), repositories, results.message)
-  );
+  const notAdded = new Map<string, FinishNotes>();
+  let repositories: Map<string, FilesInRepository>;
+  let pieces: Piece[];
+  for (;;) {
+    repositories = await takeAllIn(dataset, gathered, claim, patience);
+    pieces = gathered.map((job) =>
+      complete(job, deleted.get(job.key) ?? new Map(), repositories, results.message)
+    );
+    const failing = pieces.filter(({ notes }) => notes.failed.length > 0);
+    if (failing.length === 0) break;
+    // Their other files must not come into the index with those of the jobs that are committed.
+    for (const taken of repositories.values()) await leaveFilesOut(taken);
+    for (const { key, notes } of failing) notAdded.set(key, notes);
+    gathered = gathered.filter(({ key }) => !notAdded.has(key));
+    if (gathered.length === 0) return { committed: new Map(), notAdded };
+  }
   const byKey = new Map(pieces.map((piece) => [piece.key, piece]));
   // What is reserved stays so until the last part.
   const reserved = (key: string) => {
@@ -209,13 +229,14 @@ async function commitClaimed(
   }
   const top = commits.get(".") ?? new Map<string, string>();
   for (const key of top.keys()) await releaseInSubdatasets(dataset, key, reserved(key), patience);
-  return new Map(
+  const committed = new Map(
     pieces.flatMap((piece) => {
       const commit = top.get(piece.key);
       if (commit === undefined) return [];
       return [[piece.key, { commit, notes: piece.notes, ...finishedBy(piece) }] as const];
     }),
   );
+  return { committed, notAdded };
 }
 
 /** Returns what a commit finishes: a job, or of an array that is finished in parts its own tasks. */

@@ -62,8 +62,8 @@ export interface FinishedJob {
   readonly isLast?: boolean;
   /**
    * `finished` and `closed` jobs have a commit now; the others are left open: because they are not
-   * over (`live`), have failed, are not known to Slurm, belong to another clone, or were finished on
-   * a branch that is not merged yet. `settled` jobs were finished by another process meanwhile; the
+   * over (`live`), have failed, are not known to Slurm, belong to another clone, have files that could
+   * be `not added`, or were finished on a branch that is not merged yet. `settled` jobs were finished by another process meanwhile; the
    * schedule commit of those that are `not in history` was taken off the branch meanwhile.
    */
   readonly outcome:
@@ -71,6 +71,7 @@ export interface FinishedJob {
     | "closed"
     | "live"
     | "failed"
+    | "not added"
     | "unknown"
     | "elsewhere"
     | "on a branch"
@@ -170,7 +171,7 @@ export async function finish(
     changedFiles(dataset, finishing.map(({ job, report }) => ({ job, end: report?.end }))),
   ]);
   const taken = new Set(finishing.map(({ job }) => job));
-  const committed = await commitResults(dataset, {
+  const { committed, notAdded } = await commitResults(dataset, {
     jobs: finishing.flatMap(({ job, report, takes }) =>
       report === undefined || takes === undefined ? [] : [{
         job,
@@ -186,10 +187,14 @@ export async function finish(
     message: options.message,
     layout: options.layout,
   }, patience);
-  const history = committed.size < finishing.length ? await jobsInHistory(dataset) : undefined;
+  const history = committed.size + notAdded.size < finishing.length
+    ? await jobsInHistory(dataset)
+    : undefined;
   const results = finishing.map(({ job, report }): FinishedJob => {
     const key = jobKeyOf(job);
     const result = committed.get(key);
+    const notes = notAdded.get(key);
+    if (notes !== undefined) return { job, report, outcome: "not added", notes };
     if (result === undefined) {
       return { job, report, outcome: history?.has(key) === false ? "not in history" : "settled" };
     }

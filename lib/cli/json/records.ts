@@ -199,6 +199,7 @@ const finished = z.object({
     "closed",
     "live",
     "failed",
+    "not added",
     "unknown",
     "elsewhere",
     "on a branch",
