@@ -57,14 +57,25 @@ const FILE_SYSTEM_TROUBLE: Readonly<Record<string, string>> = {
   EAGAIN: "The machine has no room for another process; run the command again later",
 };
 
+/** Numbers of Linux for errors that Deno gives no code (2.9). */
+const WITHOUT_CODE: Readonly<Record<string, string>> = {
+  "5": "EIO",
+  "23": "ENFILE",
+  "107": "ENOTCONN",
+  "116": "ESTALE",
+  "122": "EDQUOT",
+};
+
 /**
  * Returns an error as one that a user can act on: itself where it is one, trouble of the file
- * system by its code; undefined for anything else, which is a bug.
+ * system by its code or number; undefined for anything else, which is a bug.
  */
 export function asToolError(error: unknown): ToolError | undefined {
   if (error instanceof ToolError) return error;
-  if (!(error instanceof Error) || !("code" in error)) return undefined;
-  const hint = typeof error.code === "string" ? FILE_SYSTEM_TROUBLE[error.code] : undefined;
+  if (!(error instanceof Error)) return undefined;
+  const number = /\(os error (\d+)\)/.exec(error.message)?.[1] ?? "";
+  const code = "code" in error ? error.code : WITHOUT_CODE[number];
+  const hint = typeof code === "string" ? FILE_SYSTEM_TROUBLE[code] : undefined;
   if (hint === undefined) return undefined;
   return new ToolError("external", `The file system refuses: ${error.message}`, {
     hint: `Nothing that Slurm accepted is lost. ${hint}`,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
-import { TestDataset } from "../support/dataset.ts";
+import { type DatasetKind, TestDataset } from "../support/dataset.ts";
+import { isOnPath } from "../support/pseudo_terminal.ts";
 import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
 import { output, type Ran, runProgram } from "../support/scratch.ts";
 import { toolArgv, toolEnvironment } from "../support/tool.ts";
@@ -65,6 +66,57 @@ class SmallDisk implements AsyncDisposable {
     await this.dataset[Symbol.asyncDispose]();
   }
 }
+
+/** A file system of its own that holds a dataset and has a quota: btrfs, where root has one too. */
+class QuotaDisk implements AsyncDisposable {
+  private constructor(readonly dataset: TestDataset, readonly base: string) {}
+
+  static async make(kind: DatasetKind): Promise<QuotaDisk> {
+    const dataset = await TestDataset.make({ kind });
+    const base = await dataset.git("rev-parse", "HEAD");
+    const disk = new QuotaDisk(dataset, base);
+    const { root, scratch: { directory } } = dataset;
+    await disk.#root("mv", root, `${root}.copy`);
+    await disk.#root("truncate", "-s", "128M", `${directory}/image`);
+    await disk.#root("mkfs.btrfs", "-q", `${directory}/image`);
+    await Deno.mkdir(disk.#top);
+    await disk.#root("mount", "-o", "loop", `${directory}/image`, disk.#top);
+    await disk.#root("btrfs", "quota", "enable", disk.#top);
+    await disk.#root("btrfs", "subvolume", "create", `${disk.#top}/ds`);
+    await Deno.mkdir(root);
+    await disk.#root("mount", "--bind", `${disk.#top}/ds`, root);
+    await disk.#root("cp", "-a", `${root}.copy/.`, root);
+    return disk;
+  }
+
+  get #top(): string {
+    return `${this.dataset.scratch.directory}/top`;
+  }
+
+  async #root(...argv: string[]): Promise<string> {
+    return await output(argv, { cwd: "/", env: this.dataset.env });
+  }
+
+  /** Lets the dataset grow no more, or to `none`. */
+  async limit(size: "1M" | "none"): Promise<void> {
+    // What is not written yet does not count.
+    await this.#root("sync", "-f", this.#top);
+    const shown = await this.#root("btrfs", "subvolume", "show", `${this.#top}/ds`);
+    const id = /^\s*Subvolume ID:\s*(\d+)$/m.exec(shown)?.[1];
+    // Below a quota that is used up it could not be lifted.
+    await this.#root("btrfs", "qgroup", "limit", size, `0/${id}`, this.#top);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#root("umount", "--lazy", this.dataset.root);
+    await this.#root("umount", "--lazy", this.#top);
+    await this.dataset[Symbol.asyncDispose]();
+  }
+}
+
+/** Whether no quota can be had here. */
+const noQuota = noSlurm || !isOnPath("mkfs.btrfs") ||
+  !Deno.readTextFileSync("/proc/filesystems").includes("btrfs");
 
 function fillScript({ root }: TestDataset): string {
   return `cat /dev/zero >'${root}/.git/ballast' || true`;
@@ -259,3 +311,31 @@ async function bound(dataset: TestDataset, args: readonly string[]): Promise<Ran
     env: { ...dataset.env, ...toolEnvironment() },
   });
 }
+
+concurrently(
+  noQuota,
+  Object.fromEntries((["git", "annex"] as const).map((kind) => [
+    `a quota that is used up holds up schedule and finish, and nothing is lost (${kind})`,
+    async () => {
+      await using disk = await QuotaDisk.make(kind);
+      const { dataset, base } = disk;
+      const id = await dataset.schedule(OUT.slice(1));
+      await jobsAreOver([id]);
+      await dataset.run([
+        "sh",
+        "-c",
+        `head -c 1500000 /dev/urandom >'${dataset.root}/.git/ballast'`,
+      ]);
+      await disk.limit("1M");
+      assertRefused(await dataset.tool(["finish"]), /quota/i);
+      const other = ["schedule", "-o", "other", "sbatch", "write.sh", "other"];
+      assertRefused(await dataset.tool(other), /quota/i);
+      await disk.limit("none");
+      await Deno.remove(`${dataset.root}/.git/ballast`);
+      await goOn(dataset);
+      assert.deepEqual((await survey(dataset)).accepted, [id]);
+      await dataset.succeed(["finish"]);
+      await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+    },
+  ])),
+);

@@ -16,6 +16,7 @@ mariadbd mariadb-server the Slurm cluster'
 if [ "${1-}" != demo ]; then
     wanted="$wanted
 faketime faketime clocks that differ
+mkfs.btrfs btrfs-progs quotas
 spin spin the model of the lock
 cc gcc the model of the lock
 /usr/include/stdio.h libc6-dev the model of the lock
