@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { finishByJobs } from "../stress/finishing_jobs.ts";
 import { runInterposed } from "../stress/interpose.ts";
 import { checkDataset, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
@@ -9,7 +10,6 @@ import {
   jobsAreOver,
   noSlurm,
   slurm,
-  until,
   useCluster,
 } from "../support/real_slurm.ts";
 
@@ -287,34 +287,5 @@ concurrently(noSlurm, {
     assert.match(stdout, /Failed/);
     assert.equal(stderr, "");
   },
-  "sixteen jobs that are finished at once are all finished": async () => {
-    await using dataset = await TestDataset.make();
-    const base = await dataset.git("rev-parse", "HEAD");
-    const count = 16;
-    const stdin = `n\n${Array.from({ length: count }, (_, index) => index + 1).join("\n")}\n`;
-    await dataset.succeed(
-      ["schedule", "--auto-finish", "--batch", "-", "-o", "{n}", "sbatch", "write.sh", "{n}"],
-      { stdin },
-    );
-    // As long as they become fewer they are waited for.
-    for (const most of [20, 10, 0]) {
-      await until(`at most ${most} jobs of the dataset are left`, async () => {
-        const queue = await slurm("squeue", "--noheader", "--format=%Z");
-        return queue.split("\n").filter((line) => line.startsWith(dataset.root)).length <= most;
-      });
-    }
-    const ids = [...(await dataset.git("log", "--format=%s")).matchAll(/SCHEDULE.* (\d+):/g)]
-      .map(([, id = ""]) => id);
-    assert.equal(ids.length, count);
-    const outputs = new Map(
-      [...(await dataset.git("log", "--format=%B")).matchAll(
-        /"outputs": \[\n {2}"(\d+)"\n \],\n "pwd": ".",\n "slurm_job_id": "(\d+)"/g,
-      )].map(([, output = "", id = ""]) => [id, output]),
-    );
-    await checkDataset(dataset, {
-      base,
-      finished: Object.fromEntries(ids.map((id) => [id, written(id, [outputs.get(id) ?? ""])])),
-    });
-    assert.deepEqual(kept(dataset), []);
-  },
+  "sixteen jobs that are finished at once are all finished": () => finishByJobs("git", 16),
 });

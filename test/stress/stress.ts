@@ -12,12 +12,14 @@ import {
   noCrashes,
   type StruckCommand,
 } from "./crashes.ts";
+import { finishByJobs } from "./finishing_jobs.ts";
 import { stopEverywhere } from "./stops.ts";
 import { crowd, type CrowdCounts } from "./crowd.ts";
 
 const PROCESSES = 64;
 const ROUNDS = 10;
 const KILLS = 300;
+const FINISHING_JOBS = 1_000;
 
 /** Strikes at each step in datasets of several kinds. */
 async function strike(datasets: readonly CrashOptions[]): Promise<void> {
@@ -67,6 +69,10 @@ const PARTS: Readonly<Record<string, () => Promise<void>>> = {
   "crowd-user": async () => report(await crowd({ ...SIZES, kind: "git", rounds: 2, user: true })),
   "crowd-annex": async () =>
     report(await crowd({ ...SIZES, kind: "annex", rounds: 2, user: true })),
+  "finishing-jobs": async () => {
+    await finishByJobs("git", FINISHING_JOBS, say);
+    await finishByJobs("annex", PROCESSES, say);
+  },
   "kills": async () => {
     let kills = 0;
     for (const kind of ["git", "annex"] as const) {
