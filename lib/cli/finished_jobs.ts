@@ -9,6 +9,7 @@ import {
   closedInWords,
   hintOnLiveJob,
   mergeHint,
+  ON_FAILED_JOBS,
   onBranch,
   stateDetails,
   taskCounts,
@@ -139,8 +140,7 @@ function hintsOf({ job, tasks, report, outcome }: FinishedJob): (string | undefi
       ];
     case "failed":
       return [
-        "--commit-failed-jobs commits what failed jobs left, --close-failed-jobs records " +
-        "them without outputs",
+        ON_FAILED_JOBS,
         // What is named by task is committed by task already.
         tasks === undefined && report?.tasks?.some(({ phase }) => phase === "completed")
           ? "--array-tasks commits the tasks that are complete; once all of an array is finished, " +
