@@ -36,8 +36,9 @@ export async function runCommandLine(
   terminal: Terminal = processTerminal(),
 ): Promise<number> {
   setOwnProgram(invocation.executable);
+  const standsIn = SLURM_PROGRAMS.includes(invocation.name) || AS_STAND_IN.test(words[0] ?? "");
   try {
-    if (SLURM_PROGRAMS.includes(invocation.name) || AS_STAND_IN.test(words[0] ?? "")) {
+    if (standsIn) {
       // Loaded when it is needed only: it is not to slow down the start of the commands.
       const { runAsStandIn } = await import("./stand_in.ts");
       return await runAsStandIn(words, invocation, terminal);
@@ -52,8 +53,13 @@ export async function runCommandLine(
     if (command !== undefined) return await runCommand(command, rest, terminal);
     return await runWithoutCommand(name, rest, terminal);
   } catch (error) {
-    return reportError(terminal, TOOL, error);
+    return reportError(standsIn ? terminal : asAskedFor(words, terminal), TOOL, error);
   }
+}
+
+/** A command line that cannot be read may still ask for objects. */
+function asAskedFor(words: readonly string[], terminal: Terminal): Terminal {
+  return words.includes(`--${JSON_OUTPUT.name}`) ? terminal.as({ json: true }) : terminal;
 }
 
 /** The commands that `datalad` has with the extension of the same name. */
@@ -91,9 +97,8 @@ async function runCommand(
     const code = await command.run(parsed, chosen);
     return interruption.aborted ? EXIT.interrupted : code;
   } catch (error) {
-    // A command line that cannot be read may still ask for objects.
-    const asJson = chosen === terminal && words.includes(`--${JSON_OUTPUT.name}`);
-    return reportError(asJson ? terminal.as({ json: true }) : chosen, command.name, error);
+    const shown = chosen === terminal ? asAskedFor(words, terminal) : chosen;
+    return reportError(shown, command.name, error);
   } finally {
     chosen.progress(undefined);
   }
