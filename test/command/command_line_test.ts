@@ -65,6 +65,9 @@ concurrently(false, {
         new RegExp(`^\\\\fB${variable}\\\\fR$`, "m"),
       );
     }
+    const guide = await dataset.succeed(["help", "guide"]);
+    assert.match(guide, /^Working with datalad-slurm\n\nA job's life\n\n\w/);
+    assert.doesNotMatch(guide, /^ {0,2}[^ ].*(?:`|\*\*|\]\()|^#/m);
     assert.match(await dataset.succeed(["--version"]), /^datalad-slurm \d+\.\d+\.\d+ /);
   },
   "--verbose tells of every program and its time on stderr": async () => {
