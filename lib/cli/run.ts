@@ -3,7 +3,8 @@ import { buildInfo } from "../executable/build_info.ts";
 import type { Invocation } from "../executable/environment.ts";
 import { interruption, watchSignals } from "../process/interruption.ts";
 import { plainArgv } from "../git/git.ts";
-import { observeRuns, type RunObserver, showArgv } from "../process/run.ts";
+import { observeRuns, type RunObserver } from "../process/run.ts";
+import { quoteWord } from "../record/command.ts";
 import { harmless } from "../record/show.ts";
 import { setOwnProgram } from "../process/own_program.ts";
 import { observeSlowAnswers } from "../slurm/ask.ts";
@@ -145,12 +146,17 @@ async function howToCancel(): Promise<string> {
   return `Cancel a job with: scancel JOBID${ofStandIn}; then finish --close-failed-jobs records it`;
 }
 
-/** Returns a line on a program that was run, for `--verbose`. */
+/** Returns a line on a program that was run, for `--verbose`; bash runs it when it is copied. */
 function runLine(...[{ argv, code, signal }, milliseconds]: Parameters<RunObserver>): string {
   const ending = signal !== null ? ` (${signal})` : code !== 0 ? ` (exit code ${code})` : "";
-  return `${milliseconds.toFixed(0).padStart(6)} ms  ${
-    harmless(showArgv(plainArgv(argv)))
-  }${ending}`;
+  const command = plainArgv(argv).map(wordOfLine).join(" ");
+  return `${milliseconds.toFixed(0).padStart(6)} ms  ${command}${ending}`;
+}
+
+/** Returns a word for the shell, on one line whatever is in it. */
+function wordOfLine(word: string): string {
+  if (harmless(word) === word) return quoteWord(word);
+  return `$'${harmless(word.replace(/[\\']/g, "\\$&"))}'`;
 }
 
 function versionLine(): string {
