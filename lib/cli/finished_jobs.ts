@@ -45,7 +45,9 @@ export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): 
     const shortage = finished.shortage && shortageInWords(finished.shortage);
     if (shortage !== undefined) terminal.say(`${nameOf(finished)}: ${shortage.happened}`);
     // Thousands of failed jobs need no list of all logs.
-    if (finished.logs !== undefined && logsLeft-- > 0) showLogs(finished, terminal);
+    if (outcome === "failed" && finished.logs !== undefined && logsLeft-- > 0) {
+      showLogs(finished, terminal);
+    }
     for (const hint of [shortage?.hint, ...hintsOf(finished)]) {
       if (hint === undefined) continue;
       const those = hints.get(hint);
