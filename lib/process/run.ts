@@ -73,6 +73,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   };
   limit?.addEventListener("abort", onLimit);
   options.stop?.addEventListener("abort", end);
+  if (options.stop?.aborted === true) end();
   const forget = options.outlivesUs === true ? () => {} : killedBySignal((overdue) => {
     timedOut ||= overdue;
     kill(child, options.detached === true, "SIGTERM");
