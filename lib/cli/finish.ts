@@ -17,6 +17,7 @@ import type { FinishedRecord } from "./json/records.ts";
 import { showFinished } from "./finished_jobs.ts";
 import { showNotOpen, showStatus } from "./status.ts";
 import { shortageInWords } from "./shortage.ts";
+import { showUntrackedLogs } from "./untracked_logs.ts";
 import { TIMEOUT, timeoutOf } from "./waiting.ts";
 import { hintOnLiveJob, leftAsJson } from "./job_state.ts";
 
@@ -103,8 +104,10 @@ export const finishCommand: Command = {
     const patience = patienceOf("finish", words, terminal);
     const all: FinishedJob[] = [];
     let someNotOpen = false;
+    let place = "";
     const show = ({ root, jobs, notOpen, unreadable }: FinishResult) => {
       for (const reason of unreadable) terminal.warn(harmless(reason));
+      place = root;
       if (!terminal.json) showFinished(jobs, terminal);
       else for (const job of jobs) terminal.record(asRecord(root, job));
       for (const target of notOpen) showNotOpen(terminal, "finish", root, target);
@@ -119,6 +122,7 @@ export const finishCommand: Command = {
     } else {
       show(await finish(options, patience));
     }
+    showUntrackedLogs(place, all, terminal);
     if (all.length === 0 && !someNotOpen) terminal.say("No open jobs");
     return finishExitCode(all, someNotOpen);
   },

@@ -9,6 +9,7 @@ import {
   closedInWords,
   hintOnLiveJob,
   mergeHint,
+  ON_FAILED_JOBS,
   onBranch,
   stateDetails,
   taskCounts,
@@ -48,7 +49,9 @@ export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): 
     const shortage = finished.shortage && shortageInWords(finished.shortage);
     if (shortage !== undefined) terminal.say(`${nameOf(finished)}: ${shortage.happened}`);
     // Thousands of failed jobs need no list of all logs.
-    if (finished.logs !== undefined && logsLeft-- > 0) showLogs(finished, terminal);
+    if (outcome === "failed" && finished.logs !== undefined && logsLeft-- > 0) {
+      showLogs(finished, terminal);
+    }
     for (const hint of [shortage?.hint, ...hintsOf(finished)]) {
       if (hint === undefined) continue;
       const those = hints.get(hint);
@@ -144,8 +147,7 @@ function hintsOf({ job, tasks, report, outcome }: FinishedJob): (string | undefi
       ];
     case "failed":
       return [
-        "--commit-failed-jobs commits what failed jobs left, --close-failed-jobs records " +
-        "them without outputs",
+        ON_FAILED_JOBS,
         // What is named by task is committed by task already.
         tasks === undefined && report?.tasks?.some(({ phase }) => phase === "completed")
           ? "--array-tasks commits the tasks that are complete; once all of an array is finished, " +

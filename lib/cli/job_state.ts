@@ -74,6 +74,10 @@ function branchName(ref: string): string {
   return ref.replace("refs/heads/", "");
 }
 
+/** Says how failed jobs that are open are finished. */
+export const ON_FAILED_JOBS = "--commit-failed-jobs commits what failed jobs left, " +
+  "--close-failed-jobs records them without outputs";
+
 /** What `--close-failed-jobs` makes of a job, or of tasks of an array. */
 export const CLOSED = "closed without outputs";
 

@@ -3,6 +3,7 @@ import guide from "./guide.md" with { type: "text" };
 import type { OptionSpec } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { EXIT_CODES, GENERAL_DESCRIPTION, GENERAL_SUMMARY, optionsOf, wrap } from "./help.ts";
+import { plainInline, plainText } from "./plain_text.ts";
 import { SETTINGS } from "../dataset/settings.ts";
 import {
   bold,
@@ -41,9 +42,9 @@ export function manPage(commands: readonly Command[], topic: string | undefined)
   return manPages(commands).find(({ file }) => file.replace(/\.\d$/, "") === name)?.text ?? "";
 }
 
-/** Returns the guide as it is written, for a terminal without man. */
-export function guideText(): string {
-  return guide;
+/** Returns the lines of the guide for a terminal without man; its headings are set off. */
+export function guideLines(width: number, heading: (text: string) => string): string[] {
+  return plainText(guide, width, heading);
 }
 
 const CONFIG_SUMMARY = "defaults for datalad-slurm, in git's configuration";
@@ -56,16 +57,16 @@ const CONFIG_DESCRIPTION: readonly string[] = [
   "share; what git's own files say stands above it.",
 ];
 
-/** Returns the configuration for a terminal without man. */
-export function configText(): string {
+/** Returns the lines on the configuration for a terminal without man. */
+export function configLines(width: number): string[] {
   return [
-    ...CONFIG_DESCRIPTION.flatMap((text) => [...wrap(text, ""), ""]),
+    ...CONFIG_DESCRIPTION.flatMap((text) => [...wrap(plainInline(text), "", width), ""]),
     ...SETTINGS.flatMap(({ key, value, help, shared }) => [
       `${key} ${value}`,
-      ...wrap(`${help}.${shared ? SHARED : ""}`, "    "),
+      ...wrap(plainInline(`${help}.${shared ? SHARED : ""}`), "    ", width),
       "",
     ]),
-  ].join("\n");
+  ].slice(0, -1);
 }
 
 const SHARED = " May stand in .datalad/config.";

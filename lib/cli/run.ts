@@ -3,7 +3,8 @@ import { buildInfo } from "../executable/build_info.ts";
 import type { Invocation } from "../executable/environment.ts";
 import { interruption, watchSignals } from "../process/interruption.ts";
 import { plainArgv } from "../git/git.ts";
-import { observeRuns, type RunObserver, showArgv } from "../process/run.ts";
+import { observeRuns, type RunObserver } from "../process/run.ts";
+import { quoteWord } from "../record/command.ts";
 import { harmless } from "../record/show.ts";
 import { setOwnProgram } from "../process/own_program.ts";
 import { observeSlowAnswers } from "../slurm/ask.ts";
@@ -36,8 +37,9 @@ export async function runCommandLine(
   terminal: Terminal = processTerminal(),
 ): Promise<number> {
   setOwnProgram(invocation.executable);
+  const standsIn = SLURM_PROGRAMS.includes(invocation.name) || AS_STAND_IN.test(words[0] ?? "");
   try {
-    if (SLURM_PROGRAMS.includes(invocation.name) || AS_STAND_IN.test(words[0] ?? "")) {
+    if (standsIn) {
       // Loaded when it is needed only: it is not to slow down the start of the commands.
       const { runAsStandIn } = await import("./stand_in.ts");
       return await runAsStandIn(words, invocation, terminal);
@@ -52,8 +54,13 @@ export async function runCommandLine(
     if (command !== undefined) return await runCommand(command, rest, terminal);
     return await runWithoutCommand(name, rest, terminal);
   } catch (error) {
-    return reportError(terminal, TOOL, error);
+    return reportError(standsIn ? terminal : asAskedFor(words, terminal), TOOL, error);
   }
+}
+
+/** A command line that cannot be read may still ask for objects. */
+function asAskedFor(words: readonly string[], terminal: Terminal): Terminal {
+  return words.includes(`--${JSON_OUTPUT.name}`) ? terminal.as({ json: true }) : terminal;
 }
 
 /** The commands that `datalad` has with the extension of the same name. */
@@ -91,9 +98,8 @@ async function runCommand(
     const code = await command.run(parsed, chosen);
     return interruption.aborted ? EXIT.interrupted : code;
   } catch (error) {
-    // A command line that cannot be read may still ask for objects.
-    const asJson = chosen === terminal && words.includes(`--${JSON_OUTPUT.name}`);
-    return reportError(asJson ? terminal.as({ json: true }) : chosen, command.name, error);
+    const shown = chosen === terminal ? asAskedFor(words, terminal) : chosen;
+    return reportError(shown, command.name, error);
   } finally {
     chosen.progress(undefined);
   }
@@ -140,12 +146,17 @@ async function howToCancel(): Promise<string> {
   return `Cancel a job with: scancel JOBID${ofStandIn}; then finish --close-failed-jobs records it`;
 }
 
-/** Returns a line on a program that was run, for `--verbose`. */
+/** Returns a line on a program that was run, for `--verbose`; bash runs it when it is copied. */
 function runLine(...[{ argv, code, signal }, milliseconds]: Parameters<RunObserver>): string {
   const ending = signal !== null ? ` (${signal})` : code !== 0 ? ` (exit code ${code})` : "";
-  return `${milliseconds.toFixed(0).padStart(6)} ms  ${
-    harmless(showArgv(plainArgv(argv)))
-  }${ending}`;
+  const command = plainArgv(argv).map(wordOfLine).join(" ");
+  return `${milliseconds.toFixed(0).padStart(6)} ms  ${command}${ending}`;
+}
+
+/** Returns a word for the shell, on one line whatever is in it. */
+function wordOfLine(word: string): string {
+  if (harmless(word) === word) return quoteWord(word);
+  return `$'${harmless(word.replace(/[\\']/g, "\\$&"))}'`;
 }
 
 function versionLine(): string {

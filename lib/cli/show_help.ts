@@ -2,6 +2,8 @@ import { ToolError } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { commandHelp, generalHelp } from "./help.ts";
+import { showLong } from "./pager.ts";
+import { painted } from "./style.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What there is a text on besides the commands. */
@@ -31,8 +33,13 @@ export async function showHelp(
     const { manPage } = await import("./manual.ts");
     terminal.result(manPage(commands, about?.name ?? topic).trimEnd());
   } else if (topic !== undefined && about === undefined) {
-    const { configText, guideText } = await import("./manual.ts");
-    terminal.result((topic === "config" ? configText() : guideText()).trimEnd());
+    const { configLines, guideLines } = await import("./manual.ts");
+    const heading = (text: string) => terminal.colour ? painted(text, "bold") : text;
+    const lines = topic === "config"
+      ? configLines(terminal.width)
+      : guideLines(terminal.width, heading);
+    // Not about a dataset: the pager is that of the user.
+    await showLong(lines, terminal, "/");
   } else {
     const help = about === undefined
       ? generalHelp(commands, terminal.width)

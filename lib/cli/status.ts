@@ -8,7 +8,13 @@ import { type Command, DATASET, LOCK_TIMEOUT, patienceOf, SINCE } from "./comman
 import { EXIT } from "./exit.ts";
 import { aboutDataset } from "./json/about.ts";
 import type { OpenJobRecord, OutputRecord } from "./json/records.ts";
-import { finisherAsJson, hintOnLiveJob, leftAsJson, unknownBecause } from "./job_state.ts";
+import {
+  finisherAsJson,
+  hintOnLiveJob,
+  leftAsJson,
+  ON_FAILED_JOBS,
+  unknownBecause,
+} from "./job_state.ts";
 import { fitsScreen, showLong } from "./pager.ts";
 import { stateOf, statusSummary, statusTable } from "./status_table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -126,14 +132,23 @@ const MOST_PROBLEMS = 5;
 /** Says which jobs have to be finished by hand, although they were to be finished by a job. */
 function showFinisherProblems(jobs: readonly OpenJobStatus[], terminal: Terminal): void {
   const problems = jobs.filter(({ finisher }) => finisher?.problem !== undefined);
-  for (const { job, finisher } of problems.slice(0, MOST_PROBLEMS)) {
+  const left = problems.filter(({ finisher }) => finisher?.isAsAsked === true);
+  const failed = problems.filter((job) => !left.includes(job));
+  for (const { job, finisher } of failed.slice(0, MOST_PROBLEMS)) {
     terminal.warn(`Job ${job.jobId}: ${harmless(finisher?.problem ?? "")}`);
     if (finisher?.jobId !== undefined) terminal.say(`  Log: ${harmless(finisher.log)}`);
   }
-  if (problems.length > MOST_PROBLEMS) {
-    terminal.warn(`${problems.length - MOST_PROBLEMS} more jobs like that`);
+  if (failed.length > MOST_PROBLEMS) {
+    terminal.warn(`${failed.length - MOST_PROBLEMS} more jobs like that`);
   }
-  if (problems.length > 0) terminal.hint("datalad-slurm finish finishes what is complete");
+  if (failed.length > 0) terminal.hint("datalad-slurm finish finishes what is complete");
+  for (const { job, finisher } of left.slice(0, MOST_PROBLEMS)) {
+    terminal.say(`Job ${job.jobId}: ${harmless(finisher?.problem ?? "")}`);
+  }
+  if (left.length > MOST_PROBLEMS) {
+    terminal.say(`${left.length - MOST_PROBLEMS} more jobs like that`);
+  }
+  if (left.length > 0) terminal.hint(`With datalad-slurm finish, ${ON_FAILED_JOBS}`);
 }
 
 /** More than fits on the screen is summed up, unless it is asked for; then it is paged. */

@@ -12,7 +12,7 @@ import { jobKey } from "../slurm/query.ts";
 import type { JobQuery, JobReport } from "../slurm/report.ts";
 import { showJobs } from "../slurm/show_job.ts";
 import { isStandIn } from "../slurm/stand_in.ts";
-import { isOver } from "../slurm/states.ts";
+import { isLive } from "../slurm/states.ts";
 import { parseSubmissions, type Submission } from "../slurm/submission.ts";
 import { autoFinishFiles } from "../store/auto_finish.ts";
 import { findHolder } from "../store/reservations.ts";
@@ -147,6 +147,8 @@ export interface FinisherStatus {
   readonly log: string;
   /** Why the job will not be finished by it; undefined as long as that may be. */
   readonly problem: string | undefined;
+  /** Whether it was asked to leave the job open like that, so that nothing is wrong. */
+  readonly isAsAsked: boolean;
 }
 
 /** Returns the question to Slurm about a job's finishing job, where it has one. */
@@ -178,26 +180,25 @@ export function finisherStatus(
     // What is kept of it, and what the job held, goes when the job is finished: on another branch.
     if (!isHeld(store.reservations, job)) return undefined;
     const problem = `There is no finishing job: ${finisher.problem}`;
-    return { jobId: undefined, report: undefined, log, problem };
+    return { jobId: undefined, report: undefined, log, problem, isAsAsked: false };
   }
   const { jobId } = finisher;
   const own = reports.get(jobKey({ jobId, ...(cluster === undefined ? {} : { cluster }) }));
   const status = { jobId, report: own, log };
-  // A job that failed is left open on purpose.
-  const isLeft = report?.phase === "failed" && part.auto_finish === "leave";
-  if (isLeft || report === undefined || !isOver(report.phase) || own?.phase !== "failed") {
-    return { ...status, problem: undefined };
+  if (report === undefined || isLive(report.phase) || own?.phase !== "failed") {
+    return { ...status, problem: undefined, isAsAsked: false };
+  }
+  if (report.phase === "failed" && part.auto_finish === "leave") {
+    const problem = `Its finishing job ${jobId} has left it open, as the job failed`;
+    return { ...status, problem, isAsAsked: true };
   }
   const said = lastLine(log);
   const how = own.exitCode === undefined || own.exitCode === 0
     ? own.state
     : `${own.state}, exit code ${own.exitCode}`;
-  return {
-    ...status,
-    problem: `Its finishing job ${jobId} has failed (${how})${
-      said === undefined ? "" : `: ${said}`
-    }`,
-  };
+  const words = said === undefined ? "" : `: ${said}`;
+  const problem = `Its finishing job ${jobId} has failed (${how})${words}`;
+  return { ...status, problem, isAsAsked: false };
 }
 
 /** Whether outputs of a job are reserved for it, as they are as long as no branch has finished it. */

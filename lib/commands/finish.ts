@@ -20,6 +20,7 @@ import { allTasks, reportOfOpenTasks, union } from "./array_parts.ts";
 import { type AssumedPhase, assumeState } from "./assume_state.ts";
 import { changedFiles } from "./changed_files.ts";
 import type { CommitLayout } from "./commit_files.ts";
+import { withUntrackedLogs } from "./closed_logs.ts";
 import { commitResults, jobBranch, type PlannedFinish } from "./commit_results.ts";
 import type { FinishNotes } from "./gather_results.ts";
 import { type LeftBehind, leftBehind } from "./left_behind.ts";
@@ -85,7 +86,10 @@ export interface FinishedJob {
   readonly shortage?: Shortage;
   /** What a job whose state is not known has left. */
   readonly left?: LeftBehind;
-  /** Of a job that failed and is left open: its log files that are there, or those of its tasks. */
+  /**
+   * Of a job that failed and is left open: its log files that are there, or those of its tasks. Of
+   * one that was closed, or of tasks that were: those that stay in the work tree, untracked.
+   */
   readonly logs?: readonly string[];
 }
 
@@ -171,6 +175,7 @@ export async function finish(
     changedFiles(dataset, finishing.map(({ job, report }) => ({ job, end: report?.end }))),
   ]);
   const taken = new Set(finishing.map(({ job }) => job));
+  const otherOpenJobs = open.filter((job) => !taken.has(job));
   const { committed, notAdded } = await commitResults(dataset, {
     jobs: finishing.flatMap(({ job, report, takes }) =>
       report === undefined || takes === undefined ? [] : [{
@@ -183,7 +188,7 @@ export async function finish(
         changed: changed.get(jobKeyOf(job)) ?? [],
       }]
     ),
-    otherOpenJobs: open.filter((job) => !taken.has(job)),
+    otherOpenJobs,
     message: options.message,
     layout: options.layout,
   }, patience);
@@ -208,7 +213,8 @@ export async function finish(
       ...shortagePart({ job, report }, accounts),
     };
   });
-  const all = inOrder(jobs, [...results, ...told]);
+  const withLogs = await withUntrackedLogs(dataset.root, results, otherOpenJobs);
+  const all = inOrder(jobs, [...withLogs, ...told]);
   return { root: dataset.root, jobs: all, tasks, notOpen, unreadable };
 }
 

@@ -27,6 +27,13 @@ name_prefix() {
     done
 }
 
+# Those that install makes below PREFIX, the innermost first; others' files keep theirs.
+remove_empty_directories() {
+    { (cd dist && find share -depth -type d) && echo bin; } | while read -r directory; do
+        rmdir "$target/$directory" 2>/dev/null || true
+    done
+}
+
 files=$(cd dist/share && find . -type f | sed 's|^\./||')
 
 case $1 in
@@ -45,6 +52,11 @@ install)
 uninstall)
     rm -f "$target/bin/datalad-slurm"
     printf '%s\n' "$files" | while read -r file; do rm -f "$target/share/$file"; done
+    # The system's own directories were there before, also where they are empty now.
+    case $target in
+    /usr | /usr/local) ;;
+    *) remove_empty_directories ;;
+    esac
     echo "Removed from $target"
     ;;
 esac

@@ -20,7 +20,8 @@ export async function readIdentity(root: string, role: string): Promise<string> 
   throw new ToolError("refused", "git does not know who commits here", {
     hint: 'Tell it with: git config --global user.name "YOUR NAME"; ' +
       "git config --global user.email YOU@EXAMPLE.ORG",
-    details: result.stderr.trim(),
+    // What git says before its last line is advice, which is the hint's.
+    details: result.stderr.trimEnd().split("\n").at(-1) ?? "",
   });
 }
 

@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly stderr?: "piped" | "inherit";
   /** After so many milliseconds the program is killed and the result says `timedOut`. */
   readonly timeoutMs?: number;
+  /** Kills the program when its answer is not needed any more. */
+  readonly stop?: AbortSignal;
   /** Starts the program in a session of its own (setsid), out of reach of Ctrl-C. */
   readonly detached?: boolean;
   /** Lets the program go on when a signal ends us. */
@@ -64,11 +66,14 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   const limit = options.timeoutMs === undefined
     ? undefined
     : AbortSignal.timeout(options.timeoutMs);
+  const end = () => kill(child, options.detached === true, "SIGKILL");
   const onLimit = () => {
     timedOut = true;
-    kill(child, options.detached === true, "SIGKILL");
+    end();
   };
   limit?.addEventListener("abort", onLimit);
+  options.stop?.addEventListener("abort", end);
+  if (options.stop?.aborted === true) end();
   const forget = options.outlivesUs === true ? () => {} : killedBySignal((overdue) => {
     timedOut ||= overdue;
     kill(child, options.detached === true, "SIGTERM");
@@ -91,6 +96,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     };
   } finally {
     limit?.removeEventListener("abort", onLimit);
+    options.stop?.removeEventListener("abort", end);
     forget();
   }
 }

@@ -1,4 +1,4 @@
-import { run, text } from "../process/run.ts";
+import { run, type RunOptions, text } from "../process/run.ts";
 import { ToolError } from "../errors.ts";
 import { standInPath } from "./local/choice.ts";
 import { isStandIn } from "./stand_in.ts";
@@ -95,12 +95,12 @@ async function watched<Result>(program: string, answer: Promise<Result>): Promis
 /**
  * Runs one query and returns what it said; a program that is missing or does not answer in time is
  * an outcome too. The program gets a session of its own, so that the time limit also ends what a
- * site's wrapper script has started.
+ * site's wrapper script has started. One that may be stopped is asked ahead, and not reported as slow.
  */
 export async function ask(
   argv: readonly string[],
   timeoutMs: number = QUERY_TIMEOUT_MS,
-  stdin?: string,
+  { stdin, stop }: Pick<RunOptions, "stdin" | "stop"> = {},
 ): Promise<Answer> {
   const program = argv[0] ?? "";
   try {
@@ -109,8 +109,9 @@ export async function ask(
       timeoutMs,
       detached: true,
       ...(stdin === undefined ? {} : { stdin }),
+      ...(stop === undefined ? {} : { stop }),
     });
-    const result = await watched(program, answer);
+    const result = stop === undefined ? await watched(program, answer) : await answer;
     const failure = classifyFailure(result.stderr);
     const outcome = result.timedOut
       ? failure === "not-configured" ? failure : "timeout"

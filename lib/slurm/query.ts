@@ -27,7 +27,12 @@ import { type TableRow, tableRows } from "./table.ts";
 export interface QueryOptions {
   /** The time limit of each program call in milliseconds. */
   readonly timeoutMs?: number;
+  /** After so many milliseconds without sacct's answer squeue is asked as well. */
+  readonly slowMs?: number;
 }
+
+/** How long sacct may take before squeue is asked as well, in milliseconds. */
+const SLOW_MS = 5_000;
 
 /** Linux takes at most 128 KiB in one word of argv. */
 const LONGEST_LIST = 100_000;
@@ -44,7 +49,7 @@ export function jobKey(job: { readonly jobId: string; readonly cluster?: string 
  * Returns a report on every job asked for, by {@link jobKey}. One sacct call asks for all jobs of a
  * cluster, squeue is asked for those that sacct does not call over, scontrol for a few that squeue
  * does not know or whose exit code is wanted. A program that fails is part of the reason for
- * "unknown", never an exception.
+ * "unknown", never an exception; two that do not answer are not waited for in turn.
  */
 export async function queryJobs(
   jobs: readonly JobQuery[],
@@ -52,9 +57,7 @@ export async function queryJobs(
 ): Promise<Map<string, JobReport>> {
   const reports = new Map<string, JobReport>();
   for (const [cluster, group] of byCluster(jobs)) {
-    for (
-      const answer of await queryCluster(group, cluster, options.timeoutMs ?? QUERY_TIMEOUT_MS)
-    ) {
+    for (const answer of await queryCluster(group, cluster, options)) {
       reports.set(jobKey(answer), answer);
     }
   }
@@ -100,7 +103,7 @@ interface Inquiry {
 async function queryCluster(
   jobs: readonly JobQuery[],
   cluster: string | undefined,
-  timeoutMs: number,
+  { timeoutMs = QUERY_TIMEOUT_MS, slowMs = SLOW_MS }: QueryOptions,
 ): Promise<JobReport[]> {
   const inquiries: Inquiry[] = jobs.map((query) => ({
     query,
@@ -109,15 +112,51 @@ async function queryCluster(
     controllerAsked: false,
   }));
   const valid = inquiries.filter(({ query }) => isJobId(query.jobId));
-  for (const piece of piecesOf(valid)) await askSacct(piece, cluster, timeoutMs);
-  const open = valid.filter((inquiry) => needsController(gathered(inquiry)));
-  for (const piece of piecesOf(open)) {
-    if (isSilent(await askSqueue(piece, cluster, timeoutMs))) return reportsOf(inquiries);
+  const open: Inquiry[] = [];
+  let speaks = true;
+  for (const piece of piecesOf(valid)) {
+    const ahead = squeueAhead(piece, cluster, timeoutMs, slowMs);
+    const instead = ahead.end(await askSacct(piece, cluster, timeoutMs));
+    const unsettled = piece.filter((inquiry) => needsController(gathered(inquiry)));
+    if (unsettled.length === 0 || !speaks) continue;
+    open.push(...unsettled);
+    const answer = await (instead ?? ask(squeueArgv(idsOf(unsettled), cluster), timeoutMs));
+    speaks = !isSilent(readSqueue(unsettled, answer));
   }
+  if (!speaks) return reportsOf(inquiries);
   for (const inquiry of open.filter(wantsScontrol).slice(0, MOST_SCONTROL_CALLS)) {
     if (isSilent(await askScontrol(inquiry, cluster, timeoutMs))) break;
   }
   return reportsOf(inquiries);
+}
+
+/**
+ * Asks squeue where sacct takes long. Its answer counts only in the place of one of sacct's, when
+ * that did not come: else it would be the older of the two.
+ */
+function squeueAhead(
+  inquiries: readonly Inquiry[],
+  cluster: string | undefined,
+  timeoutMs: number,
+  slowMs: number,
+) {
+  const stop = new AbortController();
+  let answer: Promise<Answer> | undefined;
+  const start = () => {
+    answer = ask(squeueArgv(idsOf(inquiries), cluster), timeoutMs, { stop: stop.signal });
+  };
+  // Not setTimeout: see lib/process/run.ts.
+  const slow = AbortSignal.timeout(slowMs);
+  slow.addEventListener("abort", start);
+  return {
+    /** Returns squeue's answer where it is needed, and ends the question otherwise. */
+    end(outcome: Outcome): Promise<Answer> | undefined {
+      slow.removeEventListener("abort", start);
+      if (outcome === "timeout") return answer;
+      stop.abort();
+      return undefined;
+    },
+  };
 }
 
 /** Whether slurmctld gives no answer: asking it again would only cost another time limit. */
@@ -144,7 +183,7 @@ async function askSacct(
   inquiries: readonly Inquiry[],
   cluster: string | undefined,
   timeoutMs: number,
-): Promise<void> {
+): Promise<Outcome> {
   const { answer, rows } = await sacctRows({
     jobIds: idsOf(inquiries),
     columns: STATE_COLUMNS,
@@ -152,6 +191,7 @@ async function askSacct(
     ...(cluster === undefined ? {} : { cluster }),
   }, timeoutMs);
   distribute(inquiries, stateRows(rows, sacctStateRow), answer);
+  return answer.outcome;
 }
 
 /** Asks sacct for a table, leaving out columns that this version of it does not know. */
@@ -169,12 +209,7 @@ export async function sacctRows(
   return { answer, rows };
 }
 
-async function askSqueue(
-  inquiries: readonly Inquiry[],
-  cluster: string | undefined,
-  timeoutMs: number,
-): Promise<Outcome> {
-  const answer = await ask(squeueArgv(idsOf(inquiries), cluster), timeoutMs);
+function readSqueue(inquiries: readonly Inquiry[], answer: Answer): Outcome {
   const rows = answer.outcome === "answered" ? tableRows(answer.stdout, SQUEUE_COLUMNS) : [];
   distribute(inquiries, stateRows(rows, squeueStateRow), answer);
   if (fromController(answer.outcome)) {

@@ -65,7 +65,9 @@ export async function showJobs(jobs: readonly Submission[]): Promise<Map<string,
     const ids = group.map(({ jobId }) => jobId);
     const patience = PATIENCE_MS + ids.length * PATIENCE_A_JOB_MS;
     // Its exit code and stderr tell of some one job that is unknown.
-    const { stdout } = await ask(describeManyArgv(cluster), patience, describeManyInput(ids));
+    const { stdout } = await ask(describeManyArgv(cluster), patience, {
+      stdin: describeManyInput(ids),
+    });
     const records = Map.groupBy(parseScontrolJobs(stdout), ({ reference }) => reference.jobId);
     let isSilent = false;
     for (const job of group) {

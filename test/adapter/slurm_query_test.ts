@@ -84,6 +84,37 @@ Deno.test("a program that hangs is given up after the time limit, its children t
   assert.match(answer["5"]?.reason ?? "", /squeue did not answer within 0\.2 s/);
 });
 
+Deno.test("squeue is asked while sacct does not answer, and once", async () => {
+  await using fake = new FakeSlurm();
+  const pid = `${fake.folder}/pid`;
+  fake.put("sacct", { shell: `echo $$ >${pid}; exec /bin/sleep 60` });
+  fake.put("queue", { stdout: queueRow("5", "RUNNING") });
+  // It knows the job only as long as sacct is at work.
+  fake.put("squeue", { shell: `kill -0 $(/bin/cat ${pid}) && exec ${fake.folder}/bin/queue` });
+  const answer = await fake.ask<Reports>("query", {
+    jobs: [{ jobId: "5" }],
+    options: { timeoutMs: 4_000, slowMs: 200 },
+  });
+  assert.equal(answer["5"]?.phase, "running");
+  assert.deepEqual(programs(fake), ["sacct", "squeue", "queue"]);
+});
+
+Deno.test("squeue is let go when sacct answers late after all", async () => {
+  await using fake = new FakeSlurm();
+  const [begun, over] = [`${fake.folder}/begun`, `${fake.folder}/over`];
+  fake.put("late", { stdout: stateRow("5", "COMPLETED") });
+  fake.put("sacct", {
+    shell: `while ! [ -e ${begun} ]; do /bin/sleep 0.1; done; exec ${fake.folder}/bin/late`,
+  });
+  fake.put("squeue", { shell: `: >${begun}; /bin/sleep 20; : >${over}` });
+  const answer = await fake.ask<Reports>("query", {
+    jobs: [{ jobId: "5" }],
+    options: { timeoutMs: 60_000, slowMs: 200 },
+  });
+  assert.equal(answer["5"]?.phase, "completed");
+  assert.throws(() => Deno.statSync(over), Deno.errors.NotFound);
+});
+
 Deno.test("an unknown job is told apart from programs that are down", async (test) => {
   const table: [string, string, string | undefined, RegExp[]][] = [
     ["accounting disabled", "sacct_noacct_22.05.8", "squeue_unknown1_22.05.8", [

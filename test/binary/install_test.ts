@@ -97,6 +97,17 @@ Deno.test("DESTDIR is in front of what is written, and in no file", async () => 
   assert.deepEqual(filesBelow(stage), []);
 });
 
+Deno.test("uninstall takes the directories along that it leaves empty, and no others", async () => {
+  const script = `${root}lib/executable/install.sh`;
+  const place = `${workspace}/place`;
+  await succeed([script, "install", place]);
+  await Deno.writeTextFile(`${place}/share/man/man1/other.1`, "");
+  await succeed([script, "uninstall", place]);
+  const left = (await succeed(["find", place])).trimEnd().split("\n").sort();
+  const kept = ["", "/share", "/share/man", "/share/man/man1", "/share/man/man1/other.1"];
+  assert.deepEqual(left, kept.map((path) => `${place}${path}`));
+});
+
 Deno.test("what is installed is what the executable prints", async () => {
   const tool = `${prefix}/bin/datalad-slurm`;
   const cases: [string[], string][] = [

@@ -84,7 +84,14 @@ concurrently(noSlurm, {
     const { stdout, stderr } = await dataset.tool(["status"]);
     assert.match(stdout, new RegExp(` ${left.id} +Failed `));
     // It was asked to be left open, so that nothing is wrong.
-    assert.doesNotMatch(stderr, /finishing job/);
+    const note = `Its finishing job ${left.finisher} has left it open, as the job failed`;
+    assert.equal(
+      stderr,
+      `Job ${left.id}: ${note}\nHint: With datalad-slurm finish, --commit-failed-jobs commits ` +
+        "what failed jobs left, --close-failed-jobs records them without outputs\n",
+    );
+    const json = await dataset.tool(["status", "--json"]);
+    assert.equal(onlyOutput(json.stdout, "openJob").auto_finish?.message, note);
     const committed = await runAutoFinished(dataset, [
       "--auto-finish",
       "--commit-failed-jobs",

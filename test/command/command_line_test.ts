@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { quoteWord } from "../../lib/record/command.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
 import { useCluster } from "../support/real_slurm.ts";
@@ -65,6 +66,9 @@ concurrently(false, {
         new RegExp(`^\\\\fB${variable}\\\\fR$`, "m"),
       );
     }
+    const guide = await dataset.succeed(["help", "guide"]);
+    assert.match(guide, /^Working with datalad-slurm\n\nA job's life\n\n\w/);
+    assert.doesNotMatch(guide, /^ {0,2}[^ ].*(?:`|\*\*|\]\()|^#/m);
     assert.match(await dataset.succeed(["--version"]), /^datalad-slurm \d+\.\d+\.\d+ /);
   },
   "--verbose tells of every program and its time on stderr": async () => {
@@ -77,6 +81,15 @@ concurrently(false, {
     }
     assert.match(stderr, / ms {2}git rev-parse --show-toplevel /);
     assert.match((await dataset.tool(["unlock", "-v", "-d", "/"])).stderr, /\(exit code 128\)$/m);
+    // Whole and as the shell takes it, however long it is and whatever is in it.
+    const words = Array.from({ length: 50 }, (_, index) => `word ${index} of it's many`);
+    const command = ["false", ...words, "a".repeat(500), "a\nb\\'c"];
+    const shown = await dataset.tool(["schedule", "-v", "-o", "out", ...command]);
+    const [, line] = / ms {2}(\/bin\/sh -c .*) \(exit code 1\)$/m.exec(shown.stderr) ?? [];
+    const read = await dataset.run(["bash", "-c", `printf '%s\\0' ${line}`]);
+    const [shell, option, script] = read.stdout.split("\0");
+    assert.deepEqual([shell, option], ["/bin/sh", "-c"], shown.stderr);
+    assert(script?.endsWith(`\n${command.map(quoteWord).join(" ")}\n`), script);
     assert.equal((await dataset.tool(["unlock", "--quiet"])).stderr, "");
     const forced = await dataset.tool(["unlock", "--force", "nobody"]);
     assert.equal(forced.code, 1);

@@ -100,8 +100,13 @@ concurrently(false, {
     const base = await dataset.git("rev-parse", "HEAD");
     const id = await dataset.schedule(["-o", "out", "sbatch", "fail.sh", "out"]);
     await jobsAreOver([id]);
-    const stdout = await dataset.succeed(["finish", "--close-failed-jobs"]);
+    const { stdout, stderr } = await dataset.tool(["finish", "--close-failed-jobs"]);
     assert.match(stdout, new RegExp(`^Job ${id}: Failed, closed without outputs as `));
+    assert.equal(
+      stderr,
+      "Hint: The log of what was closed stays untracked; " +
+        `remove with: git clean -f -- slurm-${id}.out\n`,
+    );
     const log = await dataset.succeed(["log", "out"]);
     assert.match(log, / Failed, closed without outputs {2}/);
     assert.doesNotMatch(log, /unchanged/);
@@ -113,6 +118,33 @@ concurrently(false, {
       base,
       finished: { [id]: {} },
       status: ["?? out", `?? slurm-${id}.out`],
+    });
+  },
+  "the logs of closed jobs that stay untracked are told, and how just they go": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("tracked.log", "before\n");
+    await dataset.write(".gitignore", "*.ignored\n");
+    await dataset.write("logs/other", "before\n");
+    const base = await dataset.commit("A log");
+    await dataset.write("logs/it's a", "mine\n");
+    const logs = ["tracked.log", "x.ignored", "logs/it's [a]", "-b", "shared.log", "shared.log"];
+    const ids: string[] = [];
+    for (const [index, log] of logs.entries()) {
+      const hold = index === logs.length - 1 ? ["--hold"] : [];
+      const submit = ["sbatch", ...hold, `--output=${dataset.root}/${log}`, "fail.sh"];
+      ids.push(await dataset.schedule(["-o", `out${index}`, ...submit, `out${index}`]));
+    }
+    const [held = ""] = ids.splice(-1);
+    await jobsAreOver(ids);
+    const { stderr } = await dataset.tool(["finish", "--close-failed-jobs"], { in: "logs" });
+    const [, command] = /^Hint: 2 logs .* remove with: (git -C .*)$/m.exec(stderr) ?? [];
+    await dataset.run(["sh", "-c", command ?? ""], { in: "logs" });
+    const outputs = ids.map((_, index) => `?? out${index}`);
+    await checkDataset(dataset, {
+      base,
+      open: [held],
+      finished: Object.fromEntries(ids.map((id) => [id, {}])),
+      status: [" M tracked.log", "?? logs/it's a", "?? shared.log", ...outputs],
     });
   },
   "--commit-failed-jobs commits what a failed job left": async () => {

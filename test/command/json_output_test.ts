@@ -152,12 +152,14 @@ const tests: Record<string, () => Promise<void>> = {
       [1, ["reschedule", "HEAD"], "refused"],
       [3, ["unlock"], "external", { PATH: "/nowhere" }],
       [1, ["recover", "-d", "/"], "refused"],
+      [2, ["stauts"], "usage"],
     ];
     for (const [code, args, kind, env] of cases) {
       const failure = await only(dataset, code, "failure", args, env);
-      assert.deepEqual([failure.action, failure.kind, failure.exit_code], [args[0], kind, code]);
-      assert.equal(failure.status, kind === "external" ? "error" : "impossible");
       const [command, ...rest] = args;
+      const action = command === "stauts" ? "datalad-slurm" : command;
+      assert.deepEqual([failure.action, failure.kind, failure.exit_code], [action, kind, code]);
+      assert.equal(failure.status, kind === "external" ? "error" : "impossible");
       const { stderr } = await dataset.tool([command, ...rest], { env: env ?? {} });
       assert(stderr.includes(`Error: ${failure.message}`), stderr);
       if (failure.hint !== undefined) assert(stderr.includes(`Hint: ${failure.hint}`), stderr);

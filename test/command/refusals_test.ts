@@ -57,7 +57,7 @@ const refusals: Record<string, Refusal> = {
     },
     args: ["-o", "out", ...sbatch],
     code: 1,
-    says: [/git does not know who commits here/, /user\.name/],
+    says: [/^Error: git does not know who commits here\n {2}fatal: .*\nHint: .*user\.name.*\n$/],
   },
   "an output outside the dataset": {
     args: ["-o", "../out", ...sbatch],

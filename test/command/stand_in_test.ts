@@ -1,9 +1,10 @@
 /** The local stand-in for Slurm as a user without Slurm meets it. */
 import assert from "node:assert/strict";
+import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
 import { type LocalSlurm, startLocalSlurm } from "../support/local_slurm.ts";
-import { useCluster } from "../support/real_slurm.ts";
+import { until, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -73,4 +74,40 @@ concurrently(false, {
     assert.match(elsewhere.stderr, toSlurm);
     assert.match(await dataset.succeed(["reschedule", "--report", "HEAD"], { env }), toSlurm);
   },
+  "--auto-finish commits a job that completes, and leaves one that fails to be told of":
+    async () => {
+      await using dataset = await onLaptop();
+      const base = await dataset.git("rev-parse", "HEAD");
+      const submit = async (...args: string[]) => {
+        const stdout = await dataset.succeed([
+          "schedule",
+          "--slurm=local",
+          "--auto-finish",
+          ...args,
+        ]);
+        const finisher = /^Job (\d+) will finish it$/m.exec(stdout)?.[1];
+        assert(finisher !== undefined, stdout);
+        return { id: jobIdIn(stdout), finisher };
+      };
+      const good = await submit("-o", "good", "sbatch", "write.sh", "good");
+      const bad = await submit("-o", "bad", "sbatch", "fail.sh", "bad");
+      await until("both finishing jobs are over", async () => {
+        const { stdout } = await dataset.tool(["status"]);
+        return !stdout.includes(` ${good.id} `) && (await dataset.tool(["status"])).stderr !== "";
+      });
+      const { stderr } = await dataset.tool(["status"]);
+      assert.match(
+        stderr,
+        new RegExp(`^Job ${bad.id}: Its finishing job ${bad.finisher} has left it open`),
+      );
+      await dataset.succeed(["finish", "--close-failed-jobs"]);
+      await checkDataset(dataset, {
+        base,
+        finished: {
+          [good.id]: written(good.id, ["good"]),
+          [bad.id]: {},
+        },
+        status: ["?? bad", `?? slurm-${bad.id}.out`],
+      });
+    },
 });

@@ -225,7 +225,8 @@ const finished = z.object({
   ))),
   left_behind: leftBehind,
   logs: z.optional(texts.check(z.describe(
-    "Of a failed job that is left open: its logs that are there, relative to where it ran",
+    "Of a failed job that is left open: its logs that are there, relative to where it ran; of " +
+      "what was closed without outputs: those that stay untracked, relative to the root",
   ))),
   notes: z.optional(
     z.object({

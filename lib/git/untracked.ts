@@ -1,0 +1,15 @@
+import { text } from "../process/run.ts";
+import { git } from "./git.ts";
+import { argumentChunks } from "./staged.ts";
+
+/** Returns which of some files are there, and neither tracked nor ignored; not those of subdatasets. */
+export async function untrackedFiles(root: string, paths: readonly string[]): Promise<Set<string>> {
+  const untracked = new Set<string>();
+  for (const chunk of argumentChunks(paths)) {
+    const args = ["ls-files", "--others", "--exclude-standard", "-z", "--", ...chunk];
+    for (const path of text((await git(root, args)).stdout).split("\0")) {
+      if (path !== "") untracked.add(path);
+    }
+  }
+  return untracked;
+}
