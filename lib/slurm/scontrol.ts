@@ -78,7 +78,9 @@ export function describeManyInput(jobIds: readonly string[]): string {
  * left out. "Job 516_77 not found" on stdout is no record.
  */
 export function parseScontrolJobs(stdout: string): ScontrolJob[] {
-  const jobs = stdout.split(/^(?=JobId=\d+ )/m).flatMap((record) => parseRecord(record) ?? []);
+  // Behind the last field of a record, which may be a path (24.11), it would be taken for a part of it.
+  const told = stdout.replaceAll(/^scontrol: (?:show job \d+|quit)?$/gm, "");
+  const jobs = told.split(/^(?=JobId=\d+ )/m).flatMap((record) => parseRecord(record) ?? []);
   const seen = new Map<string, number>();
   for (const { jobId } of jobs) seen.set(jobId, (seen.get(jobId) ?? 0) + 1);
   return jobs.filter(({ jobId }) => seen.get(jobId) === 1);

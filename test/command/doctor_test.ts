@@ -121,12 +121,12 @@ exec /usr/bin/srun "$@"`,
     await Deno.mkdir(`${store}/journal/0123456789abcdef`, { recursive: true });
     await dataset.git("switch", "-q", "--detach");
     const PATH = await pathWith(dataset, {
-      squeue: "echo slurm 24.11.5",
+      squeue: "echo slurm 23.02.9",
       sacct: `[ "$1" != --version ] || exec /usr/bin/sacct --version
 echo 'Slurm accounting storage is disabled' >&2; exit 1`,
     });
     expect(await examine(dataset, 0, { PATH, LC_ALL: "C" }), {
-      "Slurm's programs": ["warning", /different versions: .*24\.11\.5/, /type -a/],
+      "Slurm's programs": ["warning", /different versions: .*23\.02\.9/, /type -a/],
       "accounting": ["warning", /disabled on this cluster/, /within 300 s \(MinJobAge\)/],
       "locale": ["warning", /"C"/, /C\.UTF-8/],
       "branch": ["warning", /detached/, /git switch -c/],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkDataset, type Content, environmentOf, written } from "../support/checker.ts";
+import { checkDataset, type Content, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
 import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
@@ -58,31 +58,3 @@ concurrently(
     ),
   ),
 );
-
-concurrently(noSlurm, {
-  "a name that is too long for git-annex leaves its job open": async () => {
-    await using dataset = await TestDataset.make({ kind: "annex" });
-    const name = "ä".repeat(127) + "x";
-    const base = await dataset.git("rev-parse", "HEAD");
-    const id = await dataset.schedule(["-o", name, "-o", "b", "sbatch", "write.sh", name, "b"]);
-    const other = await dataset.schedule(["-o", "other", "sbatch", "write.sh", "other"]);
-    await jobsAreOver([id, other]);
-    const { code, stdout, stderr } = await dataset.tool(["finish"]);
-    assert.equal(code, 1);
-    assert.match(stdout, new RegExp(`^Job ${id}: Complete, left open: not all of its files `, "m"));
-    assert.match(stderr, new RegExp(`Warning: Job ${id}: "${name}" could not be added: `));
-    assert.match(stderr, new RegExp(`For job ${id}: Put right what keeps the files from`));
-    const finished = { [other]: written(other, ["other"]) };
-    const status = [name, "b", `slurm-${id}.out`, `slurm-job-${id}.env.json`].map((path) =>
-      `?? ${path}`
-    );
-    await checkDataset(dataset, { base, open: [id], finished, status });
-    // What was added already goes with the next finish.
-    await dataset.run(["mv", name, "c"]);
-    await dataset.succeed(["finish", "-o", "c", id]);
-    await checkDataset(dataset, {
-      base,
-      finished: { ...finished, [id]: written(id, ["c", "b"], [name, "b"]) },
-    });
-  },
-});

@@ -150,3 +150,13 @@ Deno.test("rows with more or fewer columns than asked for are left out, the othe
     },
   ));
 });
+
+Deno.test("what scontrol was told on stdin is no part of the path before it (24.11)", () => {
+  const lines = RECORD.filter((line) => !line.startsWith("   Power="));
+  assert.match(lines.at(-1) ?? "", /^ {3}StdOut=/);
+  const other = lines.map((line) => line.replace(/^JobId=\d+/, "JobId=7"));
+  const told = (id: string, record: readonly string[]) =>
+    `scontrol: show job ${id}\n${record.join("\n")}\n   \n\n`;
+  const jobs = parseScontrolJobs(`${told("6", lines)}${told("7", other)}scontrol: quit\n`);
+  assert.deepEqual(jobs.map(({ stdOut }) => stdOut), [WHOLE?.stdOut, WHOLE?.stdOut]);
+});

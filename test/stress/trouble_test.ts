@@ -201,6 +201,28 @@ concurrently(noSlurm, {
     await dataset.succeed(["finish"]);
     await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
   },
+  "a file that git-annex cannot add leaves its job open, and the others are finished": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule(["-o", "d", "-o", "b", "sbatch", "write.sh", "d/a", "b"]);
+    const other = await dataset.schedule(["-o", "other", "sbatch", "write.sh", "other"]);
+    await jobsAreOver([id, other]);
+    await Deno.chmod(`${dataset.root}/d`, 0o555);
+    const { code, stdout, stderr } = await bound(dataset, ["finish"]);
+    assert.equal(code, 1);
+    assert.match(stdout, new RegExp(`^Job ${id}: Complete, left open: not all of its files `, "m"));
+    assert.match(stderr, new RegExp(`Warning: Job ${id}: "d/a" could not be added: `));
+    assert.match(stderr, new RegExp(`For job ${id}: Put right what keeps the files from`));
+    const finished = { [other]: written(other, ["other"]) };
+    const left = ["d/", "b", `slurm-${id}.out`, `slurm-job-${id}.env.json`];
+    const status = left.map((path) => `?? ${path}`);
+    await checkDataset(dataset, { base, open: [id], finished, status });
+    // What was added already goes with the next finish.
+    await Deno.chmod(`${dataset.root}/d`, 0o755);
+    await dataset.succeed(["finish"]);
+    const all = { ...finished, [id]: written(id, ["d/a", "b"]) };
+    await checkDataset(dataset, { base, finished: all });
+  },
   "a disk that fills up while the commits are made leaves the job open": async () => {
     await using disk = await SmallDisk.make();
     const { dataset, base } = disk;

@@ -5,7 +5,7 @@
 set -eu
 
 release=trixie
-packages=slurmctld,slurmd,slurmdbd,slurm-client,munge,mariadb-server,git,git-annex,procps
+packages=slurmctld,slurmd,slurmdbd,slurm-client,munge,mariadb-server,git,git-annex,procps,python3
 what="Debian's next release ($release)"
 . "$(dirname "$0")/debian_folder.sh"
 
