@@ -13,7 +13,11 @@ Deno.test.afterAll(() => table.write());
 /** Lets go what was requeued: Slurm waits two minutes with that. */
 async function startNow(id: string): Promise<void> {
   await jobIs(id, "PENDING");
-  await slurm("scontrol", "update", `jobid=${id}`, "StartTime=now");
+  // Until the second after that a node refuses the second one, which has failed then (22.05).
+  await until("the first run is ended", async () => {
+    return await slurm("sh", "-c", `pgrep -cf 'slurmstepd: \\[${id}\\.' || true`) === "0\n";
+  });
+  await slurm("scontrol", "update", `jobid=${id}`, "StartTime=now+2");
 }
 
 const SLEEP = ["sbatch", "--wrap", "sleep 600"];
