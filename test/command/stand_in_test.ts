@@ -121,7 +121,7 @@ concurrently(false, {
     const wrap = "trap 'echo warned' USR1; trap '' TERM; echo runs; while :; do sleep 0.05; done";
     const submit = (name: string, ...words: string[]) =>
       dataset.schedule(["-o", name, "sbatch", ...words, "--wrap", wrap]);
-    const late = await submit("late", "--time=2", "--signal=B:USR1@1");
+    const late = await submit("late", "--time=2", "--signal=B:USR1@60");
     const stopped = await submit("stopped");
     const log = (id: string) => Deno.readTextFile(`${dataset.root}/slurm-${id}.out`);
     await until("it runs", async () => (await log(stopped).catch(() => "")).includes("runs"));

@@ -190,11 +190,12 @@ class Runner {
       : running.since + job.spec.minutes * minuteSeconds();
     const { warning } = job.spec;
     if (limit !== undefined && warning !== undefined && !running.warned) {
-      if (now >= limit - warning.seconds) {
+      const warnAt = limit - warning.seconds / 60 * minuteSeconds();
+      if (now >= warnAt) {
         running.warned = true;
         this.#change(job, running.key, { warnedAt: now });
         signalAll(targets(running, warning.batch ? "batch" : "others"), warning.signal);
-      } else this.#at(limit - warning.seconds);
+      } else this.#at(warnAt);
     }
     if (running.stoppedAt === undefined) {
       const isLate = limit !== undefined && now >= limit;
