@@ -71,7 +71,7 @@ export const finishCommand: Command = {
       name: "assume-state",
       value: "completed|failed",
       choices: ["completed", "failed"],
-      help: "How the named jobs ended, where Slurm does not know it any more",
+      help: "How the named jobs, or tasks of arrays, ended, where Slurm does not know it any more",
     },
     {
       name: "other-clones",

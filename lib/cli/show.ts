@@ -1,9 +1,11 @@
 import { commandOf } from "../commands/reschedule.ts";
 import { type JobDetails, show } from "../commands/show.ts";
+import type { RecordedJob } from "../dataset/history.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
 import { type Accounting, readTaskLine, type TaskAccounting } from "../slurm/account.ts";
+import { IndexSet } from "../slurm/array.ts";
 import { classifyState } from "../slurm/states.ts";
 import { type Command, DATASET } from "./command.ts";
 import { EXIT } from "./exit.ts";
@@ -133,9 +135,22 @@ function stateLine(details: JobDetails): string {
   const { exit_code = report?.exitCode, signal = report?.signal } = accounting ?? {};
   const exit = signal ? `, signal ${signal}` : exit_code ? `, exit code ${exit_code}` : "";
   const reason = report?.reason === undefined ? "" : ` (${harmless(report.reason)})`;
+  const assumed = assumedInWords([...details.parts, ...finish === undefined ? [] : [finish]]);
   return `${
     harmless(stateWord(finish?.record.datalad_slurm?.state ?? state))
-  }${exit}${reason}${closed}`;
+  }${assumed}${exit}${reason}${closed}`;
+}
+
+/** Says what of a job's state is the user's word: ` (assumed)`, of an array ` (task 2 assumed)`. */
+function assumedInWords(commits: readonly RecordedJob[]): string {
+  const parts = commits.flatMap(({ record }) =>
+    record.datalad_slurm?.assumed === true ? [record.datalad_slurm.assumed_tasks] : []
+  );
+  if (parts.length === 0) return "";
+  if (parts.includes(undefined)) return " (assumed)";
+  const tasks = new IndexSet();
+  for (const part of parts) tasks.addAll(IndexSet.of(part));
+  return tasks.size === 1 ? ` (task ${tasks} assumed)` : ` (${tasks.size} tasks assumed)`;
 }
 
 /** Returns what was requested and used, as names and values; what is not known is left out. */

@@ -71,12 +71,22 @@ export function reportOfPart(job: RecordedJob, report: JobReport, part: ArrayPar
     : Object.fromEntries(own);
   const tasks = groupsOf(states);
   // The reason was that of tasks which wait or run, and the exit code is that of those which failed.
-  const { reason: _, exitCode, signal, ...others } = report;
-  const whole = verdict(tasks);
+  const { reason: _, exitCode, signal, assumed, assumedTasks, ...others } = report;
+  const vouchedFor = IndexSet.of(assumedTasks).within(part.tasks);
+  const word = assumed === undefined || assumedTasks !== undefined && vouchedFor.size === 0
+    ? {}
+    : vouchedFor.size === 0
+    ? { assumed }
+    : { assumed, assumedTasks: `${vouchedFor}` };
+  // Of an array that nobody knows the tasks of, those that no part has finished count as well.
+  const { phase, state } = report;
+  const whole = report.tasks === undefined && phase === "failed"
+    ? { phase, state }
+    : verdict(tasks);
   const exit = whole.phase === "failed" && exitCode !== undefined && signal !== undefined
     ? { exitCode, signal }
     : {};
-  return { ...others, ...exit, ...whole, tasks };
+  return { ...others, ...exit, ...whole, ...word, tasks };
 }
 
 /** Returns the state of a whole whose tasks are all over, in the terms of a report. */

@@ -422,6 +422,7 @@ function finishMessage(
       ...(part === undefined || part.tasks.size === 0 ? {} : { array_tasks: `${part.tasks}` }),
       ...(part === undefined || part.closed.size === 0 ? {} : { closed_tasks: `${part.closed}` }),
       ...(report.assumed === true ? { assumed: true } : {}),
+      ...(report.assumedTasks === undefined ? {} : { assumed_tasks: report.assumedTasks }),
       ...Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0)),
       ...(withFiles ? {} : { closed: true }),
       ...(accounting === undefined ? {} : { accounting: { ...accounting } }),

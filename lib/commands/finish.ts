@@ -8,6 +8,7 @@ import { finishedTasks, jobKeyOf, readHistory, type RecordedJob } from "../datas
 import { submittedTasks } from "../dataset/task_paths.ts";
 import { requireAnnex } from "../git/annexed.ts";
 import { requireIdentity } from "../git/identity.ts";
+import { jobName } from "../record/subject.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import { accountJobs, slurmVersion } from "../slurm/accounting.ts";
 import { type Shortage, shortageOf } from "../slurm/shortage.ts";
@@ -137,15 +138,23 @@ export async function finish(
   const reports = await queryJobs(queries);
   const done: FinishedJob[] = [];
   const finishing: Decision[] = [];
+  const notArrays: NotOpen[] = [];
   for (const job of jobs) {
     const said = reports.get(jobKey(queryOf(job)));
     const open = said && reportOfOpenTasks(job, said);
     const report = open && options.assumedState !== undefined && here.has(job)
-      ? assumeState(open, tasks.get(jobKeyOf(job)), options.assumedState)
+      ? assumeState(open, {
+        phase: options.assumedState,
+        named: tasks.get(jobKeyOf(job)),
+        byTask: options.arrayTasks,
+      })
       : open;
     if (branches.has(jobBranch(job.jobId))) done.push({ job, report, outcome: "on a branch" });
     else if (!here.has(job)) done.push({ job, report, outcome: "elsewhere" });
-    else {
+    else if (report !== undefined && tasks.has(jobKeyOf(job)) && isNoArray(report)) {
+      const target = jobName(job.jobId, `${tasks.get(jobKeyOf(job))}`);
+      notArrays.push({ target, reason: `Slurm knows no array tasks of job ${job.jobId}` });
+    } else {
       const decision = decide(job, report, tasks.get(jobKeyOf(job)), {
         ...options,
         failedJobs: options.failedJobs ?? dataset.settings.failedJobs,
@@ -154,6 +163,7 @@ export async function finish(
       done.push(...decision.left);
     }
   }
+  const without = [...notOpen, ...notArrays];
   const explained = done.map((item) =>
     item.outcome === "unknown"
       ? { ...item, left: leftBehind(dataset.root, item.job) }
@@ -163,7 +173,7 @@ export async function finish(
   );
   const told = await withShortages(explained, early);
   if (finishing.length === 0) {
-    return { root: dataset.root, jobs: told, tasks, notOpen, unreadable };
+    return { root: dataset.root, jobs: told, tasks, notOpen: without, unreadable };
   }
   refuseAdjustedBranch(dataset);
   refuseParts(options, finishing);
@@ -215,7 +225,7 @@ export async function finish(
   });
   const withLogs = await withUntrackedLogs(dataset.root, results, otherOpenJobs);
   const all = inOrder(jobs, [...withLogs, ...told]);
-  return { root: dataset.root, jobs: all, tasks, notOpen, unreadable };
+  return { root: dataset.root, jobs: all, tasks, notOpen: without, unreadable };
 }
 
 /** Returns the tasks of an array that failed, as far as these are meant; undefined for other jobs. */
@@ -268,6 +278,11 @@ interface Decision {
   readonly left: readonly FinishedJob[];
 }
 
+/** Whether Slurm knows a job, and no tasks of it. */
+function isNoArray({ phase, tasks }: JobReport): boolean {
+  return tasks === undefined && phase !== "unknown";
+}
+
 /** Decides by what Slurm says of the tasks that are open, or of the job if it is no array. */
 function decide(
   job: RecordedJob,
@@ -292,10 +307,11 @@ function decide(
     if (outcome === "closed") closed.addAll(tasks);
     if (outcome === "closed" || outcome === "finished") states[state] = `${tasks}`;
     else {
-      const { reason, ...others } = report;
+      const { reason, assumed: _, assumedTasks, ...others } = report;
       // A reason is that of the tasks whose state is the whole array's.
       const why = phase === report.phase && reason !== undefined ? { reason } : {};
-      const own = { ...others, state, phase, ...why };
+      const word = IndexSet.of(assumedTasks).within(tasks).size > 0 ? { assumed: true } : {};
+      const own = { ...others, state, phase, ...why, ...word };
       left.push({ job, report: own, tasks: `${tasks}`, outcome });
     }
   }

@@ -100,6 +100,9 @@ function partOfArray(target: string): [string, IndexSet] | undefined {
 /** Says why tasks of an open job cannot be meant; undefined where some of them can. */
 function whyNoTasks(job: RecordedJob, tasks: IndexSet): string | undefined {
   const submitted = submittedTasks(job);
+  if (submitted === undefined && job.record.datalad_slurm?.job?.submit_time !== undefined) {
+    return `Job ${job.jobId} is no array`;
+  }
   const others = submitted && tasks.without(submitted);
   if (others !== undefined && others.size > 0) {
     return `Job ${job.jobId} has no task ${others}: its tasks are ${submitted}`;

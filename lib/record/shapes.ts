@@ -101,6 +101,8 @@ function buildShapes() {
     failed_tasks: optionalIndices,
     /** Whether that is the user's word, since Slurm had none. */
     assumed: z.optional(custom<boolean>((value) => typeof value === "boolean", "is not a boolean")),
+    /** The tasks of an array of which that is so. */
+    assumed_tasks: optionalIndices,
     missing: optionalPaths,
     ignored: optionalPaths,
     deleted: optionalPaths,

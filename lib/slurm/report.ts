@@ -75,6 +75,8 @@ export interface JobReport {
   readonly components?: readonly TaskGroup[];
   /** Whether the state is the user's word, where Slurm has none. */
   readonly assumed?: boolean;
+  /** The tasks of an array of which that is so, in Slurm's notation. */
+  readonly assumedTasks?: string;
 }
 
 /** Returns whether a job is pending and can never start, unless somebody changes it. */

@@ -37,6 +37,25 @@ async function runTasks(id: string, tasks: readonly number[], state = "COMPLETED
   for (const task of tasks) await jobIs(`${id}_${task}`, state);
 }
 
+/** Returns a PATH on which Slurm's programs do not know some tasks of a job, or any of it. */
+async function forgetting(
+  dataset: TestDataset,
+  id: string,
+  tasks?: readonly number[],
+): Promise<string> {
+  const bin = `${dataset.scratch.directory}/forgetful`;
+  await Deno.mkdir(bin, { recursive: true });
+  const name = tasks === undefined ? id : `${id}_(${tasks.join("|")})`;
+  for (const program of ["sacct", "squeue", "scontrol"]) {
+    const real = (await dataset.run(["which", program])).stdout.trim();
+    const lines = program === "scontrol" && tasks === undefined
+      ? "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
+      : `${real} "$@" | grep -vE '^${name}[^0-9]'; exit 0`;
+    await Deno.writeTextFile(`${bin}/${program}`, `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
+  }
+  return `${bin}:${dataset.env["PATH"]}`;
+}
+
 concurrently(noSlurm, {
   "--array-tasks commits the tasks that are over and keeps the array open for the others":
     async () => {
@@ -267,6 +286,101 @@ concurrently(noSlurm, {
       status: ["?? a/t1/x.txt", "?? a/t2/x.txt"],
     });
     assert.notEqual(base, scripts);
+  },
+  "--assume-state counts for the tasks that Slurm does not know, and for no others": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await scheduleHeld(dataset, "0-4", [4]);
+    await runTasks(id, [0, 1, 2]);
+    const forgetful = { env: { PATH: await forgetting(dataset, id, [1, 2, 3]) } };
+    const assume = (state: string, ...words: string[]) =>
+      dataset.tool(["finish", "--assume-state", state, ...words], forgetful);
+    const hint = `Name the tasks whose end Slurm does not know: .* '${id}_\\[1-3\\]'`;
+    const live = await assume("completed", id);
+    assert.equal(live.code, 1);
+    assert.match(live.stderr, new RegExp(`of job ${id}_4: Pending\n(?:.*\n)*Hint: ${hint}`));
+    const held = await assume("failed", `${id}_4`);
+    assert.match(held.stderr, new RegExp(`Slurm knows the state of job ${id}_4: Pending`));
+    const other = await assume("failed", `${id}_0`);
+    assert.match(other.stderr, new RegExp(`Slurm knows the state of job ${id}_0: Complete`));
+    assert.equal(await dataset.git("rev-parse", "HEAD~1"), base, "nothing was committed");
+
+    const one = await assume("completed", `${id}_1`);
+    assert.match(one.stdout, new RegExp(`^Job ${id}_1: Complete \\(assumed\\), committed as`));
+    assert.match(await dataset.git("log", "-1", "--format=%B"), /"assumed_tasks": "1"/);
+    const known = await assume("completed", `${id}_0`);
+    assert.match(known.stdout, new RegExp(`^Job ${id}_0: Complete, committed as`));
+    assert.doesNotMatch(await dataset.git("log", "-1", "--format=%B"), /assumed/);
+    await runTasks(id, [4], "FAILED");
+    const mixed = await assume("failed", "--array-tasks", "--commit-failed-jobs", id);
+    assert.match(
+      mixed.stdout,
+      new RegExp(`^Job ${id}_\\[2-4\\]: Failed.*, committed as \\w+; job ${id} is finished\n$`),
+    );
+    assert.match(await dataset.git("log", "-1", "--format=%B"), /"assumed_tasks": "2-3"/);
+    assert.match(
+      await dataset.succeed(["show", id]),
+      /^State +Failed \(3 tasks assumed\)(?:, exit code \d)?$/m,
+    );
+    await checkDataset(dataset, {
+      base,
+      parts: { [`${id}_1`]: filesOf(id, [1]), [`${id}_0`]: filesOf(id, [0]) },
+      finished: {
+        [id]: {
+          ...filesOf(id, [2, 4]),
+          [`slurm-job-${id}.env.json`]: environmentOf(id, "FAILED"),
+        },
+      },
+    });
+  },
+  "--assume-state closes a whole array of which Slurm does not know some tasks": async () => {
+    await using dataset = await TestDataset.make();
+    const id = await dataset.schedule(
+      ["-o", "out/%a", "sbatch", "--array=0-2", "array.sh", "out"],
+    );
+    await jobsAreOver([id]);
+    const forgetful = { env: { PATH: await forgetting(dataset, id, [1]) } };
+    const unknown = await dataset.tool(["finish", `${id}_[0-1]`], forgetful);
+    assert.match(unknown.stdout, new RegExp(`^Job ${id}_0: Complete.*\nJob ${id}_1: Unknown`));
+    const all = await dataset.tool(["finish", "--assume-state", "completed", id], forgetful);
+    assert.equal(all.code, 0, all.stderr);
+    assert.match(
+      all.stdout,
+      new RegExp(
+        `^Job ${id}_\\[1-2\\]: Complete \\(assumed\\), committed as \\w+; job ${id} is finished\n$`,
+      ),
+    );
+    assert.match(await dataset.succeed(["show", id]), /^State +Complete \(task 1 assumed\)$/m);
+  },
+  "a task is named and assumed of arrays only": async () => {
+    await using dataset = await TestDataset.make();
+    const plain = await dataset.schedule(["-o", "plain", "sbatch", "write.sh", "plain"]);
+    // Of these nobody can know afterwards what they are.
+    const forgetful = { env: { PATH: await forgetting(dataset, "[0-9]+") } };
+    const other = await dataset.schedule(["-o", "other", "sbatch", "write.sh", "other"], forgetful);
+    const array = await dataset.schedule(
+      ["-o", "out/%a", "sbatch", "--array=0-1", "array.sh", "out"],
+      forgetful,
+    );
+    await jobsAreOver([plain, other, array]);
+    const head = await dataset.git("rev-parse", "HEAD");
+    const refused = await dataset.tool(["finish", `${plain}_3`, `${other}_3`]);
+    assert.match(refused.stderr, new RegExp(`Job ${plain} is no array$`, "m"));
+    assert.match(refused.stderr, new RegExp(`Slurm knows no array tasks of job ${other}$`, "m"));
+    assert.equal(refused.code, 1);
+    assert.equal(await dataset.git("rev-parse", "HEAD"), head, "nothing was committed");
+
+    const assume = ["finish", "--assume-state", "completed"];
+    const task = await dataset.succeed([...assume, `${array}_1`], forgetful);
+    assert.match(task, new RegExp(`^Job ${array}_1: Complete \\(assumed\\), committed as \\w+\n$`));
+    assert.equal(await dataset.git("log", "-1", "--name-only", "--format="), "out/1");
+    assert.match(await dataset.succeed(["status"]), new RegExp(` ${array} `), "it is open still");
+    const whole = await dataset.succeed(
+      ["finish", "--assume-state", "failed", "--commit-failed-jobs", array],
+      forgetful,
+    );
+    assert.match(whole, new RegExp(`^Job ${array}: Failed \\(assumed\\), committed as \\w+\n$`));
+    assert.match(await dataset.git("log", "-1", "--format=%s"), / job \d+: Failed$/);
   },
   "--failed-tasks submits the tasks that did not complete, and keeps the throttle": async () => {
     await using dataset = await TestDataset.make({ kind: "annex" });

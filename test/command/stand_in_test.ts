@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
-import { jobIdIn, TestDataset } from "../support/dataset.ts";
+import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
 import { type LocalSlurm, startLocalSlurm } from "../support/local_slurm.ts";
 import { until, useCluster } from "../support/real_slurm.ts";
 
@@ -29,7 +29,122 @@ async function onLaptop(): Promise<TestDataset> {
   return dataset;
 }
 
+/** A dataset beside a stand-in of its own, which runs four jobs at a time. */
+async function withOwnStandIn(env: Readonly<Record<string, string>> = {}) {
+  const own = await startLocalSlurm();
+  const dataset = await TestDataset.make();
+  const state = own.env["DATALAD_SLURM_LOCAL_DIR"] ?? "";
+  Object.assign(dataset.env, own.env, { DATALAD_SLURM_LOCAL_JOBS: "4" }, env);
+  return {
+    dataset,
+    state,
+    /** Kills the runner, as a machine that is short of memory does. */
+    async killRunner() {
+      const pid = Number.parseInt(await Deno.readTextFile(`${state}/runner`));
+      Deno.kill(pid, "SIGKILL");
+      await until("the runner is dead", () => commandLine(pid) === "");
+    },
+    /** Kills a job with the shell that stays beside it. */
+    async killJob(id: string) {
+      const pid = Number(await Deno.readTextFile(`${state}/spool/${id}/job.pid`));
+      Deno.kill(-pid, "SIGKILL");
+      await until("the job is dead", () => commandLine(pid) === "");
+    },
+    async ended(id: string) {
+      const path = `${state}/spool/${id}/job.exit`;
+      await until(`job ${id} has ended`, () => Deno.readTextFile(path).then(Boolean, () => false));
+    },
+    async [Symbol.asyncDispose]() {
+      await own.release();
+      await dataset[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Returns the words of a process; none of one that has ended, whether it was waited for or not. */
+function commandLine(pid: number): string {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`);
+  } catch {
+    return "";
+  }
+}
+
 concurrently(false, {
+  "when the runner is killed, the next command takes all jobs over as they are": async () => {
+    await using standIn = await withOwnStandIn();
+    const { dataset } = standIn;
+    const submit = async (name: string, line: string) => {
+      const pipe = await dataset.pipe(name);
+      const wrap = `echo >${name}.runs; read word <${pipe}; ${line}`;
+      const id = await dataset.schedule(["-o", name, "sbatch", "--wrap", wrap]);
+      return { id, pipe, name };
+    };
+    const done = await submit("done", "echo result >done");
+    const failed = await submit("failed", "exit 3");
+    const lost = await submit("lost", "true");
+    const alive = await submit("alive", "echo result >alive");
+    const waiting = await submit("waiting", "echo result >waiting");
+    for (const { name } of [done, failed, lost, alive]) {
+      await until(
+        `${name} runs`,
+        () => Deno.stat(`${dataset.root}/${name}.runs`).then(() => true, () => false),
+      );
+    }
+    await standIn.killRunner();
+    for (const job of [done, failed]) {
+      await letGo(job.pipe);
+      await standIn.ended(job.id);
+    }
+    await standIn.killJob(lost.id);
+
+    const status = await dataset.succeed(["status"]);
+    assert.match(status, new RegExp(` ${done.id} +Complete `));
+    assert.match(status, new RegExp(` ${failed.id} +Failed \\(exit code 3\\) `));
+    assert.match(status, new RegExp(` ${lost.id} +Node fail `));
+    assert.match(status, new RegExp(` ${alive.id} +Running `));
+    assert.match(status, new RegExp(` ${waiting.id} +(?:Pending|Running) `));
+    const cancelled = await dataset.run(["scancel", done.id]);
+    assert.equal(cancelled.code, 0);
+    for (const job of [alive, waiting]) await letGo(job.pipe);
+    const finished = await dataset.tool(["finish", "--wait", "--close-failed-jobs"]);
+    for (const job of [done, alive, waiting]) {
+      assert.match(finished.stdout, new RegExp(`^Job ${job.id}: Complete, committed`, "m"));
+      assert.equal(await dataset.git("show", `HEAD:${job.name}`), "result");
+    }
+    assert.match(finished.stdout, new RegExp(`^Job ${lost.id}: Node fail, closed`, "m"));
+    const log = await Deno.readTextFile(`${dataset.root}/slurm-${lost.id}.out`);
+    assert.match(log, /^slurmstepd: error: \*\*\* JOB \d+ ON \S+ .* DUE TO NODE FAILURE \*\*\*$/m);
+  },
+  "what the killed runner did to a job counts for the next one": async () => {
+    await using standIn = await withOwnStandIn({ DATALAD_SLURM_LOCAL_MINUTE: "1" });
+    const { dataset } = standIn;
+    const wrap = "trap 'echo warned' USR1; trap '' TERM; echo runs; while :; do sleep 0.05; done";
+    const submit = (name: string, ...words: string[]) =>
+      dataset.schedule(["-o", name, "sbatch", ...words, "--wrap", wrap]);
+    const late = await submit("late", "--time=2", "--signal=B:USR1@60");
+    const stopped = await submit("stopped");
+    const log = (id: string) => Deno.readTextFile(`${dataset.root}/slurm-${id}.out`);
+    await until("it runs", async () => (await log(stopped).catch(() => "")).includes("runs"));
+    await dataset.run(["scancel", stopped]);
+    for (const id of [late, stopped]) {
+      await until("it is stopped", async () => (await log(id).catch(() => "")).includes("***"));
+    }
+    await standIn.killRunner();
+    for (const id of [late, stopped]) {
+      // Its shell is left, which tells of its end.
+      const shell = Number(await Deno.readTextFile(`${standIn.state}/spool/${id}/job.pid`));
+      await dataset.run(["pkill", "-KILL", "-P", `${shell}`]);
+      await standIn.ended(id);
+    }
+    const status = await dataset.succeed(["status"]);
+    assert.match(status, new RegExp(` ${late} +Timeout `));
+    assert.match(status, new RegExp(` ${stopped} +Cancelled `));
+    for (const id of [late, stopped]) {
+      assert.equal((await log(id)).match(/\*\*\* JOB/g)?.length, 1, "it was stopped once");
+    }
+    assert.equal((await log(late)).match(/^warned$/gm)?.length, 1, "it was warned once");
+  },
   "whoever looks for a command that cancels jobs is told the programs that do": async () => {
     await using dataset = await onLaptop();
     const look = async (word: string, env = {}) => {

@@ -11,6 +11,34 @@ import type { Bench } from "./bench.ts";
  * a real Slurm showed is kept in `fixtures/conformance.json`.
  */
 export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<string[]>>> = {
+  // It takes longest, and so comes first: the others run meanwhile.
+  async "a job that passes its time limit is warned, stopped and told so"(bench) {
+    const loop = "while :; do sleep 0.1; done";
+    await bench.script("warned.sh", "trap 'echo warned' USR1", "touch warned", loop);
+    await bench.script("stopped.sh", "trap 'echo stopped; exit 7' TERM", "touch stopped", loop);
+    await bench.script("deaf.sh", "trap 'echo deaf' TERM", "touch deaf", loop);
+    const submit = (name: string, ...words: string[]) =>
+      bench.submit("-t1", "-o", `${name}.log`, ...words, `${name}.sh`);
+    const names = ["warned", "stopped", "deaf"];
+    const ids = [
+      await submit("warned", "--signal=B:USR1@30"),
+      await submit("stopped"),
+      await submit("deaf"),
+    ];
+    await bench.wrote(...names);
+    await bench.minuteIsOver(ids);
+    await bench.over(...ids);
+    return [
+      ...await bench.queue("%i %T %t %r %l", ids),
+      ...await bench.account("JobID,State,ExitCode,DerivedExitCode", ids),
+      ...(await Promise.all(ids.map((id) => bench.fields(id, "JobState", "Reason", "ExitCode"))))
+        .flat(),
+      ...await Promise.all(
+        names.map(async (name) => bench.plain(await bench.read(`${name}.log`) ?? "")),
+      ),
+    ];
+  },
+
   async "sbatch takes and refuses command lines, with its exit codes"(bench) {
     await bench.script("ok.sh", "true");
     await bench.write("plain.txt", "no script\n");

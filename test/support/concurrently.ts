@@ -11,10 +11,25 @@ export function concurrently(
 ): void {
   const list = Object.entries(tests);
   const started = new Map<number, Promise<unknown>>();
+  let atWork = 0;
+  /** The test that is waited for; what comes behind it runs meanwhile, a few at a time. */
+  let awaited: number | undefined;
   const start = (index: number) => {
     const test = list[index]?.[1];
     if (test === undefined || started.has(index)) return;
-    started.set(index, test().then(() => undefined, (error) => error ?? new Error("Failed")));
+    atWork++;
+    const ended = test().then(() => undefined, (error) => error ?? new Error("Failed"));
+    started.set(
+      index,
+      ended.finally(() => {
+        atWork--;
+        startMore();
+      }),
+    );
+  };
+  const startMore = () => {
+    if (awaited === undefined) return;
+    for (let next = awaited; next < list.length && atWork < WIDTH; next++) start(next);
   };
   // With a filter, or after an interruption, what has been begun ahead is left.
   Deno.test.afterAll(async () => {
@@ -28,8 +43,11 @@ export function concurrently(
       sanitizeOps: false,
       sanitizeResources: false,
       async fn() {
-        for (let next = index; next < index + WIDTH; next++) start(next);
+        awaited = index;
+        start(index);
+        startMore();
         const error = await started.get(index);
+        awaited = undefined;
         if (error !== undefined) throw error;
       },
     });

@@ -69,6 +69,11 @@ export interface Part {
   /** When a running part was asked to end by scancel, and the user id of who asked. */
   readonly cancelAt?: number;
   readonly cancelledBy?: number;
+  /** When a running part was sent its warning, and SIGTERM, for the runner after this one. */
+  readonly warnedAt?: number;
+  readonly stoppedAt?: number;
+  /** Whether it was stopped at its time limit. */
+  readonly isLate?: boolean;
   readonly cpuSeconds?: number;
   readonly rssKib?: number;
 }

@@ -164,10 +164,10 @@ export function writeLog(path: string, message: string): void {
   }
 }
 
-/** Returns the line that tells in a log that a job is stopped. */
-export function stopLine(id: number, host: string, now: number, isLate: boolean): string {
-  const why = isLate ? " DUE TO TIME LIMIT" : "";
-  return `*** JOB ${id} ON ${host} CANCELLED AT ${formatTime(now, undefined)}${why} ***`;
+/** Returns the line that tells in a log that a job is stopped, and why. */
+export function stopLine(id: number, host: string, now: number, why: string | undefined): string {
+  const because = why === undefined ? "" : ` ${why}`;
+  return `*** JOB ${id} ON ${host} CANCELLED AT ${formatTime(now, undefined)}${because} ***`;
 }
 
 function readEnvironment(path: string): Record<string, string> {
@@ -184,6 +184,8 @@ export interface ScriptEnd {
   readonly code: number;
   readonly signal: number;
   readonly cpuSeconds?: number;
+  /** When that was written down, in seconds since 1970. */
+  readonly writtenAt: number;
 }
 
 /** Returns how the script of a part has ended, or undefined when nothing tells. */
@@ -203,6 +205,7 @@ export function scriptEnd(base: string): ScriptEnd | undefined {
     code: bySignal ? 0 : code,
     signal: bySignal ? code - 128 : 0,
     cpuSeconds: Math.round(cpuSeconds * 1000) / 1000,
+    writtenAt: (Deno.statSync(`${base}.exit`).mtime?.getTime() ?? Date.now()) / 1000,
   };
 }
 

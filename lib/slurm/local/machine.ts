@@ -83,6 +83,15 @@ export function hasArgument(pid: number, word: string): boolean {
   }
 }
 
+/** Whether a process was started with a variable, as `NAME=value`, in its environment. */
+export function hasVariable(pid: number, variable: string): boolean {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0").includes(variable);
+  } catch {
+    return false;
+  }
+}
+
 /** Sends a signal to processes; those that have ended meanwhile are passed over. */
 export function signalAll(pids: readonly number[], signal: string): void {
   for (const pid of pids) {

@@ -64,11 +64,14 @@ function freeTasks({ spec, parts }: Job): number {
   return spec.array.throttle - running;
 }
 
+/** Whether any part of the jobs runs, as far as was noted. */
+export function hasRunning(jobs: readonly Job[]): boolean {
+  return jobs.some(({ parts }) => [...parts.values()].some(({ state }) => state === "RUNNING"));
+}
+
 /** Whether there is anything for a runner to do, now or at some time. */
 export function hasWork(jobs: readonly Job[], lookup: Lookup, now: number): boolean {
-  if (jobs.some(({ parts }) => [...parts.values()].some(({ state }) => state === "RUNNING"))) {
-    return true;
-  }
+  if (hasRunning(jobs)) return true;
   const { start, cancel, lookAgain } = plan(jobs, lookup, now, 1);
   return start.length > 0 || cancel.length > 0 || lookAgain !== undefined;
 }

@@ -3,8 +3,8 @@ import { ownProgram } from "../../process/own_program.ts";
 import type { Context } from "./context.ts";
 import { hasArgument, hostName } from "./machine.ts";
 import { AS_STAND_IN, clusterOf, isElsewhere } from "./place.ts";
-import { hasWork, lookupIn } from "./plan.ts";
-import { runJobs } from "./runner.ts";
+import { hasRunning, hasWork, lookupIn } from "./plan.ts";
+import { HAS_LOOKED, runJobs } from "./runner.ts";
 import { sacct } from "./sacct.ts";
 import { sbatch, VERSION_LINE } from "./sbatch.ts";
 import { scancel } from "./scancel.ts";
@@ -38,7 +38,7 @@ export async function runStandIn(call: Call, words: readonly string[]): Promise<
     now: () => Date.now() / 1000,
     out: call.out,
     err: call.err,
-    wakeRunner: () => wakeRunner(store),
+    wakeRunner: () => void wakeRunner(store),
   };
   try {
     refuseOtherCluster(call.program, words, context.cluster);
@@ -61,7 +61,7 @@ async function dispatch(
     return 0;
   }
   // Should the runner have died, whoever asks brings up the next one.
-  context.wakeRunner();
+  if (wakeRunner(context.store) === "adopts") await adopted(context.store);
   switch (program) {
     case "squeue":
       return squeue(context, words);
@@ -85,32 +85,50 @@ function refuseOtherCluster(program: string, words: readonly string[], own: stri
   );
 }
 
-/** Starts a runner where there is work and none is at it. */
-function wakeRunner(store: LocalStore): void {
+/**
+ * Starts a runner where there is work and none is at it; tells whether it `adopts` jobs of one that
+ * has died, of which nobody knows yet how they are.
+ */
+function wakeRunner(store: LocalStore): "adopts" | undefined {
   const own = ownProgram();
-  if (own === undefined || isElsewhere(store.directory)) return;
+  if (own === undefined || isElsewhere(store.directory)) return undefined;
   try {
-    if (liveJobsAreNone(store)) return;
-    withLock(store, () => {
+    if (liveJobsAreNone(store)) return undefined;
+    return withLock(store, () => {
       using file = Deno.openSync(store.runner, { create: true, write: true });
-      if (!file.tryLockSync(true)) return;
+      if (!file.tryLockSync(true)) return undefined;
       file.unlockSync();
       // One that was started a moment ago may not have the lock yet.
       const starting = Number(readQuietly(store.runner));
-      if (starting > 1 && hasArgument(starting, store.directory)) return;
+      if (starting > 1 && hasArgument(starting, store.directory)) return undefined;
       const jobs = liveJobs(store);
-      if (!hasWork(jobs, lookupIn(jobs, (id) => readJob(store, id)), Date.now() / 1000)) return;
+      if (!hasWork(jobs, lookupIn(jobs, (id) => readJob(store, id)), Date.now() / 1000)) {
+        return undefined;
+      }
       const argv = [...own.argv, `${AS_STAND_IN}runner`, store.directory];
       const { pid } = startAside(argv, "/", { ...Deno.env.toObject(), ...own.environment });
       Deno.writeTextFileSync(store.runner, `${pid}\n`);
+      return hasRunning(jobs) ? "adopts" : undefined;
     });
   } catch (error) {
     // A folder of another machine's may be read-only.
     if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied)) {
       throw error;
     }
+    return undefined;
   }
 }
+
+/** Waits, but not for long, until a runner that was just started has looked at all jobs once. */
+async function adopted(store: LocalStore): Promise<void> {
+  for (let waited = 0; waited < ADOPTION_MS; waited += 20) {
+    if (readQuietly(store.runner)?.includes(HAS_LOOKED) === true) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Longest wait for a runner's first look at the jobs, in milliseconds. */
+const ADOPTION_MS = 5_000;
 
 function liveJobsAreNone({ live }: LocalStore): boolean {
   try {

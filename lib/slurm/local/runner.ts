@@ -3,6 +3,7 @@ import { baseOf, filesOf, launch, scriptEnd, sessionOf, stopLine, writeLog } fro
 import { type Change, type Job, type Part, rawId, WHOLE } from "./job.ts";
 import {
   hasArgument,
+  hasVariable,
   jobProcesses,
   memoryOf,
   processesOf,
@@ -51,11 +52,19 @@ export async function runJobs(store: LocalStore, cluster: string): Promise<void>
   const runner = new Runner(store, cluster);
   try {
     // The lock goes before the store's: whoever adds a job then sees that nobody is here.
-    while (!withLock(store, () => runner.pass() && release(lock))) await runner.sleep();
+    let hasLooked = false;
+    while (!withLock(store, () => runner.pass() && release(lock))) {
+      if (!hasLooked) Deno.writeTextFileSync(store.runner, `${Deno.pid}\n${HAS_LOOKED}\n`);
+      hasLooked = true;
+      await runner.sleep();
+    }
   } finally {
     runner.close();
   }
 }
+
+/** Stands in the runner's file once it has seen what became of the jobs before it. */
+export const HAS_LOOKED = "has looked";
 
 function release(lock: Deno.FsFile): true {
   lock.unlockSync();
@@ -158,7 +167,9 @@ class Runner {
           own: undefined,
           since: part.start ?? now,
           ended: false,
-          warned: false,
+          warned: part.warnedAt !== undefined,
+          ...(part.stoppedAt === undefined ? {} : { stoppedAt: part.stoppedAt }),
+          ...(part.isLate === undefined ? {} : { isLate: part.isLate }),
           rssKib: 0,
         });
       }
@@ -179,10 +190,12 @@ class Runner {
       : running.since + job.spec.minutes * minuteSeconds();
     const { warning } = job.spec;
     if (limit !== undefined && warning !== undefined && !running.warned) {
-      if (now >= limit - warning.seconds) {
+      const warnAt = limit - warning.seconds / 60 * minuteSeconds();
+      if (now >= warnAt) {
         running.warned = true;
+        this.#change(job, running.key, { warnedAt: now });
         signalAll(targets(running, warning.batch ? "batch" : "others"), warning.signal);
-      } else this.#at(limit - warning.seconds);
+      } else this.#at(warnAt);
     }
     if (running.stoppedAt === undefined) {
       const isLate = limit !== undefined && now >= limit;
@@ -198,7 +211,10 @@ class Runner {
   #stop(running: Running, job: Job, now: number, isLate: boolean): void {
     running.stoppedAt = now;
     running.isLate = isLate;
-    const line = stopLine(rawId(job, running.key), job.spec.host, now, isLate);
+    // Noted first: should this process end just here, the next one knows why the part has ended.
+    this.#change(job, running.key, { stoppedAt: now, isLate });
+    const why = isLate ? "DUE TO TIME LIMIT" : undefined;
+    const line = stopLine(rawId(job, running.key), job.spec.host, now, why);
     writeLog(filesOf(job, running.key).error, line);
     const pids = targets(running, "all");
     signalAll(pids, "SIGCONT");
@@ -208,10 +224,12 @@ class Runner {
   /** Notes how a part has ended, and ends what it has left running. */
   #settle(running: Running, job: Job, part: Part, now: number): void {
     this.#running.delete(name(job, running.key));
-    const session = sessionOf(running.base) ?? running.own?.pid;
-    if (session !== undefined) signalAll(processesOf(session), "SIGKILL");
+    signalAll(leftRunning(running, rawId(job, running.key)), "SIGKILL");
     const end = scriptEnd(running.base);
-    const isCancelled = part.cancelAt !== undefined && running.isLate !== true;
+    // What ended while no runner was there may have ended long ago, and before its cancellation.
+    const endedAt = running.own === undefined ? end?.writtenAt ?? now : now;
+    const isCancelled = part.cancelAt !== undefined && running.isLate !== true &&
+      endedAt >= part.cancelAt;
     const state = isCancelled
       ? "CANCELLED"
       : running.isLate === true
@@ -221,11 +239,21 @@ class Runner {
       : end.code === 0 && end.signal === 0
       ? "COMPLETED"
       : "FAILED";
+    if (state === "NODE_FAIL") {
+      const why = "DUE TO NODE FAILURE";
+      writeLog(
+        filesOf(job, running.key).error,
+        stopLine(rawId(job, running.key), job.spec.host, now, why),
+      );
+    }
+    const { writtenAt: _, ...exit } = end ?? {};
     this.#change(job, running.key, {
       state,
-      end: Math.floor(now),
+      end: Math.max(part.start ?? 0, Math.floor(Math.min(endedAt, now))),
       // A shell that was killed along with its script has written nothing.
-      ...(end ?? (state === "FAILED" ? { code: 0, signal: 9 } : { code: 0, signal: 0 })),
+      ...(end !== undefined
+        ? exit
+        : (state === "FAILED" ? { code: 0, signal: 9 } : { code: 0, signal: 0 })),
       ...(running.rssKib > 0 ? { rssKib: running.rssKib } : {}),
     });
   }
@@ -329,6 +357,17 @@ function hasVanished({ base, since }: Running, now: number): boolean {
   const session = sessionOf(base);
   if (session === undefined) return now > since + GRACE_SECONDS;
   return !hasArgument(session, base);
+}
+
+/**
+ * Returns what a part that is over has left running. After a restart of the machine the session's
+ * number may be that of others; what a job leaves is told by its environment then.
+ */
+function leftRunning({ base, own }: Running, id: number): number[] {
+  const session = sessionOf(base) ?? own?.pid;
+  if (session === undefined) return [];
+  const left = processesOf(session);
+  return own === undefined ? left.filter((pid) => hasVariable(pid, `SLURM_JOB_ID=${id}`)) : left;
 }
 
 function targets(running: Running, which: Targets): number[] {
