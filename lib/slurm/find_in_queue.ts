@@ -1,13 +1,13 @@
-import { type Recovery, searchQueue, type SubmissionTrace } from "./recover.ts";
+import { confirm, type Recovery, searchQueue, type SubmissionTrace } from "./recover.ts";
 
 /** A submission is not held up for longer by a slurmctld that does not answer. */
 const PATIENCE_MS = 30_000;
 
 /**
- * Returns the jobs that came from a session a moment ago. Only slurmctld is asked: it knows every
- * job from the moment it accepts it until minutes after its end. A job from a session of the same
- * number on a host of another name may be ours or not: then the answer is not conclusive, and the
- * token in accounting has to tell later.
+ * Returns the jobs that came from a session a moment ago. slurmctld is asked: it knows every job from
+ * the moment it accepts it until minutes after its end. A job from a session of the same number that
+ * is earlier, or on a host of another name, may be ours or not: accounting is asked for its token,
+ * and while it does not know the job yet the answer is not conclusive.
  */
 export async function findInQueue(
   trace: SubmissionTrace,
@@ -18,5 +18,10 @@ export async function findInQueue(
     PATIENCE_MS,
     options,
   );
-  return { found: here, asked, conclusive: missing || answered && elsewhere.length === 0 };
+  const confirmation = await confirm(elsewhere, trace.token, PATIENCE_MS);
+  return {
+    found: [...here, ...confirmation.found],
+    asked: [...asked, ...confirmation.asked],
+    conclusive: missing || answered && confirmation.conclusive,
+  };
 }

@@ -79,7 +79,7 @@ export async function findSubmission(
 export interface QueueSearch {
   /** Jobs from the session on this host. */
   readonly here: readonly Submission[];
-  /** Ids of jobs from a session of the same number on a host of another name. */
+  /** Ids of jobs from a session of the same number on a host of another name, or an earlier one. */
   readonly elsewhere: readonly string[];
   readonly asked: readonly string[];
   readonly answered: boolean;
@@ -108,7 +108,12 @@ export async function searchQueue(
     const others = await searchQueue(trace, timeoutMs, { withRefused, everywhere: true });
     return { ...others, asked: others.answered ? others.asked : asked, answered };
   }
-  const here = session.filter(({ host }) => isSameHost(host, trace.host));
+  // Numbers of sessions come again, within minutes where many processes start. By a clock that both
+  // share, what was submitted before was not submitted by us; where they differ the token tells.
+  const begun = Math.floor(trace.since.getTime() / 1000);
+  const here = session.filter(({ host, submit }) =>
+    isSameHost(host, trace.host) && (submit ?? begun) >= begun
+  );
   return {
     here: here.map(({ jobId, cluster }) =>
       cluster !== undefined && (everywhere || isStandIn(cluster)) ? { jobId, cluster } : { jobId }
@@ -122,9 +127,10 @@ export async function searchQueue(
 
 /**
  * Looks at the SubmitLine of jobs from a session of the same number on a host of another name: it
- * may be another host, or this one under the name that its address has (munge).
+ * may be another host, or this one under the name that its address has (munge). Or it was submitted
+ * earlier: by another session, or by this one if slurmctld's clock is late.
  */
-async function confirm(
+export async function confirm(
   jobIds: readonly string[],
   token: string,
   timeoutMs: number,
@@ -162,6 +168,8 @@ export interface SessionJob {
   readonly jobId: string;
   readonly host: string;
   readonly cluster: string | undefined;
+  /** In seconds since 1970, by slurmctld's clock. */
+  readonly submit: number | undefined;
   /** Whether it is what slurmctld keeps of a job that it has refused to sbatch (22.05). */
   readonly isRefused: boolean;
 }
@@ -181,9 +189,10 @@ export function fromSession(
     const [id, host, sid, submit, cluster, state, reason] = line.trim().split(/\s+/);
     const jobId = /^\d+/.exec(id ?? "")?.[0];
     if (jobId === undefined || host === undefined) continue;
-    if (sid !== String(sessionId) || (parseTime(submit) ?? since) < since) continue;
+    const time = parseTime(submit);
+    if (sid !== String(sessionId) || (time ?? since) < since) continue;
     const isRefused = state === "FAILED" && reason === "BadConstraints";
-    found.set(`${jobId};${cluster ?? ""}`, { jobId, host, cluster, isRefused });
+    found.set(`${jobId};${cluster ?? ""}`, { jobId, host, cluster, submit: time, isRefused });
   }
   return [...found.values()];
 }

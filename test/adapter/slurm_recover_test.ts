@@ -9,7 +9,8 @@ const INPUT = {
   options: { timeoutMs: 10_000 },
 };
 const submitLine = (id: string, line: string) => `${id}\x1ftest\x1f${NOW}\x1f${line}\x1f${id}\n`;
-const queueLine = (id: string, host: string, sid = 4700) => `${id}   ${host}   ${sid}   ${NOW}\n`;
+const queueLine = (id: string, host: string, sid = 4700, submit = NOW) =>
+  `${id}   ${host}   ${sid}   ${submit}\n`;
 
 Deno.test("a lost submission is found by its session before accounting has it", async () => {
   await using fake = new FakeSlurm();
@@ -49,16 +50,19 @@ Deno.test("nothing found is conclusive only when both programs answered", async 
   }
 });
 
-Deno.test("a session of that number on a host of another name needs the token too", async () => {
+Deno.test("a session of that number on another host, or an earlier one, needs the token too", async () => {
+  const queues = [queueLine("9", "login2"), queueLine("9", "login1", 4700, NOW - 60)];
   for (
-    const [line, found, conclusive] of [
-      ["tok=7/sbatch", ["9"], true],
-      ["sbatch", [], true],
-      [undefined, [], false],
-    ] as const
+    const [queue, line, found, conclusive] of queues.flatMap((queue) =>
+      [
+        [queue, "tok=7/sbatch", ["9"], true],
+        [queue, "sbatch", [], true],
+        [queue, undefined, [], false],
+      ] as const
+    )
   ) {
     await using fake = new FakeSlurm();
-    fake.put("squeue", { stdout: queueLine("9", "login2") });
+    fake.put("squeue", { stdout: queue });
     if (line !== undefined) await Deno.writeTextFile(`${fake.folder}/row`, submitLine("9", line));
     fake.put("sacct", {
       shell: `case "$*" in *--jobs=9*) /bin/cat '${fake.folder}/row' 2>/dev/null; exit 0 ;; esac`,

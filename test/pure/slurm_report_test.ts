@@ -269,8 +269,8 @@ Deno.test("jobs of the queue are found by session and time only", () => {
     "",
   ].join("\n");
   assert.deepEqual(fromSession(queue, 4700, SUBMIT - 10), [
-    { jobId: "7", host: "login1", cluster: "test", isRefused: false },
-    { jobId: "9", host: "login2", cluster: "test", isRefused: true },
+    { jobId: "7", host: "login1", cluster: "test", submit: SUBMIT, isRefused: false },
+    { jobId: "9", host: "login2", cluster: "test", submit: SUBMIT, isRefused: true },
   ]);
 });
 
