@@ -56,6 +56,8 @@ export function slurmConf({ dir, host, loopbackHost, firstPort }: ClusterSetting
     // Each job is considered when it arrives and when another ends, and not some seconds later.
     "SchedulerType=sched/backfill",
     "SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1",
+    // An id such as 15 would be taken for a part of an exit code, 0:15.
+    "FirstJobId=1001",
     "MaxArraySize=20001",
     "MaxJobCount=60000",
     "MinJobAge=300",
