@@ -41,11 +41,7 @@ export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): 
       terminal.warn(`${nameOf(finished)}: ${reason}`);
       for (const line of others) terminal.say(`  ${line}`);
     }
-    // Of a job that is not committed nothing else is of interest yet.
-    if (notes !== undefined) {
-      const { failed } = notes;
-      showNotes(finished, outcome === "not added" ? { ...NO_NOTES, failed } : notes, terminal);
-    }
+    if (notes !== undefined) showNotes(finished, notes, terminal);
     const shortage = finished.shortage && shortageInWords(finished.shortage);
     if (shortage !== undefined) terminal.say(`${nameOf(finished)}: ${shortage.happened}`);
     // Thousands of failed jobs need no list of all logs.
@@ -184,15 +180,6 @@ function showLogs(finished: FinishedJob, terminal: Terminal): void {
 
 const MOST_NOTES = 10;
 
-const NO_NOTES: FinishNotes = {
-  missing: [],
-  ignored: [],
-  deleted: [],
-  changed: [],
-  impossible: [],
-  failed: [],
-};
-
 function showNotes(finished: FinishedJob, notes: FinishNotes, terminal: Terminal): void {
   const job = nameOf(finished);
   const list = (texts: readonly string[]) => {
@@ -202,6 +189,11 @@ function showNotes(finished: FinishedJob, notes: FinishNotes, terminal: Terminal
   };
   const each = (paths: readonly string[], what: string) =>
     list(paths.map((path) => `${JSON.stringify(path)} ${what}`));
+  const because = (files: FinishNotes["failed"], what: string) =>
+    list(files.map(({ path, reason }) => `${JSON.stringify(path)} ${what}: ${reason}`));
+  because(notes.failed, "could not be added");
+  // Of a job that is not committed nothing else is of interest yet.
+  if (finished.outcome === "not added") return;
   list(
     notes.missing.map(({ path, isLog }) =>
       isLog
@@ -212,9 +204,6 @@ function showNotes(finished: FinishedJob, notes: FinishNotes, terminal: Terminal
   each(notes.ignored, "is ignored by git and was not committed");
   each(notes.deleted, "was deleted by the job");
   list(notes.changed.map((file) => changeInWords(file, finished.report)));
-  const because = (files: FinishNotes["failed"], what: string) =>
-    list(files.map(({ path, reason }) => `${JSON.stringify(path)} ${what}: ${reason}`));
-  because(notes.failed, "could not be added");
   because(notes.impossible, "was not committed");
 }
 

@@ -120,7 +120,7 @@ export async function commitFiles(
   ]);
   const series: Series = {
     ...options,
-    passedOver: new Set([...takenIn.ignored, ...takenIn.failed.map(({ path }) => path)]),
+    passedOver: new Set(takenIn.ignored),
     temporaryRef: entry.temporaryRef,
     author,
     committer,
@@ -177,7 +177,7 @@ async function indexIsFree({ repository }: Dataset, started: number): Promise<vo
 }
 
 interface Series extends CommitOptions {
-  /** Files that were not taken in, as the notes say. */
+  /** Files that git ignores. */
   readonly passedOver: ReadonlySet<string>;
   readonly temporaryRef: string;
   readonly author: string;

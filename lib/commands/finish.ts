@@ -64,9 +64,10 @@ export interface FinishedJob {
   readonly isLast?: boolean;
   /**
    * `finished` and `closed` jobs have a commit now; the others are left open: because they are not
-   * over (`live`), have failed, are not known to Slurm, belong to another clone, have files that could
-   * be `not added`, or were finished on a branch that is not merged yet. `settled` jobs were finished by another process meanwhile; the
-   * schedule commit of those that are `not in history` was taken off the branch meanwhile.
+   * over (`live`), have failed, have files that could not be added, are not known to Slurm, belong
+   * to another clone, or were finished on a branch that is not merged yet. `settled` jobs were
+   * finished by another process meanwhile; the schedule commit of those that are `not in history`
+   * was taken off the branch meanwhile.
    */
   readonly outcome:
     | "finished"

@@ -58,7 +58,7 @@ export interface FinishNotes {
   readonly changed: readonly ChangedFile[];
   /** What git cannot hold or must not touch, with the reason. */
   readonly impossible: readonly { readonly path: string; readonly reason: string }[];
-  /** Files that git or git-annex refused to take in, with the reason. */
+  /** Files that git-annex could not add, with the reason: there are none of a job that is committed. */
   readonly failed: readonly { readonly path: string; readonly reason: string }[];
 }
 

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { build } from "../../lib/executable/build.ts";
 import { jobsAreOver, noRealSlurm, slurmEnvironment, useCluster } from "../support/real_slurm.ts";
-import { makeScratch, output, type Ran, removeScratch, runProgram } from "../support/scratch.ts";
+import {
+  makeScratch,
+  output,
+  type Ran,
+  removeScratch,
+  runProgram,
+  type Scratch,
+} from "../support/scratch.ts";
 
 // Users of each Debian, whom Slurm's daemons know.
 const [OWNER, OTHER, GROUP] = ["games", "backup", "users"] as const;
@@ -26,15 +33,12 @@ Deno.test.afterAll(async () => {
 class SharedRepository implements AsyncDisposable {
   readonly root: string;
 
-  private constructor(
-    private readonly scratch: Awaited<ReturnType<typeof makeScratch>>,
-    readonly kind: "git" | "annex",
-  ) {
+  private constructor(private readonly scratch: Scratch) {
     this.root = `${scratch.directory}/ds`;
   }
 
   static async make(kind: "git" | "annex"): Promise<SharedRepository> {
-    const repository = new SharedRepository(await makeScratch(), kind);
+    const repository = new SharedRepository(await makeScratch());
     const { scratch: { directory }, root } = repository;
     await Deno.chmod(directory, 0o755);
     for (const [user, path] of [[OWNER, root], [OWNER, OWNER], [OTHER, OTHER]] as const) {

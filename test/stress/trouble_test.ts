@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isThere } from "../../lib/files.ts";
 import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
@@ -115,7 +116,7 @@ class QuotaDisk implements AsyncDisposable {
 }
 
 /** Whether no quota can be had here. */
-const noQuota = noSlurm || !isOnPath("mkfs.btrfs") ||
+const noQuota = noSlurm || !isOnPath("mkfs.btrfs") || !isThere("/dev/loop-control") ||
   !Deno.readTextFileSync("/proc/filesystems").includes("btrfs");
 
 function fillScript({ root }: TestDataset): string {

@@ -251,9 +251,7 @@ class Runner {
       state,
       end: Math.max(part.start ?? 0, Math.floor(Math.min(endedAt, now))),
       // A shell that was killed along with its script has written nothing.
-      ...(end !== undefined
-        ? exit
-        : (state === "FAILED" ? { code: 0, signal: 9 } : { code: 0, signal: 0 })),
+      ...(end === undefined ? { code: 0, signal: state === "FAILED" ? 9 : 0 } : exit),
       ...(running.rssKib > 0 ? { rssKib: running.rssKib } : {}),
     });
   }
