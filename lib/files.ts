@@ -19,3 +19,11 @@ export function isRepository(directory: string): boolean {
 export function isAbsence(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }
+
+/** Why a file could not be looked at that {@link isDenial} is about, for people. */
+export const PERMISSION_DENIED = "permission denied";
+
+/** Whether an error of the file system says that the user may not do that. */
+export function isDenial(error: unknown): error is Error {
+  return error instanceof Deno.errors.PermissionDenied;
+}

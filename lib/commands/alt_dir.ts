@@ -1,4 +1,4 @@
-import { collectOutputs } from "../dataset/collect.ts";
+import { collectOutputs, requireReadable } from "../dataset/collect.ts";
 import { copyFile } from "../dataset/copy.ts";
 import type { Dataset } from "../dataset/dataset.ts";
 import { expandPath } from "../dataset/globs.ts";
@@ -33,10 +33,12 @@ export async function copyInputs(
   altDir: string,
   inputs: readonly string[],
 ): Promise<void> {
-  const { files } = await collectOutputs(
+  const collected = await collectOutputs(
     root,
     inputs.flatMap((input) => expandPath(root, input)),
   );
+  requireReadable(collected);
+  const { files } = collected;
   for (const [repository, paths] of files) {
     for (const path of paths) {
       const whole = joinPath(repository, path);
@@ -61,7 +63,8 @@ function contentOf(path: string): string {
 
 /**
  * Copies a job's results from where it ran into the dataset, and returns the files that were not
- * copied because a newer one is in their place.
+ * copied because a newer one is in their place. Throws `PermissionDenied` where something may not be
+ * read there, or written here.
  */
 export async function copyResults(
   { root }: Dataset,
@@ -69,10 +72,15 @@ export async function copyResults(
   outputs: readonly string[],
   verify: boolean,
 ): Promise<string[]> {
-  const { files } = await collectOutputs(
+  const denied: string[] = [];
+  const { files, failed } = await collectOutputs(
     altDir,
-    outputs.flatMap((output) => expandPath(altDir, output)),
+    outputs.flatMap((output) => expandPath(altDir, output, denied)),
   );
+  const [closed] = [...denied, ...failed.map(({ path }) => path)];
+  if (closed !== undefined) {
+    throw new Deno.errors.PermissionDenied(`permission denied: ${altDir}/${closed}`);
+  }
   const kept: string[] = [];
   for (const path of files.get(".") ?? []) {
     const outcome = await copyFile(`${altDir}/${path}`, `${root}/${path}`, {

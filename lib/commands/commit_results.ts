@@ -83,7 +83,7 @@ export interface CommittedResults {
 /** What became of jobs, by job key; those that others have finished meanwhile are in neither map. */
 export interface CommitOutcome {
   readonly committed: ReadonlyMap<string, CommittedResults>;
-  /** Jobs with files that git-annex could not add: they are left open, with nothing committed. */
+  /** Jobs with files that could not be added: they are left open, with nothing committed. */
   readonly notAdded: ReadonlyMap<string, FinishNotes>;
 }
 
@@ -370,7 +370,7 @@ function complete(
   message: string | undefined,
 ): Piece {
   const ignored: string[] = [];
-  const failures: { path: string; reason: string }[] = [];
+  const failures = [...gathered.failed];
   for (const [repository, files] of gathered.files) {
     const takenIn = repositories.get(repository)?.takenIn;
     const left = new Set(takenIn?.ignored);

@@ -38,8 +38,10 @@ export interface FinishOptions extends Selection {
   readonly message?: string | undefined;
   /** Further outputs of the one job that is named. */
   readonly outputs: readonly string[];
-  /** What becomes of jobs that failed: they stay open, are closed without outputs, or with them. */
-  /** The dataset's setting when undefined. */
+  /**
+   * What becomes of jobs that failed: they stay open, are closed without outputs, or with them; as
+   * the dataset's setting says when undefined.
+   */
   readonly failedJobs: "leave" | "close" | "commit" | undefined;
   /** Also finishes jobs that were submitted from another clone, with the files that are here. */
   readonly otherClones: boolean;

@@ -12,7 +12,7 @@ import {
 } from "../dataset/task_paths.ts";
 import { absentLinks } from "../git/annexed.ts";
 import { entriesInCommit } from "../git/staged.ts";
-import { isThere } from "../files.ts";
+import { isDenial, isThere, PERMISSION_DENIED } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import type { JobReport } from "../slurm/report.ts";
@@ -58,7 +58,7 @@ export interface FinishNotes {
   readonly changed: readonly ChangedFile[];
   /** What git cannot hold or must not touch, with the reason. */
   readonly impossible: readonly { readonly path: string; readonly reason: string }[];
-  /** Files that git-annex could not add, with the reason: there are none of a job that is committed. */
+  /** Files that could not be added, with the reason: there are none of a job that is committed. */
   readonly failed: readonly { readonly path: string; readonly reason: string }[];
 }
 
@@ -75,6 +75,8 @@ export interface GatheredResults extends FinishingJob {
   readonly files: FilesByRepository;
   readonly missing: FinishNotes["missing"];
   readonly impossible: FinishNotes["impossible"];
+  /** What may not be looked at, or written. */
+  readonly failed: FinishNotes["failed"];
 }
 
 /**
@@ -91,22 +93,39 @@ export async function gatherResults(
   const declared = declaredPlaces(finishing, outputs);
   const common = { ...finishing, key: jobKeyOf(job), outputs, declared };
   if (!withFiles) {
-    const none = { files: new Map(), missing: [], impossible: [] };
+    const none = { files: new Map(), missing: [], impossible: [], failed: [] };
     return { ...common, ...none, runOutputs: [] };
   }
   const { root } = dataset;
   const { logs, environment } = jobFiles(root, job, finishing.part && declared);
   const inside = placesOf(declared).filter(isInside);
   const altDir = ownAltDir(dataset, job);
-  const newer = altDir === undefined
-    ? []
-    : await copyResults(dataset, altDir, [...inside, ...logs], finishing.verifyCopies);
+  const failed: { path: string; reason: string }[] = [];
+  const unlessDenied = async <Result>(
+    path: string,
+    action: () => Result | Promise<Result>,
+  ): Promise<Result | undefined> => {
+    try {
+      return await action();
+    } catch (error) {
+      if (!isDenial(error)) throw error;
+      failed.push({ path, reason: error.message });
+      return undefined;
+    }
+  };
+  const newer = altDir === undefined ? undefined : await unlessDenied(
+    altDir,
+    () => copyResults(dataset, altDir, [...inside, ...logs], finishing.verifyCopies),
+  );
   // What Slurm knew of an array goes with the last of its parts.
   const environments = declared.withShared ? [environment] : [];
   if (declared.withShared) {
-    writeEnvironment(root, environment, dataset.store.base, job, report, accounting);
+    await unlessDenied(environment, () => {
+      writeEnvironment(root, environment, dataset.store.base, job, report, accounting);
+    });
   }
-  const expanded = inside.flatMap((output) => expandPathOrKeep(root, output));
+  const denied: string[] = [];
+  const expanded = inside.flatMap((output) => expandPathOrKeep(root, output, denied));
   const collected = await collectOutputs(
     root,
     [...new Set([...expanded, ...logs.filter(isInside), ...environments])],
@@ -125,10 +144,15 @@ export async function gatherResults(
       ...outputs.filter((path) => !isInside(path))
         .map((path) => ({ path, reason: "it is outside the dataset" })),
       ...collected.impossible,
-      ...newer.map((path) => ({
+      ...(newer ?? []).map((path) => ({
         path,
         reason: "the file in the dataset is newer, and was committed instead",
       })),
+    ],
+    failed: [
+      ...failed,
+      ...[...new Set(denied)].map((path) => ({ path, reason: PERMISSION_DENIED })),
+      ...collected.failed,
     ],
   };
 }

@@ -1,4 +1,4 @@
-import { collectOutputs } from "../dataset/collect.ts";
+import { collectOutputs, requireReadable } from "../dataset/collect.ts";
 import type { Dataset } from "../dataset/dataset.ts";
 import { expandPath, fixedPrefix } from "../dataset/globs.ts";
 import { ToolError } from "../errors.ts";
@@ -31,7 +31,9 @@ export async function prepareInputs(
       hint: "Nothing was submitted; see what is there with: ls",
     });
   });
-  const { files, missing } = await collectOutputs(root, paths);
+  const collected = await collectOutputs(root, paths);
+  requireReadable(collected);
+  const { files, missing } = collected;
   if (missing.length > 0) {
     throw new ToolError("refused", `The input ${JSON.stringify(missing[0])} does not exist`, {
       hint: "Nothing was submitted; --assume-ready inputs skips this check",

@@ -1,4 +1,4 @@
-import { collectOutputs } from "../dataset/collect.ts";
+import { collectOutputs, requireReadable } from "../dataset/collect.ts";
 import type { Dataset } from "../dataset/dataset.ts";
 import { expandPath } from "../dataset/globs.ts";
 import { findLocked, lockAgain, unlock } from "../git/annexed.ts";
@@ -16,10 +16,12 @@ export async function prepareOutputs(
   done: PreparedOutput[],
 ): Promise<void> {
   const { root } = dataset;
-  const { files } = await collectOutputs(
+  const collected = await collectOutputs(
     root,
     outputs.flatMap((output) => expandPath(root, output)),
   );
+  requireReadable(collected);
+  const { files } = collected;
   for (const [repository, paths] of files) {
     const base = repository === "." ? root : `${root}/${repository}`;
     const locked = findLocked(base, [...new Set(paths)]);

@@ -1,4 +1,5 @@
-import { isAbsence, isRepository } from "../files.ts";
+import { ToolError } from "../errors.ts";
+import { isAbsence, isDenial, isRepository, PERMISSION_DENIED } from "../files.ts";
 import { joinPath } from "../paths.ts";
 import { readSubdatasetPaths } from "../git/subdatasets.ts";
 
@@ -16,6 +17,8 @@ export interface CollectedOutputs {
   readonly missing: string[];
   /** What git cannot hold, with the reason: sockets, pipes, devices, names that are not UTF-8. */
   readonly impossible: { readonly path: string; readonly reason: string }[];
+  /** What may not be looked at, with the reason. */
+  readonly failed: { readonly path: string; readonly reason: string }[];
 }
 
 /** A place in the work tree: a repository, and a path in it. */
@@ -37,10 +40,23 @@ export async function collectOutputs(
   return await new Collector(root, skip).collect(outputs);
 }
 
+/** Throws a {@link ToolError} where something may not be looked at that a job is to use. */
+export function requireReadable({ failed: [first] }: CollectedOutputs): void {
+  if (first === undefined) return;
+  throw new ToolError("refused", `${JSON.stringify(first.path)} cannot be read: ${first.reason}`, {
+    hint: "Nothing was submitted; check the permissions of what the job is to use",
+  });
+}
+
 class Collector {
   readonly #root: string;
   readonly #skip: (path: string) => boolean;
-  readonly #collected: CollectedOutputs = { files: new Map(), missing: [], impossible: [] };
+  readonly #collected: CollectedOutputs = {
+    files: new Map(),
+    missing: [],
+    impossible: [],
+    failed: [],
+  };
   readonly #subdatasets = new Map<string, Set<string>>();
 
   constructor(root: string, skip: (path: string) => boolean) {
@@ -55,8 +71,9 @@ class Collector {
         if (place === undefined) continue;
         await this.#visit(place, Deno.lstatSync(`${this.#root}/${output}`));
       } catch (error) {
-        if (!isAbsence(error)) throw error;
-        this.#collected.missing.push(output);
+        if (isDenial(error)) this.#fail(output);
+        else if (isAbsence(error)) this.#collected.missing.push(output);
+        else throw error;
       }
     }
     return this.#collected;
@@ -110,10 +127,21 @@ class Collector {
 
   async #visitDirectory({ repository, path }: Place, whole: string): Promise<void> {
     const directory = whole === "." ? this.#root : `${this.#root}/${whole}`;
-    for (const entry of Deno.readDirSync(directory)) {
+    let entries: Deno.DirEntry[];
+    try {
+      entries = [...Deno.readDirSync(directory)];
+    } catch (error) {
+      if (!isDenial(error)) throw error;
+      return this.#fail(whole);
+    }
+    for (const entry of entries) {
       if (path === "." && entry.name === ".git") continue;
       await this.#visit({ repository, path: joinPath(path, entry.name) }, entry);
     }
+  }
+
+  #fail(path: string): void {
+    this.#collected.failed.push({ path, reason: PERMISSION_DENIED });
   }
 
   #isRepository(path: string): boolean {

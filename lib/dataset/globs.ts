@@ -1,4 +1,4 @@
-import { isThere } from "../files.ts";
+import { isDenial, isThere } from "../files.ts";
 import { isWithin, joinPath, parentPath } from "../paths.ts";
 
 /**
@@ -21,18 +21,19 @@ export function fixedPrefix(path: string): string {
 
 /**
  * Returns what a declared path stands for in a work tree, in alphabetical order: itself, where it
- * exists or is no glob, else the files and directories that match.
+ * exists or is no glob, else the files and directories that match. Directories that may not be looked
+ * through are added to `denied`.
  */
-export function expandPath(root: string, path: string): string[] {
+export function expandPath(root: string, path: string, denied: string[] = []): string[] {
   if (!hasMagic(path) || isThere(`${root}/${path}`)) return [path];
-  const found: string[] = [];
-  matchBelow(root, fixedPrefix(path), patternParts(path), found);
-  return [...new Set(found)].sort();
+  const search: Search = { root, found: [], denied };
+  matchBelow(search, fixedPrefix(path), patternParts(path));
+  return [...new Set(search.found)].sort();
 }
 
 /** Returns the same, but a glob that matches nothing as it stands, as a shell does. */
-export function expandPathOrKeep(root: string, path: string): string[] {
-  const found = expandPath(root, path);
+export function expandPathOrKeep(root: string, path: string, denied: string[] = []): string[] {
+  const found = expandPath(root, path, denied);
   return found.length === 0 ? [path] : found;
 }
 
@@ -50,37 +51,39 @@ function patternParts(path: string): string[] {
   return path.split("/").slice(prefix === "." ? 0 : prefix.split("/").length);
 }
 
-function matchBelow(
-  root: string,
-  directory: string,
-  parts: readonly string[],
-  found: string[],
-): void {
+/** Where a glob is looked for, and what has been found. */
+interface Search {
+  readonly root: string;
+  readonly found: string[];
+  readonly denied: string[];
+}
+
+function matchBelow(search: Search, directory: string, parts: readonly string[]): void {
   const [part, ...rest] = parts;
   if (part === undefined) {
-    found.push(directory);
+    search.found.push(directory);
     return;
   }
   if (part === "**") {
     // No directory, or one more: links are not followed, so this ends.
-    if (rest.length > 0) matchBelow(root, directory, rest, found);
-    for (const entry of entries(root, directory)) {
+    if (rest.length > 0) matchBelow(search, directory, rest);
+    for (const entry of entries(search, directory)) {
       if (entry.name.startsWith(".")) continue;
       const path = joinPath(directory, entry.name);
-      if (entry.isDirectory) matchBelow(root, path, parts, found);
-      if (rest.length === 0) found.push(path);
+      if (entry.isDirectory) matchBelow(search, path, parts);
+      if (rest.length === 0) search.found.push(path);
     }
     return;
   }
   if (!hasMagic(part)) {
     const path = joinPath(directory, part);
-    if (isThere(`${root}/${path}`)) matchBelow(root, path, rest, found);
+    if (isThere(`${search.root}/${path}`)) matchBelow(search, path, rest);
     return;
   }
   const expression = new RegExp(`^${namePattern(part)}$`, "s");
-  for (const { name } of entries(root, directory)) {
+  for (const { name } of entries(search, directory)) {
     if (expression.test(name) && (part.startsWith(".") || !name.startsWith("."))) {
-      matchBelow(root, joinPath(directory, name), rest, found);
+      matchBelow(search, joinPath(directory, name), rest);
     }
   }
 }
@@ -113,11 +116,12 @@ function namePattern(part: string): string {
   return expression;
 }
 
-function entries(root: string, directory: string): Deno.DirEntry[] {
+function entries({ root, denied }: Search, directory: string): Deno.DirEntry[] {
   try {
     return [...Deno.readDirSync(directory === "." ? root : `${root}/${directory}`)]
       .filter(({ name }) => name !== ".git");
-  } catch {
+  } catch (error) {
+    if (isDenial(error)) denied.push(directory);
     return [];
   }
 }

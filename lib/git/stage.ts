@@ -1,4 +1,5 @@
 import { ToolError } from "../errors.ts";
+import { isDenial, PERMISSION_DENIED } from "../files.ts";
 import type { Progress } from "../process/progress.ts";
 import { converse, externalError, text } from "../process/run.ts";
 import { AnnexProgress } from "./annex_progress.ts";
@@ -9,7 +10,7 @@ import type { IndexDraft } from "./index_draft.ts";
 export interface TakenIn {
   /** Files that git ignores. */
   readonly ignored: string[];
-  /** Files that could not be added, with what git-annex says. */
+  /** Files that could not be added, and why; there may be others where some may not be read. */
   readonly failed: { readonly path: string; readonly reason: string }[];
   /** Writes the files into the draft. */
   stage(): Promise<void>;
@@ -90,10 +91,13 @@ export async function takeInWithAnnex(
     if (ended.code > 1) throw externalError(ended, "git-annex add failed");
     await updateIndex(root, ["--add", "--replace"], without(links, ignored), draft);
   };
+  // Where git is to hold a file that it cannot read, git-annex fails on all that come after as well
+  // (10.20230126).
+  const unreadable = unreadableFiles(root, failed.map(({ path }) => path));
   let ending: Promise<void> | undefined;
   return {
     ignored,
-    failed,
+    failed: unreadable.length > 0 ? unreadable : failed,
     // Once only, also where the work under the lock has to begin again.
     stage: () => ending ??= endOfList(),
   };
@@ -128,8 +132,31 @@ export async function takeIn(
   draft: IndexDraft,
 ): Promise<TakenIn> {
   const ignored = await ignoredFiles(root, files);
-  await updateIndex(root, ["--add", "--replace"], without(files, ignored), draft);
-  return { ignored, failed: [], stage: () => Promise.resolve() };
+  const wanted = without(files, ignored);
+  const stage = () => Promise.resolve();
+  try {
+    await updateIndex(root, ["--add", "--replace"], wanted, draft);
+  } catch (error) {
+    // Git gives up at the first file that it cannot read.
+    const failed = unreadableFiles(root, wanted);
+    if (failed.length === 0) throw error;
+    return { ignored, failed, stage };
+  }
+  return { ignored, failed: [], stage };
+}
+
+/** Returns those of the files that may not be read. */
+function unreadableFiles(root: string, files: readonly string[]): TakenIn["failed"] {
+  return files.filter((file) => {
+    const path = `${root}/${file}`;
+    try {
+      // A link is not followed by git either.
+      if (!Deno.lstatSync(path).isSymlink) Deno.openSync(path).close();
+      return false;
+    } catch (error) {
+      return isDenial(error);
+    }
+  }).map((path) => ({ path, reason: PERMISSION_DENIED }));
 }
 
 /** Removes paths from the draft; files stay where they are. */

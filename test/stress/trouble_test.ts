@@ -123,6 +123,14 @@ function fillScript({ root }: TestDataset): string {
   return `cat /dev/zero >'${root}/.git/ballast' || true`;
 }
 
+/** What of a job with the outputs `d/a` and `e/*` is closed to the user, and what is said then. */
+const UNREADABLE = [
+  { what: "a file", kind: "git", closed: "d/a", named: "d/a" },
+  { what: "the directory of a file", kind: "git", closed: "d", named: "d/a" },
+  { what: "a directory with matches", kind: "annex", closed: "e", named: "e" },
+  { what: "a file for git and not the annex", kind: "text2git", closed: "d/a", named: "d/a" },
+] as const;
+
 concurrently(noSlurm, {
   "a git-annex that answers a name when the next one is whole (10.20250416)": async () => {
     await using dataset = await TestDataset.make({ kind: "annex" });
@@ -254,19 +262,33 @@ concurrently(noSlurm, {
     await dataset.succeed(["finish"]);
     assert.deepEqual((await survey(dataset)).finished, [id]);
   },
-  "an output that may not be read leaves the job open and says which": async () => {
-    await using dataset = await TestDataset.make();
-    const id = await dataset.schedule(OUT.slice(1));
-    await jobsAreOver([id]);
-    await Deno.chmod(`${dataset.root}/out`, 0o000);
-    const ran = await bound(dataset, ["finish"]);
-    assertRefused(ran, /"?out"?.*Permission denied|Permission denied.*out/s);
-    await Deno.chmod(`${dataset.root}/out`, 0o644);
-    await goOn(dataset);
-    assert.deepEqual((await survey(dataset)).open, [id]);
-    await dataset.succeed(["finish"]);
-    assert.deepEqual((await survey(dataset)).finished, [id]);
-  },
+  ...Object.fromEntries(
+    UNREADABLE.map(({ what, kind, closed, named }) => [
+      `${what} that may not be read leaves its job open, and the others are finished`,
+      async () => {
+        await using dataset = await TestDataset.make({ kind });
+        const base = await dataset.git("rev-parse", "HEAD");
+        const outputs = ["-o", "d/a", "-o", "e/*"];
+        const id = await dataset.schedule([...outputs, "sbatch", "write.sh", "d/a", "e/b"]);
+        const other = await dataset.schedule(["-o", "other", "sbatch", "write.sh", "other"]);
+        await jobsAreOver([id, other]);
+        const { mode } = await Deno.stat(`${dataset.root}/${closed}`);
+        await Deno.chmod(`${dataset.root}/${closed}`, 0o000);
+        const { code, stdout, stderr } = await bound(dataset, ["finish"]);
+        assert.equal(code, 1, stderr);
+        assert.match(stdout, new RegExp(`^Job ${id}: Complete, left open: not all of its`, "m"));
+        assert.match(stderr, new RegExp(`Job ${id}: "${named}" could not be added: permission`));
+        await Deno.chmod(`${dataset.root}/${closed}`, (mode ?? 0) & 0o777);
+        const finished = { [other]: written(other, ["other"]) };
+        const left = ["d/", "e/", `slurm-${id}.out`, `slurm-job-${id}.env.json`];
+        const status = left.map((path) => `?? ${path}`);
+        await checkDataset(dataset, { base, open: [id], finished, status });
+        await dataset.succeed(["finish"]);
+        const all = { ...finished, [id]: written(id, ["d/a", "e/b"]) };
+        await checkDataset(dataset, { base, finished: all });
+      },
+    ]),
+  ),
   "a working directory that has vanished is named": async () => {
     await using dataset = await TestDataset.make();
     for (const args of [["status"], OUT, ["finish"]]) {
