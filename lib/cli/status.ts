@@ -76,9 +76,8 @@ export async function showStatus(
     for (const job of result.jobs) terminal.record(asRecord(result.root, job));
   } else {
     await showJobs(result, words, terminal);
-    for (const job of result.jobs) explainState(terminal, job);
   }
-  showFinisherProblems(result.jobs, terminal);
+  showProblems(result.jobs, terminal);
   return result.notOpen.length > 0 ? EXIT.refused : EXIT.done;
 }
 
@@ -122,8 +121,15 @@ async function watchStatus(
     },
   }, terminal);
   if (!terminal.isTerminal && result.jobs.length === 0) terminal.say("No open jobs");
+  showProblems(result.jobs, terminal);
   if (result.notOpen.length > 0) return EXIT.refused;
   return isOver ? EXIT.done : EXIT.pending;
+}
+
+/** Says what does not fit into the table. */
+function showProblems(jobs: readonly OpenJobStatus[], terminal: Terminal): void {
+  if (!terminal.json) { for (const job of jobs) explainState(terminal, job); }
+  showFinisherProblems(jobs, terminal);
 }
 
 /** More problems of finishing jobs are counted only. */
@@ -182,7 +188,7 @@ export function showNotOpen(
   }
 }
 
-/** Says what does not fit into the table: why a state is unknown, what to do about a stuck job. */
+/** Says why a state is unknown, and what to do about a stuck job. */
 function explainState(terminal: Terminal, { job, report, left, branch }: OpenJobStatus): void {
   if (report === undefined || branch !== undefined) return;
   if (report.phase === "unknown") {

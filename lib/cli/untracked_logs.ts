@@ -1,4 +1,6 @@
 import type { FinishedJob } from "../commands/finish.ts";
+import { repositoryAbove } from "../files.ts";
+import { pathBelow } from "../paths.ts";
 import { quoteWord } from "../record/command.ts";
 import { harmless } from "../record/show.ts";
 import type { Terminal } from "./terminal.ts";
@@ -6,7 +8,7 @@ import type { Terminal } from "./terminal.ts";
 /** Of so many logs the command that removes them is shown. */
 const MOST_LOGS = 20;
 
-/** Says that logs of jobs that were closed are still in the work tree, and how they are removed. */
+/** Says that logs of jobs that were closed are still there, and how just they are removed. */
 export function showUntrackedLogs(
   root: string,
   jobs: readonly FinishedJob[],
@@ -16,16 +18,40 @@ export function showUntrackedLogs(
     jobs.flatMap(({ outcome, logs }) => outcome === "failed" ? [] : logs ?? []),
   );
   if (logs.size === 0) return;
-  const command = ["git", ...Deno.cwd() === root ? [] : ["-C", root], "clean"];
-  const inWords = (...words: string[]) => harmless([...command, ...words].map(quoteWord).join(" "));
   const what = logs.size === 1 ? "The log" : `${logs.size} logs`;
   terminal.hint(
     `${what} of what was closed ${logs.size === 1 ? "stays" : "stay"} untracked; ` + (
       logs.size > MOST_LOGS
-        ? `${inWords("-n")} lists what is untracked, -f with paths removes it`
-        : `remove with: ${inWords("-f", "--", ...[...logs].map(pathspec))}`
+        ? `${inWords([...gitIn(root), "clean", "-n"])} lists what is untracked, -f with paths ` +
+          "removes it"
+        : `remove with: ${removing(root, [...logs]).map(inWords).join(" && ")}`
     ),
   );
+}
+
+/** Returns the commands that remove logs: one for each repository, and one for those outside. */
+function removing(root: string, logs: readonly string[]): string[][] {
+  const outside = logs.filter((path) => path.startsWith("/"));
+  const inside = logs.filter((path) => !path.startsWith("/"));
+  const commands = [...Map.groupBy(inside, (path) => repositoryAbove(root, path))].map(
+    ([above, paths]) => {
+      const relative = above === "." ? paths : paths.map((path) => pathBelow(above, path) ?? path);
+      const repository = above === "." ? root : `${root}/${above}`;
+      return [...gitIn(repository), "clean", "-f", "--", ...relative.map(pathspec)];
+    },
+  );
+  return outside.length === 0 ? commands : [...commands, ["rm", "-f", "--", ...outside]];
+}
+
+/** Returns how git is called for a repository from where the user is. */
+function gitIn(repository: string): string[] {
+  const here = Deno.cwd();
+  if (here === repository) return ["git"];
+  return ["git", "-C", pathBelow(here, repository) ?? repository];
+}
+
+function inWords(argv: readonly string[]): string {
+  return harmless(argv.map(quoteWord).join(" "));
 }
 
 /** Returns what stands for a path alone, whatever is in it. */

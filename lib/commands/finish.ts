@@ -25,7 +25,7 @@ import { withUntrackedLogs } from "./closed_logs.ts";
 import { commitResults, jobBranch, type PlannedFinish } from "./commit_results.ts";
 import type { FinishNotes } from "./gather_results.ts";
 import { type LeftBehind, leftBehind } from "./left_behind.ts";
-import { logsThere } from "./job_files.ts";
+import { logsThere, type WantedTasks } from "./job_files.ts";
 import type { LockPatience } from "./locked.ts";
 import { openTakingUp } from "./take_up.ts";
 import { type NotOpen, type Selection, selectOpenJobs } from "./select_jobs.ts";
@@ -92,7 +92,8 @@ export interface FinishedJob {
   readonly left?: LeftBehind;
   /**
    * Of a job that failed and is left open: its log files that are there, or those of its tasks. Of
-   * one that was closed, or of tasks that were: those that stay in the work tree, untracked.
+   * one that was closed, or of tasks that were: those that stay, untracked. Relative to the root, or
+   * absolute where the job ran outside the dataset.
    */
   readonly logs?: readonly string[];
 }
@@ -232,10 +233,13 @@ export async function finish(
 }
 
 /** Returns the tasks of an array that failed, as far as these are meant; undefined for other jobs. */
-function failedTasks({ report, tasks }: FinishedJob): IndexSet | undefined {
-  if (tasks !== undefined) return IndexSet.of(tasks);
+function failedTasks({ report, tasks }: FinishedJob): WantedTasks | undefined {
+  if (tasks !== undefined) return { tasks: IndexSet.of(tasks), withShared: true };
   const failed = report?.tasks?.filter(({ phase }) => phase === "failed");
-  return failed && union(Object.fromEntries(failed.map(({ state, indices }) => [state, indices])));
+  return failed && {
+    tasks: union(Object.fromEntries(failed.map(({ state, indices }) => [state, indices]))),
+    withShared: true,
+  };
 }
 
 /** Adds what failed jobs had too little of; accounting is asked about those that it can help. */

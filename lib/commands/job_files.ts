@@ -48,10 +48,15 @@ export function isEnvironment(path: string): boolean {
   return path.endsWith(".env.json");
 }
 
-/** Returns the log files that are there where a job runs; those of some tasks where these are given. */
-export function logsThere(root: string, job: RecordedJob, tasks?: IndexSet): string[] {
-  const { logs } = jobFiles(root, job, tasks && { tasks, withShared: true });
-  return logs.filter((path) => isThere(`${job.record.alt_dir || root}/${path}`));
+/**
+ * Returns the log files that are there where a job runs, or those of some tasks: relative to the
+ * root, or absolute where the job runs outside the dataset.
+ */
+export function logsThere(root: string, job: RecordedJob, wanted?: WantedTasks): string[] {
+  const { logs } = jobFiles(root, job, wanted);
+  const { alt_dir: altDir } = job.record;
+  if (!altDir) return logs.filter((path) => isThere(`${root}/${path}`));
+  return logs.map((path) => `${altDir}/${path}`).filter(isThere);
 }
 
 /** The records of the DataLad extension name the files themselves. */

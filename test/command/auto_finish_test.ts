@@ -241,13 +241,12 @@ concurrently(noSlurm, {
     await jobsAreAccounted([id, finisher]);
     await dataset.git("checkout", "-q", "main");
     const { stderr } = await dataset.tool(["status"]);
-    assert.match(
-      stderr,
-      new RegExp(
-        `Job ${id}: Its finishing job ${finisher} has failed \\(FAILED, exit code 1\\): ` +
-          `Error: Job ${id} belongs to another branch`,
-      ),
+    const problem = new RegExp(
+      `Job ${id}: Its finishing job ${finisher} has failed \\(FAILED, exit code 1\\): ` +
+        `Error: Job ${id} belongs to another branch`,
     );
+    assert.match(stderr, problem);
+    assert.match((await dataset.tool(["status", "--watch"])).stderr, problem);
     const log = /^ {2}Log: (.*)$/m.exec(stderr)?.[1] ?? "";
     assert.match(await Deno.readTextFile(log), /belongs to another branch/);
     assert(log.startsWith(`${dataset.root}/.git/datalad-slurm/auto-finish/`));

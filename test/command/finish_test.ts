@@ -147,6 +147,29 @@ concurrently(false, {
       status: [" M tracked.log", "?? logs/it's a", "?? shared.log", ...outputs],
     });
   },
+  "so are those in a subdataset and outside the dataset": async () => {
+    await using dataset = await TestDataset.make();
+    const sub = dataset.at(`${dataset.root}/sub`);
+    await dataset.git("init", "-q", "sub");
+    await sub.write("file", "here\n");
+    await sub.commit("A file");
+    await dataset.git("submodule", "--quiet", "add", "./sub", "sub");
+    await dataset.commit("A subdataset");
+    const alt = `${dataset.scratch.directory}/parallel`;
+    const below = ["sbatch", `--output=${sub.root}/a log`, "fail.sh", "a"];
+    const ids = [
+      await dataset.schedule(["-o", "a", ...below]),
+      await dataset.schedule(["--alt-dir", alt, "-o", "b", "sbatch", "fail.sh", "b"]),
+    ];
+    await jobsAreOver(ids);
+    const there = () => [sub.root, alt].map((path) => [...Deno.readDirSync(path)].length);
+    const before = there();
+    assert.match((await dataset.tool(["finish"])).stderr, new RegExp(`log is "${alt}/slurm-`));
+    const { stderr } = await dataset.tool(["finish", "--close-failed-jobs"]);
+    const [, command] = /^Hint: 2 logs .* remove with: (git -C sub .*)$/m.exec(stderr) ?? [];
+    await dataset.run(["sh", "-c", command ?? ""]);
+    assert.deepEqual(there(), before.map((count) => count - 1));
+  },
   "--commit-failed-jobs commits what a failed job left": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");

@@ -225,8 +225,9 @@ const finished = z.object({
   ))),
   left_behind: leftBehind,
   logs: z.optional(texts.check(z.describe(
-    "Of a failed job that is left open: its logs that are there, relative to where it ran; of " +
-      "what was closed without outputs: those that stay untracked, relative to the root",
+    "Of a failed job that is left open: its logs that are there; of what was closed without " +
+      "outputs: those that stay untracked. Relative to the root, or absolute where the job ran " +
+      "outside the dataset",
   ))),
   notes: z.optional(
     z.object({
@@ -305,7 +306,9 @@ const shown = z.object({
   finish_commit: z.optional(commit),
   cmd,
   ...submission,
-  logs: texts.check(z.describe("Log files and the accounting, relative to the root")),
+  logs: texts.check(z.describe(
+    "Log files and the accounting, relative to the root, or absolute outside the dataset",
+  )),
   submit: optionalTime,
   start: optionalTime,
   end: optionalTime,
