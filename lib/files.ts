@@ -1,5 +1,3 @@
-import { parentPath } from "./paths.ts";
-
 /** Small questions to the file system that many places ask. */
 
 /** Whether something of that path is there; a dangling symbolic link is. */
@@ -15,14 +13,6 @@ export function isThere(path: string): boolean {
 /** Whether a directory is the root of a git repository: its own, or a submodule's. */
 export function isRepository(directory: string): boolean {
   return isThere(`${directory}/.git`);
-}
-
-/** Returns the innermost repository that a file lies in: a subdataset's path, or `.` for the root. */
-export function repositoryAbove(root: string, path: string): string {
-  for (let above = parentPath(path); above !== "."; above = parentPath(above)) {
-    if (isRepository(`${root}/${above}`)) return above;
-  }
-  return ".";
 }
 
 /** Whether an error of the file system says that there is no such file. */

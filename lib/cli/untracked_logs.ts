@@ -1,5 +1,5 @@
 import type { FinishedJob } from "../commands/finish.ts";
-import { repositoryAbove } from "../files.ts";
+import { repositoryAbove } from "../git/untracked.ts";
 import { pathBelow } from "../paths.ts";
 import { quoteWord } from "../record/command.ts";
 import { harmless } from "../record/show.ts";

@@ -1,6 +1,5 @@
 import type { RecordedJob } from "../dataset/history.ts";
-import { repositoryAbove } from "../files.ts";
-import { untrackedFiles } from "../git/untracked.ts";
+import { repositoryAbove, untrackedFiles } from "../git/untracked.ts";
 import { joinPath, pathBelow } from "../paths.ts";
 import { IndexSet } from "../slurm/array.ts";
 import type { FinishedJob } from "./finish.ts";
