@@ -4,6 +4,8 @@ import { externalError, run, type RunOptions, type RunResult, stream } from "../
 export interface GitOptions extends Pick<RunOptions, "stdin" | "stderr" | "env" | "timeoutMs"> {
   /** Exit codes besides 0 that the caller understands; any other code throws. */
   readonly tolerate?: readonly number[];
+  /** Settings laid over the user's, as `name=value`. */
+  readonly config?: readonly string[];
 }
 
 /**
@@ -26,8 +28,20 @@ export function gitEnvironment(): Record<string, string | undefined> {
     GIT_TERMINAL_PROMPT: "0",
     GIT_PAGER: "cat",
     LC_ALL: "C.UTF-8",
+    ...ALLOCATION,
   };
 }
+
+/**
+ * Git allocates and frees a quarter of a megabyte for each object that it writes. By itself glibc
+ * gives that back to the kernel every time, and gets it again page by page: 1,000 objects cost 1.6 s
+ * of processor time in place of 0.2 s (git 2.39, glibc 2.36). Other C libraries ignore these.
+ */
+const ALLOCATION = {
+  MALLOC_TRIM_THRESHOLD_: "268435456",
+  MALLOC_TOP_PAD_: "1048576",
+  MALLOC_MMAP_THRESHOLD_: "33554432",
+};
 
 /** The environment of git-annex, which sets up the pathspecs of its own git processes. */
 export function annexEnvironment(): Record<string, string | undefined> {
@@ -68,8 +82,9 @@ export async function git(
   args: readonly string[],
   options: GitOptions = {},
 ): Promise<RunResult> {
-  const argv = ["git", ...SETTINGS.flatMap((setting) => ["-c", setting]), ...args];
-  const { tolerate = [], env, ...rest } = options;
+  const { tolerate = [], config = [], env, ...rest } = options;
+  const settings = [...SETTINGS, ...config].flatMap((setting) => ["-c", setting]);
+  const argv = ["git", ...settings, ...args];
   const once = () => run(argv, { ...rest, cwd: directory, env: { ...gitEnvironment(), ...env } });
   let result = await once();
   for (let tries = 1; result.code !== 0 && tries < 5; tries++) {

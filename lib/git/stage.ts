@@ -178,7 +178,22 @@ async function updateIndex(
   await git(root, ["update-index", ...options, "-z", "--stdin"], {
     stdin: paths.map((path) => `${path}\0`).join(""),
     env: draft.environment,
+    config: paths.length < FILES_FOR_PACK ? [] : await intoOnePack(root),
   });
+}
+
+/** From as many objects on git keeps what it is sent as a pack (`fetch.unpackLimit`). */
+const FILES_FOR_PACK = 100;
+
+/**
+ * Returns the settings with which git writes contents into one pack as it reads them, and not each
+ * into a file of its own, where no filter changes them: so it treats files that are larger than the
+ * threshold, in bytes. Before 2.37 each would have a pack of its own.
+ */
+async function intoOnePack(root: string): Promise<string[]> {
+  const version = /^git version (\d+)\.(\d+)/.exec(text((await git(root, ["version"])).stdout));
+  const [major, minor] = [Number(version?.[1]), Number(version?.[2])];
+  return major > 2 || major === 2 && minor >= 37 ? ["core.bigFileThreshold=1"] : [];
 }
 
 /** Returns those of the files that git's ignore rules leave out and git does not track already. */

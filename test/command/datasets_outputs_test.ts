@@ -32,6 +32,10 @@ function logs(id: string, said = ""): Record<string, Content> {
   return { [`slurm-${id}.out`]: said, [`slurm-job-${id}.env.json`]: environmentOf(id) };
 }
 
+async function looseObjects(dataset: TestDataset): Promise<number> {
+  return Number(/^count: (\d+)$/m.exec(await dataset.git("count-objects", "-v"))?.[1]);
+}
+
 /** Makes a dataset with annexed, committed results in `out/`. */
 async function makeResults(
   kind: "annex" | "text2git" = "annex",
@@ -45,6 +49,27 @@ async function makeResults(
 }
 
 concurrently(noSlurm || noDatalad, {
+  "many files are stored together, each as git's attributes have it": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write(".gitattributes", "*.txt text\n");
+    const base = await script(
+      dataset,
+      'mkdir out; for i in $(seq 60); do printf "$i\\r\\n" >out/$i.txt; cp out/$i.txt out/$i; done',
+    );
+    const looseBefore = await looseObjects(dataset);
+    const id = await runJob(dataset, "-o", "out");
+    // As many as the files with line ends of git's.
+    assert.ok(await looseObjects(dataset) < looseBefore + 80);
+    const numbers = Array.from({ length: 60 }, (_, index) => index + 1);
+    const files = numbers.flatMap((i): [string, Content][] => [
+      [`out/${i}.txt`, `${i}\n`],
+      [`out/${i}`, `${i}\r\n`],
+    ]);
+    await checkDataset(dataset, {
+      base,
+      finished: { [id]: { ...Object.fromEntries(files), ...logs(id) } },
+    });
+  },
   "a job overwrites locked and unlocked files, and the user's work stays as it is": async () => {
     await using dataset = await makeResults("annex", "locked", "unlocked", "kept");
     await dataset.git("annex", "unlock", "-q", "out/unlocked");
