@@ -21,7 +21,8 @@ export async function runCommand(
   entry: SubmissionEntry,
   files: SubmissionFiles,
 ): Promise<Ended | undefined> {
-  const running = run(["/bin/sh", "-c", await submittingScript(entry, files)], {
+  const script = await submittingScript(entry, files, { setsid: false });
+  const running = run(["/bin/sh", "-c", script], {
     cwd: entry.directory,
     detached: true,
     outlivesUs: true,
@@ -50,27 +51,32 @@ async function untilNamed(
   }
 }
 
+/** Returns what a shell runs that leads its session, or with `setsid` will be the leader of one. */
 async function submittingScript(
   entry: SubmissionEntry,
   files: SubmissionFiles,
+  options: { readonly setsid: boolean },
 ): Promise<string> {
   const { session, stdout, stderr, directory } = files;
   const path = entry.cluster === undefined
     ? Deno.env.get("PATH") ?? ""
     : await standInPath(entry.cluster);
   return [
+    // In a subshell $$ is not its own number.
+    options.setsid ? "read -r pid others </proc/self/stat || exit 1" : "pid=$$",
     // Whoever takes the entry up makes the session's file first, and then we must not begin (set -C).
-    `set -C; echo $$ >${quoteWord(session)} || exit 1; set +C`,
+    `set -C; echo "$pid" >${quoteWord(session)} || exit 1; set +C`,
     `umask ${userUmask.toString(8).padStart(4, "0")}`,
     `exec >${quoteWord(stdout)} 2>${quoteWord(stderr)}`,
-    ...tagSbatch(directory, path, entry.command),
+    ...tagSbatch(directory, path, entry.command, options),
     "",
   ].join("\n");
 }
 
 /**
  * Runs commands as {@link runCommand} does, one after the other and cheaper: a shell starts them,
- * since to start a program costs this process, which is large, several times as much.
+ * since to start a program costs this process, which is large, several times as much, and its
+ * subshells become the commands.
  */
 export interface CommandRunner {
   run(entry: SubmissionEntry, files: SubmissionFiles): Promise<Ended | undefined>;
@@ -82,7 +88,7 @@ export interface CommandRunner {
 export function startRunner(journal: string): CommandRunner {
   // setsid (util-linux) makes no process of its own here: the shell's children lead no group.
   const loop = "while read -r token; do\n" +
-    '    setsid /bin/sh "$0/$token/run" </dev/null >/dev/null 2>"$0/$token/said"\n' +
+    '    (. "$0/$token/run") </dev/null >/dev/null 2>"$0/$token/said"\n' +
     '    echo "$?"\n' +
     "done";
   const shell = converse(["/bin/sh", "-c", loop, journal], {
@@ -93,11 +99,11 @@ export function startRunner(journal: string): CommandRunner {
   const answers = shell.lines[Symbol.asyncIterator]();
   let isBusy = false;
   const runOne = async (entry: SubmissionEntry, files: SubmissionFiles): Promise<Ended> => {
-    const script = `cd ${quoteWord(entry.directory)} || exit 1\n${await submittingScript(
-      entry,
-      files,
-    )}`;
-    Deno.writeTextFileSync(`${files.directory}/run`, script);
+    const script = await submittingScript(entry, files, { setsid: true });
+    Deno.writeTextFileSync(
+      `${files.directory}/run`,
+      `cd ${quoteWord(entry.directory)} || exit 1\n${script}`,
+    );
     isBusy = true;
     await shell.send(`${entry.token}\n`);
     const { value, done } = await answers.next();

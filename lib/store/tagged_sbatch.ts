@@ -7,19 +7,27 @@ import { quoteWord } from "../record/command.ts";
  * long as there is accounting of it; neither the arguments nor the environment of sbatch change.
  *
  * The command stays as it is where sbatch cannot be called like that: a site's wrapper script may
- * look at its own name.
+ * look at its own name. With `setsid` the shell becomes the leader of a session of its own, and then
+ * the command.
  */
-export function tagSbatch(directory: string, path: string, command: string): string[] {
+export function tagSbatch(
+  directory: string,
+  path: string,
+  command: string,
+  { setsid }: { readonly setsid: boolean },
+): string[] {
+  const running = setsid ? `exec setsid /bin/sh -c ${quoteWord(command)}` : command;
   const usingPath = path === Deno.env.get("PATH") ? [] : setPath(path);
   const sbatch = findProgram("sbatch", path);
   if (sbatch === undefined || directory.includes(":") || !hasAnyName(sbatch)) {
-    return [...usingPath, command];
+    return [...usingPath, running];
   }
   const tagged = `${directory}/sbatch`;
   Deno.symlinkSync(sbatch, tagged);
   // Nothing but sbatch and its words: the common case, and the cheapest.
   if (/^sbatch\s[^;&|<>()$`\n]*$/.test(command)) {
-    return [...usingPath, `exec ${quoteWord(tagged)}${command.slice("sbatch".length)}`];
+    const words = `${quoteWord(tagged)}${command.slice("sbatch".length)}`;
+    return [...usingPath, setsid ? `exec setsid ${words}` : `exec ${words}`];
   }
   // What the command starts may call sbatch as well.
   const bin = `${directory}/bin`;
@@ -35,7 +43,7 @@ export function tagSbatch(directory: string, path: string, command: string): str
     ].join("\n"),
     { mode: 0o755 },
   );
-  return [...setPath(`${bin}:${path}`), command];
+  return [...setPath(`${bin}:${path}`), running];
 }
 
 /** Whether the sbatch on PATH is a site's own script, which may read its words in another way. */
