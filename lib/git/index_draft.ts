@@ -136,13 +136,21 @@ export function indexLock({ gitDirectory }: Repository): string | undefined {
 export function settleDraft({ gitDirectory }: Repository, path: string, moved: boolean): void {
   const index = `${gitDirectory}/index`;
   const lock = lockOf(index);
-  const held = inode(lock);
   // Another git's lock is no second name of anything; another finish's has no index aside here.
-  const isOurs = held !== undefined &&
-    (held === inode(path) || held === inode(index) && isThere(asideOf(path)));
+  const isOurs = isLockFrom(path, path, lock) ||
+    isThere(asideOf(path)) && isLockFrom(path, index, lock);
   if (isOurs && moved) Deno.removeSync(lock);
   else if (isOurs) takeBack(index, path);
   removeDraft(path);
+}
+
+/** Whether a lock was made of a file that was, or is, a draft. */
+function isLockFrom(draft: string, file: string, lock: string): boolean {
+  const held = inode(lock);
+  if (held === undefined) return false;
+  if (held === inode(file)) return true;
+  // Of another git's lock the bytes could be the same as of a draft that nothing was staged in yet.
+  return isThere(copyMarkOf(draft)) && isSame(file, lock);
 }
 
 /** Puts back what a draft has taken the place of, if it has, and gives the lock back. */
@@ -159,6 +167,11 @@ function takeBack(index: string, draft: string): void {
 /** Returns where the index is kept that a draft has taken the place of. */
 function asideOf(draft: string): string {
   return `${draft}.before`;
+}
+
+/** Returns the file that says that the lock is a copy of the draft, for want of hard links. */
+function copyMarkOf(draft: string): string {
+  return `${draft}.copied`;
 }
 
 /** Keeps the index under a second name; an empty file stands for one that was never written. */
@@ -179,14 +192,14 @@ function putBack(aside: string, index: string): void {
 }
 
 function removeDraft(path: string): void {
-  for (const file of [path, `${path}.lock`, asideOf(path)]) removeQuietly(file);
+  for (const file of [path, `${path}.lock`, asideOf(path), copyMarkOf(path)]) removeQuietly(file);
 }
 
 function linkOrCopy(from: string, to: string): void {
   try {
     Deno.linkSync(from, to);
   } catch {
-    // There are file systems without hard links.
+    // There are file systems without hard links, or with those in one directory only.
     copyIndex(from, to);
   }
 }
@@ -206,6 +219,17 @@ function copyIndex(from: string, to: string): void {
   Deno.utimeSync(to, seconds, seconds);
 }
 
+/** Whether two files hold the same bytes; false where one is not there. */
+function isSame(one: string, other: string): boolean {
+  try {
+    const [bytes, others] = [Deno.readFileSync(one), Deno.readFileSync(other)];
+    return bytes.length === others.length && bytes.every((byte, at) => byte === others[at]);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 function lockOf(index: string): string {
   return `${index}.lock`;
 }
@@ -223,8 +247,9 @@ function takeLock(draft: string, lock: string): boolean {
   }
 }
 
-/** For file systems without hard links. */
+/** For file systems without hard links between directories. */
 function takeLockByCopy(draft: string, lock: string): boolean {
+  Deno.writeFileSync(copyMarkOf(draft), new Uint8Array());
   try {
     Deno.openSync(lock, { write: true, createNew: true }).close();
   } catch (error) {

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { checkDataset, checkNothingIsLeft, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
+import { isThere } from "../../lib/files.ts";
 import { letGo, TestDataset } from "../support/dataset.ts";
+import { isOnPath } from "../support/pseudo_terminal.ts";
+import { output } from "../support/scratch.ts";
 import {
   jobsAreOver,
   jobsSubmittedBelow,
   noRealSlurm,
+  noSlurm,
   until,
   useCluster,
 } from "../support/real_slurm.ts";
@@ -173,6 +177,45 @@ concurrently(false, {
     ),
   ),
 });
+
+concurrently(
+  noSlurm || !isOnPath("cc"),
+  Object.fromEntries(
+    (["before", "after"] as const).map((when) => [
+      `finish killed ${when} git update-ref where there are no hard links: git's lock is given back`,
+      async () => {
+        await using dataset = await TestDataset.make();
+        const base = await dataset.git("rev-parse", "HEAD");
+        const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+        await jobsAreOver([id]);
+        const env = { ...await killAt(dataset, "update-ref", when), ...await noHardLinks(dataset) };
+        assertKilled(await dataset.tool(["finish"], { env }));
+        assert.ok(isThere(`${dataset.root}/.git/index.lock`));
+        await dataset.succeed(["finish"], { env: { LD_PRELOAD: env.LD_PRELOAD } });
+        await dataset.succeed(["status"]);
+        await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+      },
+    ]),
+  ),
+);
+
+/** Returns the environment in which no program can make a hard link. */
+async function noHardLinks({ scratch }: TestDataset): Promise<{ LD_PRELOAD: string }> {
+  const library = `${scratch.directory}/no_hard_links.so`;
+  const failing = "{ (void)from; (void)to; errno = EPERM; return -1; }";
+  await Deno.writeTextFile(
+    `${library}.c`,
+    "#include <errno.h>\n" +
+      `int link(const char *from, const char *to) ${failing}\n` +
+      "int linkat(int in, const char *from, int at, const char *to, int flags) " +
+      `{ (void)in; (void)at; (void)flags; ${failing.slice(1)}\n`,
+  );
+  await output(["cc", "-shared", "-fPIC", "-o", library, `${library}.c`], {
+    cwd: "/",
+    env: scratch.env,
+  });
+  return { LD_PRELOAD: library };
+}
 
 // The stand-in is asked by itself, not by the programs on PATH.
 concurrently(noRealSlurm, {
