@@ -1,6 +1,7 @@
 import type { ChangedFile } from "../commands/changed_files.ts";
 import type { FinishedJob } from "../commands/finish.ts";
 import type { FinishNotes } from "../commands/gather_results.ts";
+import { nameOfJob } from "../commands/job_files.ts";
 import { harmless } from "../record/show.ts";
 import { jobName, stateWord } from "../record/subject.ts";
 import type { JobReport } from "../slurm/report.ts";
@@ -124,7 +125,7 @@ function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): st
     "not added": `${state}${details}, left open: not all of its files could be added`,
     "unknown": "Unknown, left open",
     "elsewhere": "submitted from another clone, left open",
-    "on a branch": `finished on the branch job-${job.jobId}`,
+    "on a branch": `finished on the branch job-${nameOfJob(job)}`,
     "settled": "finished by another process meanwhile",
     "not in history": "its schedule commit was taken off the branch meanwhile, left alone",
   }[outcome];
@@ -157,7 +158,7 @@ function hintsOf({ job, tasks, report, outcome }: FinishedJob): (string | undefi
     case "elsewhere":
       return ["Finish jobs of another clone there, where their files are, or use --other-clones"];
     case "on a branch":
-      return [mergeHint([`job-${job.jobId}`])];
+      return [mergeHint([`job-${nameOfJob(job)}`])];
     case "not in history":
       return [
         "Files of jobs that were left alone are where they were; git reflog shows their commits",

@@ -5,6 +5,7 @@ import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
 import { type JobReport, neverStarts } from "../slurm/report.ts";
 import { IndexSet } from "../slurm/array.ts";
+import { isStandIn } from "../slurm/stand_in.ts";
 import { isLive } from "../slurm/states.ts";
 import type { Terminal } from "./terminal.ts";
 import { readableTime } from "./times.ts";
@@ -53,7 +54,18 @@ function exitText({ phase, exitCode, signal }: JobReport): string | undefined {
   if (signal === NO_LOG_SIGNAL) {
     return "signal 53: Slurm could not open its log file; is the directory there?";
   }
-  if (signal !== undefined && signal !== 0) return `signal ${signal}`;
+  return endingInWords(exitCode, signal);
+}
+
+/** Linux has no signal above; Slurm writes 0:125 for a job that ran out of memory. */
+const LAST_SIGNAL = 64;
+
+/** Returns how a job or task has ended: `signal 9`, `exit code 3`; undefined when neither is known. */
+export function endingInWords(
+  exitCode: number | undefined,
+  signal: number | undefined,
+): string | undefined {
+  if (signal !== undefined && signal > 0 && signal <= LAST_SIGNAL) return `signal ${signal}`;
   return exitCode === undefined || exitCode === 0 ? undefined : `exit code ${exitCode}`;
 }
 
@@ -89,14 +101,16 @@ export function closedInWords(tasks: string): string {
 
 /** Says what a user may do about a live job that will not go on by itself. */
 export function hintOnLiveJob(report: JobReport): string | undefined {
-  const { jobId, state } = report;
+  const { jobId, state, cluster } = report;
+  // An id may be another job's on the local cluster.
+  const there = cluster === undefined || isStandIn(cluster) ? "" : `-M ${harmless(cluster)} `;
   if (neverStarts(report)) {
     return `Job ${jobId} waits for ever, since a job that it depends on did not end as it should. ` +
-      `Cancel it with: scancel ${jobId}`;
+      `Cancel it with: scancel ${there}${jobId}`;
   }
   if (state === "SPECIAL_EXIT" || state === "REQUEUE_HOLD") {
     return `Slurm has requeued job ${jobId} and holds it. Let it run again with: ` +
-      `scontrol release ${jobId}; or cancel it with: scancel ${jobId}`;
+      `scontrol ${there}release ${jobId}; or cancel it with: scancel ${there}${jobId}`;
   }
   return undefined;
 }

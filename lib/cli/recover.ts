@@ -19,7 +19,7 @@ export const recoverCommand: Command = {
     "accepted it stays listed as in doubt. Nothing is ever submitted again.",
     "A command on a machine that has vanished stays listed as at work, as nobody can prove its " +
     "end. Once you know that it is dead, --force TOKEN says so. Where Slurm cannot tell either " +
-    "what it submitted, --job JOBID or --job none does.",
+    "what it submitted, --job JOBID or --job none does; --job 'JOBID;CLUSTER' for another cluster's.",
   ],
   examples: [
     ["datalad-slurm recover", "see what is in doubt"],
@@ -76,7 +76,7 @@ export const recoverCommand: Command = {
 /** Returns what the words of a command line ask of `recover`. */
 export function recoverOptions(words: ParsedArguments): RecoverOptions {
   const [force, job] = [words.last("force"), words.last("job")];
-  if (job !== undefined && !/^(none|[1-9]\d*)$/.test(job)) {
+  if (job !== undefined && !/^(none|[1-9]\d*(;[^\s;]+)?)$/.test(job)) {
     throw new ToolError("usage", `--job takes a job id or none, not ${JSON.stringify(job)}`);
   }
   if (job !== undefined && force === undefined) {

@@ -13,6 +13,7 @@ import { changeInWords } from "./finished_jobs.ts";
 import {
   CLOSED,
   closedInWords,
+  endingInWords,
   finisherAsJson,
   mergeHint,
   onBranch,
@@ -133,7 +134,8 @@ function stateLine(details: JobDetails): string {
     ? ""
     : `, ${closedInWords(closedTasks)}`;
   const { exit_code = report?.exitCode, signal = report?.signal } = accounting ?? {};
-  const exit = signal ? `, signal ${signal}` : exit_code ? `, exit code ${exit_code}` : "";
+  const ending = endingInWords(exit_code, signal);
+  const exit = ending === undefined ? "" : `, ${ending}`;
   const reason = report?.reason === undefined ? "" : ` (${harmless(report.reason)})`;
   const assumed = assumedInWords([...details.parts, ...finish === undefined ? [] : [finish]]);
   return `${
@@ -265,7 +267,7 @@ const MOST_TASKS = 5;
 function taskLine({ state, exitCode, signal, elapsedSeconds, nodeList }: TaskAccounting): string {
   return [
     harmless(stateWord(state)),
-    signal ? `signal ${signal}` : exitCode ? `exit code ${exitCode}` : undefined,
+    endingInWords(exitCode, signal),
     elapsedSeconds === undefined ? undefined : `after ${readableDuration(elapsedSeconds)}`,
     nodeList === undefined ? undefined : `on ${harmless(nodeList)}`,
   ].filter((word) => word !== undefined).join(", ");

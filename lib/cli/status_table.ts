@@ -1,6 +1,7 @@
 import type { OpenJobStatus } from "../commands/status.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
+import { isStandIn } from "../slurm/stand_in.ts";
 import type { JobPhase } from "../slurm/states.ts";
 import { onBranch, stateDetails, taskCounts } from "./job_state.ts";
 import { phaseStyle } from "./style.ts";
@@ -22,13 +23,19 @@ export function statusTable(jobs: readonly OpenJobStatus[], terminal: View): str
     ],
     jobs.map((status) => [
       status.job.commit.slice(0, 10),
-      status.job.jobId,
+      jobOf(status),
       { text: stateOf(status), style: phaseStyle(status.report?.phase) },
       sinceOf(status, terminal),
       { text: status.job.record.outputs.map(harmless) },
     ]),
     terminal,
   );
+}
+
+/** Returns the id of an open job and the cluster that it was sent to: ids are a cluster's own. */
+function jobOf({ job: { jobId, record } }: OpenJobStatus): string {
+  const cluster = record.datalad_slurm?.cluster;
+  return cluster === undefined || isStandIn(cluster) ? jobId : `${jobId} on ${harmless(cluster)}`;
 }
 
 /** Returns the state of an open job; of an array how many tasks are in which state. */

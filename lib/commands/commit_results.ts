@@ -40,7 +40,7 @@ import {
   type GatheredResults,
   gatherResults,
 } from "./gather_results.ts";
-import { jobFiles } from "./job_files.ts";
+import { jobFiles, nameOfJob } from "./job_files.ts";
 import type { LockPatience } from "./locked.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
 import { reservedPaths } from "./reserved_paths.ts";
@@ -60,8 +60,8 @@ export interface ResultsToCommit {
 }
 
 /** The branch of a job that is finished on one of its own. */
-export function jobBranch(jobId: string): string {
-  return `refs/heads/job-${jobId}`;
+export function jobBranch(job: RecordedJob): string {
+  return `refs/heads/job-${nameOfJob(job)}`;
 }
 
 /** A job that was committed. */
@@ -201,7 +201,7 @@ async function commitClaimed(
       deleted: piece.deleted.get(path) ?? [],
       subdatasets: changedSubdatasets(path, piece.key, commits),
       message: piece.commitMessage,
-      branch: jobBranch(piece.job.jobId),
+      branch: jobBranch(piece.job),
       scheduledIn: piece.job.commit,
     }));
     const isTop = path === ".";

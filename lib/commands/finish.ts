@@ -128,7 +128,7 @@ export async function finish(
   const here = new Set(jobsOfThisClone(dataset, jobs, options.otherClones));
   const branches = await existingRefs(
     dataset.repository,
-    jobs.map(({ jobId }) => jobBranch(jobId)),
+    jobs.map(jobBranch),
   );
   const addedOutputs = jobs.length === 0 && options.chosen !== undefined
     ? []
@@ -153,7 +153,7 @@ export async function finish(
         byTask: options.arrayTasks,
       })
       : open;
-    if (branches.has(jobBranch(job.jobId))) done.push({ job, report, outcome: "on a branch" });
+    if (branches.has(jobBranch(job))) done.push({ job, report, outcome: "on a branch" });
     else if (!here.has(job)) done.push({ job, report, outcome: "elsewhere" });
     else if (report !== undefined && tasks.has(jobKeyOf(job)) && isNoArray(report)) {
       const target = jobName(job.jobId, `${tasks.get(jobKeyOf(job))}`);
@@ -223,7 +223,7 @@ export async function finish(
       job,
       outcome: withFiles ? "finished" : "closed",
       ...others,
-      ...(options.layout === "branches" ? { branch: jobBranch(job.jobId) } : {}),
+      ...(options.layout === "branches" ? { branch: jobBranch(job) } : {}),
       ...shortagePart({ job, report }, accounts),
     };
   });

@@ -1,9 +1,12 @@
 import { ToolError } from "../errors.ts";
 import { explainFailure } from "../process/explain.ts";
 import { sleep } from "../process/interruption.ts";
+import { joinPath } from "../paths.ts";
+import { clustersNamedIn } from "../slurm/clusters.ts";
 import { findInQueue } from "../slurm/find_in_queue.ts";
 import { isSameHost, type Recovery, type SubmissionTrace } from "../slurm/recover.ts";
 import { CLOCK_SLACK } from "../slurm/report.ts";
+import { readSbatchCall } from "../slurm/sbatch_call.ts";
 import { showJob, type Shown, type ShownJob } from "../slurm/show_job.ts";
 import { atStandIn } from "../slurm/stand_in.ts";
 import {
@@ -128,7 +131,29 @@ export function traceOf(entry: SubmissionEntry, files: SubmissionFiles): Submiss
     host: entry.owner.host,
     since: new Date(entry.since),
     ...(entry.cluster === undefined ? {} : { cluster: entry.cluster }),
+    namedClusters: () => namedClusters(entry),
   };
+}
+
+/** Returns the clusters that a command names, its batch script, or the environment that is ours now. */
+function namedClusters({ command, directory }: SubmissionEntry): string[] {
+  const read = readSbatchCall(command);
+  const script = "call" in read ? read.call.script : undefined;
+  const variables = ["SBATCH_CLUSTERS", "SLURM_CLUSTERS"].map((name) => Deno.env.get(name));
+  return clustersNamedIn([
+    command,
+    ...(script === undefined ? [] : directivesOf(joinPath(directory, script))),
+    ...variables.filter((list) => list !== undefined).map((list) => `--clusters=${list}`),
+  ].join("\n"));
+}
+
+function directivesOf(path: string): string[] {
+  try {
+    return Deno.readTextFileSync(path).split("\n").filter((line) => line.startsWith("#SBATCH"));
+  } catch {
+    // It is gone, or no file: then nothing is known of it.
+    return [];
+  }
 }
 
 /**

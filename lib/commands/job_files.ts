@@ -3,6 +3,7 @@ import { submittedTasks } from "../dataset/task_paths.ts";
 import { isThere } from "../files.ts";
 import { joinPath, parentPath, pathBelow } from "../paths.ts";
 import type { IndexSet } from "../slurm/array.ts";
+import { isStandIn } from "../slurm/stand_in.ts";
 import { expandPattern, patternGlob } from "../slurm/patterns.ts";
 
 /** The files that a job leaves besides its declared outputs; paths are relative to the root. */
@@ -39,8 +40,20 @@ export function jobFiles(root: string, job: RecordedJob, wanted?: WantedTasks): 
     : logs.filter(({ task }) => task === undefined ? wanted.withShared : wanted.tasks.has(task));
   return {
     logs: own.map(({ path }) => path),
-    environment: joinPath(beside, `slurm-job-${job.jobId}.env.json`),
+    environment: joinPath(beside, `slurm-job-${nameOfJob(job)}.env.json`),
   };
+}
+
+/**
+ * Returns a job's name in the names of files and branches: its id, and the cluster where sbatch has named
+ * one, as jobs of two clusters may have the same id: `45`, `45-other`.
+ */
+export function nameOfJob({ jobId, record }: Pick<RecordedJob, "jobId" | "record">): string {
+  const cluster = record.datalad_slurm?.cluster;
+  // The record is data from elsewhere.
+  return cluster !== undefined && !isStandIn(cluster) && /^\w[\w-]*$/.test(cluster)
+    ? `${jobId}-${cluster}`
+    : jobId;
 }
 
 /** Whether a file of a job's is the one with what Slurm knew of it. */

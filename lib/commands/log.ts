@@ -280,14 +280,14 @@ async function finishPage(dataset: Dataset, items: readonly Item[]): Promise<Log
   const jobs = items.filter((item) => "job" in item);
   const parents = jobs.flatMap(({ job }) => job.record.chain.slice(-1));
   const subjects = await subjectsOf(dataset.root, [...new Set(parents)]);
-  const open = jobs.filter(({ isOpen }) => isOpen).map(({ job }) => jobBranch(job.jobId));
+  const open = jobs.filter(({ isOpen }) => isOpen).map(({ job }) => jobBranch(job));
   const branches = await existingRefs(dataset.repository, open);
   const otherChange = items.find((item) => "subject" in item);
   return {
     jobs: jobs.map((item) => {
       const commit = item.job.record.chain.at(-1);
       const jobId = commit === undefined ? undefined : jobInSubject(subjects.get(commit) ?? "");
-      const branch = jobBranch(item.job.jobId);
+      const branch = jobBranch(item.job);
       return {
         ...item,
         branch: item.isOpen && branches.has(branch) ? branch : undefined,

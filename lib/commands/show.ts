@@ -88,7 +88,7 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
     open === undefined ? undefined : ask(dataset, open),
     here ? compare(dataset, submission ?? job) : undefined,
   ]);
-  const branch = jobBranch(job.jobId);
+  const branch = jobBranch(job);
   const branches = finish === undefined
     ? await existingRefs(dataset.repository, [branch])
     : new Set<string>();

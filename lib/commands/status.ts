@@ -60,14 +60,14 @@ export async function status(
   const reports = await queryJobs([...[...here].map(queryOf), ...finishers]);
   const branches = await existingRefs(
     current.repository,
-    jobs.map(({ jobId }) => jobBranch(jobId)),
+    jobs.map(jobBranch),
   );
   return {
     root: current.root,
     jobs: jobs.map((job) => {
       const said = here.has(job) ? reports.get(jobKey(queryOf(job))) : undefined;
       const report = said && reportOfOpenTasks(job, said);
-      const branch = jobBranch(job.jobId);
+      const branch = jobBranch(job);
       return {
         job,
         finisher: here.has(job) ? finisherStatus(current, job, said, reports) : undefined,

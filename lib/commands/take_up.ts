@@ -72,7 +72,7 @@ export interface UsersWord {
   readonly dead: ProcessIdentity;
   /** The submission that {@link UsersWord.submitted} is about. */
   readonly token: string;
-  /** The job that it submitted, or `none`, where Slurm cannot tell. */
+  /** The job that it submitted (`12`, `12;cluster`), or `none`, where Slurm cannot tell. */
   readonly submitted?: string | undefined;
 }
 
@@ -369,9 +369,10 @@ async function look(
   }
   if (word?.token === entry.token && word.submitted !== undefined) {
     const details = [...asked, "The user knew it"];
-    return word.submitted === "none"
+    const [submission] = parseSubmissions(word.submitted).submissions;
+    return submission === undefined
       ? { entry, outcome: "nothing", details }
-      : { entry, outcome: "accepted", submission: { jobId: word.submitted }, others: [], details };
+      : { entry, outcome: "accepted", submission, others: [], details };
   }
   return {
     entry,

@@ -111,6 +111,11 @@ const failures = (): readonly (readonly [RegExp, string, string])[] => [
     "See them with: sacctmgr list clusters",
   ],
   [
+    /error: '(.+)' can't be reached now/,
+    'the controller of cluster "$1" does not answer',
+    "See which clusters can be reached, by their control host, with: sacctmgr list clusters",
+  ],
+  [
     /Could not establish a configuration source|s_p_parse_file: cannot stat file/,
     "Slurm is installed here, but it finds no configuration (slurm.conf)",
     "On a machine of a cluster, see: datalad-slurm doctor; anywhere else, `--slurm local` runs jobs on " +

@@ -24,11 +24,22 @@ export function classifyFailure(stderr: string): Outcome {
     return "slurmdbd-down";
   }
   if (/Unable to contact slurm controller/i.test(stderr)) return "slurmctld-down";
+  if (saysClusterIsDown(stderr)) return "slurmctld-down";
   if (/Invalid job id specified/i.test(stderr)) return "unknown-id";
   if (/Could not establish a configuration source|s_p_parse_file: cannot stat file/.test(stderr)) {
     return "not-configured";
   }
   return "failed";
+}
+
+/**
+ * Returns whether a program that was told of a cluster (`--clusters`) says that slurmdbd has no address of
+ * its slurmctld, which is so while that is down; before it says the same of a cluster that there is not, it
+ * says so: `squeue: error: No cluster 'x' known by database.`, `squeue: error: 'x' can't be reached now,
+ * or it is an invalid entry for --cluster.` (22.05).
+ */
+export function saysClusterIsDown(stderr: string): boolean {
+  return /error: '.*' can't be reached now/.test(stderr) && !/error: No cluster '/.test(stderr);
 }
 
 /** Returns an outcome in words that follow the program's name. */

@@ -19,6 +19,8 @@ export interface SubmissionTrace {
   readonly since: Date;
   /** The cluster of the stand-in, where that was chosen. */
   readonly cluster?: string;
+  /** Returns the clusters that sbatch was told of, as far as that can be seen. */
+  readonly namedClusters?: () => readonly string[];
 }
 
 /** What the search for a submission has shown. */
@@ -91,7 +93,8 @@ export interface QueueSearch {
  * Asks slurmctld for the jobs from a submission's session, and where it knows none those of the other
  * clusters (`--clusters`); where sbatch said that it was refused, without what slurmctld keeps of the
  * job that it has refused. That these cannot be asked says nothing: where slurmdbd does not know
- * them, sbatch cannot submit to them either (20.11 to 25.11).
+ * them, sbatch cannot submit to them either (20.11 to 25.11). But one that sbatch was told of may have
+ * gone down since, and `--clusters=all` leaves it out without a word (22.05).
  */
 export async function searchQueue(
   trace: SubmissionTrace,
@@ -106,7 +109,14 @@ export async function searchQueue(
   const asked = [said(answer, session.length)];
   if (answered && session.length === 0 && !everywhere && trace.cluster === undefined) {
     const others = await searchQueue(trace, timeoutMs, { withRefused, everywhere: true });
-    return { ...others, asked: others.answered ? others.asked : asked, answered };
+    const silent = others.here.length > 0
+      ? []
+      : await silentClusters(trace.namedClusters?.() ?? [], timeoutMs);
+    return {
+      ...others,
+      asked: [...(others.answered ? others.asked : asked), ...silent],
+      answered: answered && silent.length === 0,
+    };
   }
   // Numbers of sessions come again, within minutes where many processes start. By a clock that both
   // share, what was submitted before was not submitted by us; where they differ the token tells.
@@ -123,6 +133,19 @@ export async function searchQueue(
     answered,
     missing: answer.outcome === "missing",
   };
+}
+
+/** Returns, for people, which of some clusters cannot be asked for their jobs. */
+async function silentClusters(names: readonly string[], timeoutMs: number): Promise<string[]> {
+  const silent: string[] = [];
+  for (const name of names) {
+    const answer = await ask(queueSearchArgv(name), timeoutMs);
+    // What fails otherwise has no such cluster.
+    if (["slurmctld-down", "slurmdbd-down", "timeout"].includes(answer.outcome)) {
+      silent.push(`${answer.said} of cluster ${JSON.stringify(name)}`);
+    }
+  }
+  return silent;
 }
 
 /**

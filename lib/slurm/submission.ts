@@ -57,10 +57,11 @@ export function saysNoAnswer(stderr: string): boolean {
 /**
  * Returns whether stderr says that sbatch was refused, or never reached slurmctld:
  * `sbatch: error: Batch job submission failed: Invalid partition name specified`,
- * `sbatch: error: Unable to open file missing.sh`, `sbatch: unrecognized option '--foo'` (22.05).
+ * `sbatch: error: Unable to open file missing.sh`, `sbatch: unrecognized option '--foo'`,
+ * `sbatch: error: 'other' can't be reached now, …` (22.05).
  */
 export function saysRefused(stderr: string): boolean {
   return !saysNoAnswer(stderr) &&
-    /^(?:(?:\S*\/)?sbatch: (?:error: (?:Batch job submission failed|Unable to open file|This does not look like a batch script|No cluster |Batch script)|fatal:|unrecognized option|invalid option|option .* requires)|allocation failure:)/m
+    /^(?:(?:\S*\/)?sbatch: (?:error: (?:Batch job submission failed|Unable to open file|This does not look like a batch script|No cluster |'\S+' can't be reached now|Batch script)|fatal:|unrecognized option|invalid option|option .* requires)|allocation failure:)/m
       .test(stderr);
 }

@@ -17,10 +17,13 @@ import {
   mungedArgv,
   nodeNames,
   portCount,
+  preemptionLines,
+  secondDir,
   slurmConf,
   slurmConfPath,
   slurmdbdConf,
 } from "./config.ts";
+import { inMemoryGroup, type MemoryGroup, removeMemoryGroup } from "./memory_group.ts";
 import { clusterProcesses, identify, isRunning, killProcesses } from "./processes.ts";
 
 /** A cluster that a test may use. */
@@ -63,7 +66,7 @@ export function clusterDir(): string {
 }
 
 /** FNV-1a: enough to tell checkouts apart. */
-function shortHash(word: string): string {
+export function shortHash(word: string): string {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(word)) {
     hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
@@ -175,7 +178,8 @@ function daemonsRun(dir: string): boolean {
   return daemonNames.every((name) => daemonRuns(dir, name));
 }
 
-function daemonRuns(dir: string, name: DaemonName): boolean {
+/** Tells whether one daemon of the cluster in `dir` runs. */
+export function daemonRuns(dir: string, name: DaemonName): boolean {
   try {
     const [pid, startTicks] = Deno.readTextFileSync(recordPath(dir, name)).split(" ");
     return startTicks !== undefined && isRunning({ pid: Number(pid), startTicks });
@@ -185,8 +189,19 @@ function daemonRuns(dir: string, name: DaemonName): boolean {
 }
 
 async function start(dir: string): Promise<void> {
-  const settings = await chooseSettings(dir);
+  const firstPort = freePorts();
+  const settings = {
+    ...await hostSettings(dir),
+    name: clusterName,
+    dir,
+    servicesDir: dir,
+    slurmdbdPort: firstPort + 1,
+    firstPort,
+    nodes: nodeNames,
+    lines: preemptionLines,
+  };
   await writeFiles(settings);
+  writeServiceFiles(settings);
 
   startDaemon(dir, "munged");
   await must(dir, ["mariadb-install-db", ...installOptions(dir)], "The database cannot be created");
@@ -203,7 +218,7 @@ async function start(dir: string): Promise<void> {
   startDaemon(dir, "slurmdbd");
   // slurmctld gives up at once when the accounting does not know its cluster (22.05).
   await until(dir, "slurmdbd answers", async () => {
-    if (!await canConnect(settings.firstPort + 1)) return false;
+    if (!await canConnect(settings.slurmdbdPort)) return false;
     return (await client(dir, ["sacctmgr", "-i", "add", "cluster", clusterName])).code === 0;
   });
 
@@ -215,7 +230,7 @@ async function start(dir: string): Promise<void> {
 }
 
 /** One of the daemons of a cluster, by the name it has here; a node's is its slurmd. */
-export type DaemonName = "munged" | "mariadbd" | "slurmdbd" | "slurmctld" | `n${number}`;
+export type DaemonName = "munged" | "mariadbd" | "slurmdbd" | "slurmctld" | `${"n" | "m"}${number}`;
 
 function daemonCommand(
   dir: string,
@@ -230,9 +245,29 @@ function daemonCommand(
       return { argv: ["slurmdbd", "-D"], env: { MYSQL_UNIX_PORT: mariadbSocket(dir) } };
     case "slurmctld":
       return { argv: ["slurmctld", "-D"] };
-    default:
-      return { argv: ["slurmd", "-D", "-N", name] };
+    default: {
+      const argv = ["slurmd", "-D", "-N", name];
+      const group = memoryGroupOf(dir);
+      return { argv: group === undefined ? argv : inMemoryGroup(group, argv) };
+    }
   }
+}
+
+/** Where the control group of the jobs of the cluster in `dir` is written down, if it has one. */
+export function memoryGroupPath(dir: string): string {
+  return `${dir}/cgroup.json`;
+}
+
+function memoryGroupOf(dir: string): MemoryGroup | undefined {
+  if (!exists(memoryGroupPath(dir))) return undefined;
+  return JSON.parse(Deno.readTextFileSync(memoryGroupPath(dir))) as MemoryGroup;
+}
+
+/** Kills everything that belongs to the cluster in `dir`, and removes its control group. */
+export async function killCluster(dir: string): Promise<void> {
+  await killProcesses(() => clusterProcesses(dir, slurmConfPath(dir)));
+  const group = memoryGroupOf(dir);
+  if (group !== undefined) await removeMemoryGroup(group);
 }
 
 /** Stops one daemon, which saves what it knows, and returns when it is gone. */
@@ -276,19 +311,20 @@ function installOptions(dir: string): string[] {
   ];
 }
 
-async function chooseSettings(dir: string): Promise<ClusterSettings> {
+/** Returns what clusters on this machine have in common. */
+export async function hostSettings(
+  dir: string,
+): Promise<Pick<ClusterSettings, "host" | "loopbackHost">> {
   const host = Deno.hostname().split(".")[0] ?? "localhost";
   const addresses = text((await client(dir, ["getent", "ahosts", host])).stdout).trim();
   return {
-    dir,
     host,
     loopbackHost: addresses !== "" && addresses.split("\n").every((line) => /^127\./.test(line)),
-    firstPort: freePorts(),
   };
 }
 
 /** Returns the first of enough free ports in a row, below those the kernel gives to clients. */
-function freePorts(): number {
+export function freePorts(): number {
   for (let attempt = 0; attempt < 200; attempt++) {
     const first = 10_000 + Math.floor(Math.random() * 20_000);
     if (Array.from({ length: portCount }, (_, index) => first + index).every(isFree)) return first;
@@ -305,7 +341,8 @@ function isFree(port: number): boolean {
   }
 }
 
-async function canConnect(port: number): Promise<boolean> {
+/** Tells whether something listens on a port of this machine. */
+export async function canConnect(port: number): Promise<boolean> {
   try {
     (await Deno.connect({ port, hostname: "127.0.0.1" })).close();
     return true;
@@ -314,30 +351,38 @@ async function canConnect(port: number): Promise<boolean> {
   }
 }
 
-async function writeFiles(settings: ClusterSettings): Promise<void> {
+/** Writes what a cluster has of its own; `cgroup.conf` as long as memory is not limited. */
+export async function writeFiles(settings: ClusterSettings): Promise<void> {
   const { dir } = settings;
   Deno.mkdirSync(dir, { recursive: true });
   Deno.chmodSync(dir, 0o755);
-  for (const name of ["log", "munge", "mysql", "run", "spool", "state"]) {
-    Deno.mkdirSync(`${dir}/${name}`);
-    Deno.chmodSync(`${dir}/${name}`, 0o755);
-  }
-  for (const node of nodeNames) Deno.mkdirSync(`${dir}/spool/${node}`);
-  const key = crypto.getRandomValues(new Uint8Array(1024));
-  Deno.writeFileSync(`${dir}/munge/key`, key, { mode: 0o400 });
+  for (const name of ["log", "run", "spool", "state"]) makeDirectory(`${dir}/${name}`);
+  for (const node of settings.nodes) Deno.mkdirSync(`${dir}/spool/${node}`);
   Deno.writeTextFileSync(slurmConfPath(dir), slurmConf(settings));
   Deno.chmodSync(slurmConfPath(dir), 0o644);
-  Deno.writeTextFileSync(`${dir}/slurmdbd.conf`, slurmdbdConf(settings), { mode: 0o600 });
   const version = text((await client(dir, ["sinfo", "--version"])).stdout).trim().split(" ")[1];
   const cgroup = cgroupConf(version ?? "");
   if (cgroup !== undefined) Deno.writeTextFileSync(`${dir}/cgroup.conf`, cgroup, { mode: 0o644 });
+}
+
+function writeServiceFiles(settings: ClusterSettings): void {
+  const { dir } = settings;
+  for (const name of ["munge", "mysql"]) makeDirectory(`${dir}/${name}`);
+  const key = crypto.getRandomValues(new Uint8Array(1024));
+  Deno.writeFileSync(`${dir}/munge/key`, key, { mode: 0o400 });
+  Deno.writeTextFileSync(`${dir}/slurmdbd.conf`, slurmdbdConf(settings), { mode: 0o600 });
+}
+
+function makeDirectory(path: string): void {
+  Deno.mkdirSync(path);
+  Deno.chmodSync(path, 0o755);
 }
 
 /**
  * Starts a daemon in a session of its own and records which process it is. Its stdin, stdout and
  * stderr are /dev/null: whoever waits for the end of an inherited pipe would wait for the daemon.
  */
-function startDaemon(dir: string, name: DaemonName): void {
+export function startDaemon(dir: string, name: DaemonName): void {
   const { argv: [program = "", ...args], env } = daemonCommand(dir, name);
   // Not through `run`, which waits for a program and collects what it says.
   const child = new Deno.Command(program, {
@@ -359,7 +404,7 @@ function startDaemon(dir: string, name: DaemonName): void {
 }
 
 /** Runs a program that talks to the cluster, free of the caller's own Slurm settings. */
-function client(dir: string, argv: readonly string[]) {
+export function client(dir: string, argv: readonly string[]) {
   const removed = Object.keys(Deno.env.toObject())
     .filter((name) => /^(?:SLURM|SBATCH|SACCT|SQUEUE|SINFO)_/.test(name))
     .map((name) => [name, undefined] as const);
@@ -380,7 +425,8 @@ async function must(dir: string, argv: readonly string[], message: string): Prom
   if (result.code !== 0) throw externalError(result, message);
 }
 
-async function nodesAreUp(dir: string): Promise<boolean> {
+/** Tells whether every node of the cluster in `dir` can take jobs. */
+export async function nodesAreUp(dir: string): Promise<boolean> {
   const result = await client(dir, [
     "sinfo",
     "--noheader",
@@ -390,17 +436,19 @@ async function nodesAreUp(dir: string): Promise<boolean> {
   ]);
   if (result.code !== 0) return false;
   const states = text(result.stdout).trim().split("\n").map((line) => line.split(" ")[1] ?? "");
-  return states.length === nodeNames.length &&
+  const nodes = Deno.readTextFileSync(slurmConfPath(dir)).match(/^NodeName=/gm) ?? [];
+  return states.length === nodes.length &&
     states.every((state) => /^(?:idle|mix|alloc|comp)$/.test(state));
 }
 
 async function accountingAnswers(dir: string): Promise<boolean> {
   const result = await client(dir, ["sacctmgr", "-n", "-P", "show", "cluster", "format=cluster"]);
-  return result.code === 0 && text(result.stdout).trim() === clusterName &&
+  return result.code === 0 && text(result.stdout).split("\n").includes(clusterName) &&
     (await client(dir, ["sacct", "-n", "-X", "-j", "1"])).code === 0;
 }
 
-async function until(
+/** Waits until something is so; throws a {@link ToolError} when it takes too long. */
+export async function until(
   dir: string,
   what: string,
   condition: () => Promise<boolean>,
@@ -416,7 +464,8 @@ async function until(
   }
 }
 
-function exists(path: string): boolean {
+/** Tells whether there is something at a path. */
+export function exists(path: string): boolean {
   try {
     Deno.lstatSync(path);
     return true;
@@ -443,7 +492,8 @@ async function remove(dir: string): Promise<void> {
       hint: "Set CLUSTER_DIR to a directory that is empty or not there yet",
     });
   }
-  await killProcesses(() => clusterProcesses(dir, slurmConfPath(dir)));
+  await killCluster(secondDir(dir));
+  await killCluster(dir);
   await Deno.remove(dir, { recursive: true });
 }
 
@@ -451,7 +501,7 @@ async function remove(dir: string): Promise<void> {
  * Does `work` while no other process starts or stops the cluster in `dir`. The kernel gives the
  * lock back when its holder dies.
  */
-async function locked<Result>(dir: string, work: () => Promise<Result>): Promise<Result> {
+export async function locked<Result>(dir: string, work: () => Promise<Result>): Promise<Result> {
   const path = `${dir}.lock`;
   Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true });
   for (;;) {

@@ -44,7 +44,10 @@ concurrently(noSlurm, {
     await jobsAreOver([id]);
     // Whatever the environment names, that cluster is asked.
     await dataset.succeed(["finish"], { env: { SLURM_CLUSTERS: "elsewhere" } });
-    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+    const { [`slurm-job-${id}.env.json`]: known, ...others } = written(id, ["out"]);
+    assert.ok(known !== undefined);
+    const files = { ...others, [`slurm-job-${id}-test.env.json`]: known };
+    await checkDataset(dataset, { base, finished: { [id]: files } });
   },
   "sbatch --test-only is recognised: nothing is recorded and the output is free": async () => {
     await using dataset = await TestDataset.make();
@@ -276,7 +279,7 @@ concurrently(noSlurm, {
       `log/${id}_3.out`,
       `log/${id}_5.err`,
       `log/${id}_5.out`,
-      `log/slurm-job-${id}.env.json`,
+      `log/slurm-job-${id}-test.env.json`,
       "out/3",
       "out/5",
     ]);

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { jobBranch } from "../../lib/commands/commit_results.ts";
 import { jobFiles } from "../../lib/commands/job_files.ts";
 import type { RecordedJob } from "../../lib/dataset/history.ts";
+import { standInCluster } from "../../lib/slurm/stand_in.ts";
 
 /** Returns a recorded job with what Slurm said of it at its submission. */
 function recorded(
@@ -34,6 +36,18 @@ Deno.test("logs are where Slurm said, and the environment file is beside the fir
   );
   assert.deepEqual(logs, ["logs/a-45.out", "logs/a-45.err"]);
   assert.equal(environment, "logs/slurm-job-45.env.json");
+});
+
+Deno.test("what is named after a job is named after the cluster that it was sent to, too", () => {
+  const names = (cluster: string) => {
+    const datalad_slurm = { version: 1, job: { stdout: "a" }, cluster } as const;
+    const job = recorded(undefined, { datalad_slurm });
+    return [jobFiles("/ds", job).environment, jobBranch(job)];
+  };
+  assert.deepEqual(names("other"), ["slurm-job-45-other.env.json", "refs/heads/job-45-other"]);
+  for (const cluster of [standInCluster("host"), "../../other"]) {
+    assert.deepEqual(names(cluster), ["slurm-job-45.env.json", "refs/heads/job-45"]);
+  }
 });
 
 Deno.test("one file for stdout and stderr is one log", () => {

@@ -1,6 +1,6 @@
 /**
- * Runs the tests and closes with the line `N passed, N failed`: `run_tests.ts [LAYER]`, where a
- * layer is a directory below `test/`. Without a layer, formatting, lint and types are checked as
+ * Runs the tests and closes with the line `N passed, N failed`: `run_tests.ts [LAYER…]`, where a
+ * layer is a directory or file below `test/`. Without a layer, formatting, lint and types are checked as
  * well, and each check that fails counts as one failure.
  */
 import { ToolError } from "../../lib/errors.ts";
@@ -8,7 +8,7 @@ import { acquireCluster, type Cluster, clusterObstacle } from "../cluster/cluste
 import { type Counts, countTests } from "./junit.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
-const [layer] = Deno.args;
+const chosen = Deno.args;
 
 let running: Deno.ChildProcess | undefined;
 let interrupted = false;
@@ -57,8 +57,9 @@ async function test(paths: readonly string[], cluster: Cluster | undefined): Pro
 }
 
 async function main(): Promise<Counts> {
-  const failedChecks = layer === undefined ? await check() : 0;
-  const paths = [`test/${layer ?? ""}`];
+  const all = chosen.length === 0;
+  const failedChecks = all ? await check() : 0;
+  const paths = all ? ["test/"] : chosen.map((layer) => `test/${layer}`);
   const obstacle = clusterObstacle();
   if (obstacle !== undefined) {
     console.error(
@@ -66,7 +67,7 @@ async function main(): Promise<Counts> {
     );
   }
   const layers = ["cluster", "command", "conformance", "stress"];
-  const wantsCluster = layer === undefined || layers.includes(layer);
+  const wantsCluster = all || chosen.some((layer) => layers.includes(layer));
   const cluster = wantsCluster && obstacle === undefined && !interrupted
     ? await acquireCluster()
     : undefined;

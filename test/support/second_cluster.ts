@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { startAgain } from "../cluster/cluster.ts";
+import { slurmConfPath } from "../cluster/config.ts";
+import { startSecond, stopSecond } from "../cluster/second.ts";
+import { letGo, TestDataset } from "./dataset.ts";
+import { noSlurm, slurm, slurmEnvironment, until, useCluster } from "./real_slurm.ts";
+
+let second: string | undefined;
+
+/** Returns the directory of the first cluster. */
+export const directory = () => slurmEnvironment()["SLURM_CONF"]?.replace(/\/[^/]*$/, "") ?? "";
+
+/** Returns the directory of the second cluster. */
+export function directoryThere(): string {
+  if (second === undefined) throw new Error("useClusters() was not called, or too late");
+  return second;
+}
+
+/** Sees to it that the tests of a file have two clusters. */
+export function useClusters(): void {
+  useCluster();
+  Deno.test.beforeAll(async () => {
+    // Ahead of the first cluster, which can catch up: see scheduleAs.
+    if (!noSlurm) second = await startSecond(directory(), Number(await idHere()) + 10);
+  });
+  Deno.test.afterAll(async () => {
+    if (!noSlurm) await stopSecond(directory());
+  });
+}
+
+/** Adds a test with a dataset; the daemons it stops are started and its jobs cancelled at the end. */
+export function test(
+  name: string,
+  fn: (dataset: TestDataset) => Promise<void>,
+  ignore = noSlurm,
+): void {
+  Deno.test({
+    name,
+    ignore,
+    async fn() {
+      await using dataset = await TestDataset.make();
+      try {
+        await fn(dataset);
+      } finally {
+        await startAgain(directory(), "slurmdbd");
+        await startAgain(directoryThere(), "slurmctld");
+        await cancelBelow(dataset.scratch.directory);
+      }
+    },
+  });
+}
+
+/** Uses up a job id of the first cluster, and returns it. */
+async function idHere(): Promise<string> {
+  return (await slurm("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "true")).trim();
+}
+
+/** Schedules a job on the first cluster that gets this id. */
+export async function scheduleAs(id: string, dataset: TestDataset, args: readonly string[]) {
+  let last = Number(await idHere());
+  while (last < Number(id) - 1) last = Number(await idHere());
+  assert.equal(await dataset.schedule(args), id, "Somebody else uses the cluster");
+}
+
+/** Waits until jobs of the second cluster are over, and accounting has them. */
+export async function areOverThere(...ids: string[]): Promise<void> {
+  await until(`jobs ${ids.join(", ")} of the other cluster are over`, async () => {
+    const live = await slurm("squeue", "-M", "other", "--noheader", "--format=%F");
+    return !ids.some((id) => live.split(/\s+/).includes(id));
+  });
+  await until(`accounting has jobs ${ids.join(", ")}`, async () => {
+    // At first it may have the end of a job, but not its request.
+    const rows = await slurm("sacct", "-M", "other", "-nXPj", ids.join(","), "-o", "End,ReqMem");
+    return rows.match(/^\d[^|]*\|[1-9]/gm)?.length === ids.length;
+  });
+}
+
+export async function isThere(id: string, state: string): Promise<void> {
+  await until(`job ${id} of the other cluster is ${state}`, async () => {
+    const row = await slurm("squeue", "-M", "other", "-h", "--states=all", "-j", id, "-o", "%T");
+    return row.split("\n").includes(state);
+  });
+}
+
+/** Cancels what is left on the second cluster of jobs submitted below a directory. */
+async function cancelBelow(path: string): Promise<void> {
+  const rows = await slurm("squeue", "-M", "other", "--noheader", "--format=%F|%Z");
+  const ids = rows.split("\n").map((row) => row.split("|"))
+    .flatMap(([id = "", workDir]) => workDir?.startsWith(path) === true ? [id] : []);
+  if (ids.length > 0) await slurm("scancel", "-M", "other", ...new Set(ids));
+}
+
+/** Returns the row of `status` for a job of the second cluster. */
+export async function rowThere(dataset: TestDataset, id: string): Promise<string> {
+  const { stdout } = await dataset.tool(["status"]);
+  return stdout.split("\n").find((line) => line.includes(` ${id} on other `)) ?? stdout;
+}
+
+/** Submits a job that never starts, without a word: only slurmctld knows of it for sure. */
+export const HELD = ["sbatch", "-Q", "-M", "other", "--hold", "write.sh", "out"];
+
+/** Takes so many MB; more, and then writes a file, when somebody has written to a named pipe. */
+const MEMORY = `#!/bin/sh
+exec python3 -c '
+import sys
+first, more, pipe, file = sys.argv[1:]
+held = bytearray(int(first) << 20)
+open(pipe).read()
+held += bytearray(int(more) << 20)
+open(file, "w").write("done")
+' "$@"
+`;
+
+/** Schedules a job that takes memory, and returns when Slurm has seen at least so many MB of it. */
+export async function memoryJob(dataset: TestDataset, asked: number, first: number, more: number) {
+  await dataset.write("memory.sh", MEMORY);
+  await dataset.commit("A script");
+  const pipe = await dataset.pipe("pipe");
+  const words = ["-M", "other", `--mem=${asked}M`, "memory.sh", `${first}`, `${more}`, pipe, "out"];
+  const id = await dataset.schedule(["-o", "out", "sbatch", ...words]);
+  await isThere(id, "RUNNING");
+  await until(`Slurm has seen ${first} MB`, async () => {
+    // sstat knows nothing of other clusters.
+    const argv = ["sstat", "-nP", "--noconvert", "-j", `${id}.batch`, "-o", "MaxRSS"];
+    const env = { SLURM_CONF: slurmConfPath(directoryThere()) };
+    return Number((await dataset.run(argv, { env })).stdout) >= first << 20;
+  });
+  await letGo(pipe);
+  await areOverThere(id);
+  return id;
+}
+
+/** Returns the MiB in what `show` says of a job's memory, and the MiB that were requested. */
+export async function memoryShown(dataset: TestDataset, id: string): Promise<[number, string]> {
+  const shown = await dataset.succeed(["show", id]);
+  const line = /^Memory +([\d.]+) MiB used at most by one task, of (\d+ MiB) requested \(\d+ %\)$/m;
+  const [, used, requested = ""] = line.exec(shown) ?? assert.fail(shown);
+  return [Number(used), requested];
+}
