@@ -13,10 +13,12 @@ import type { Bench } from "./bench.ts";
 export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<string[]>>> = {
   // It takes longest, and so comes first: the others run meanwhile.
   async "a job that passes its time limit is warned, stopped and told so"(bench) {
-    const loop = "while :; do sleep 0.1; done";
-    await bench.script("warned.sh", "trap 'echo warned' USR1", "touch warned", loop);
-    await bench.script("stopped.sh", "trap 'echo stopped; exit 7' TERM", "touch stopped", loop);
-    await bench.script("deaf.sh", "trap 'echo deaf' TERM", "touch deaf", loop);
+    const loop = (seconds: string) => `while :; do sleep ${seconds}; done`;
+    await bench.script("warned.sh", "trap 'echo warned' USR1", "touch warned", loop("0.1"));
+    // SIGTERM ends the long sleep as well, and not the moment between two of them.
+    const long = loop("600");
+    await bench.script("stopped.sh", "trap 'echo stopped; exit 7' TERM", "touch stopped", long);
+    await bench.script("deaf.sh", "trap 'echo deaf' TERM", "touch deaf", long);
     const submit = (name: string, ...words: string[]) =>
       bench.submit("-t1", "-o", `${name}.log`, ...words, `${name}.sh`);
     const names = ["warned", "stopped", "deaf"];
@@ -225,6 +227,28 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
       ...before.filter(notDropped),
       ...(await bench.queue("%i %T", [held, none, some])).filter(notDropped),
       ...await bench.account("JobID,State,ExitCode", [none], "-X"),
+    ];
+  },
+
+  async "several tasks of an array are held and released at once"(bench) {
+    const held = await bench.submit("-H", "--array=1-5", "-o", "/dev/null", "--wrap=true");
+    const later = await bench.submit("--begin=now+1hour", "--array=0-8%3", "--wrap=true");
+    const said = [
+      await bench.say(["scontrol", "release", `${held}_[1,3]`]),
+      await bench.say(["scontrol", "hold", `${later}_[0-2,7],${held}_5`]),
+      await bench.say(["scontrol", "release", `${later}_[1-2]`]),
+      await bench.say(["scontrol", "hold", `${later}_[4,20]`]),
+      await bench.say(["scontrol", "hold", `${later}_[20,21]`]),
+    ];
+    await bench.until([`${held}_1`, `${held}_3`], /COMPLETED/);
+    const { stdout } = await bench.run(
+      ["squeue", "-r", "-h", "-t", "all", "-o", "%i %T %r", "-j", `${held},${later}`],
+    );
+    return [
+      ...said.flat(),
+      // What root holds is another reason than what a user holds; the stand-in has users only.
+      ...bench.plain(stdout).replaceAll("JobHeldAdmin", "JobHeldUser").split("\n")
+        .filter((line) => line !== "").sort(),
     ];
   },
 
