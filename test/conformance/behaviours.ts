@@ -312,7 +312,8 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
       "kill -TERM $$",
       "kill -USR1 $$",
       "nosuchcommand",
-      "exec nosuchcommand",
+      // A shell says 126 where it may not look into a directory of PATH.
+      "PATH=/usr/bin; exec nosuchcommand",
     ];
     const ids: string[] = [];
     for (const end of ends) ids.push(await bench.submit("-o", "/dev/null", `--wrap=${end}`));
