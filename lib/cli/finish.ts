@@ -192,6 +192,7 @@ function asRecord(
     schedule_commit: job.commit,
     state: report?.state ?? "UNKNOWN",
     assumed: report?.assumed,
+    assumed_tasks: report?.assumedTasks,
     requeued_after: report?.requeuedAfter,
     exit_code: report?.exitCode,
     signal: report?.signal,

@@ -31,7 +31,7 @@ export function plannedRecord(
 /** Returns the object for a job that was submitted. */
 export function submittedRecord(
   action: "schedule" | "reschedule",
-  { root, jobId, cluster, commit, finisher }: SubmittedJob,
+  { root, jobId, cluster, commit, finisher, warnings }: SubmittedJob,
   original?: RecordedJob,
 ): SubmittedRecord {
   return {
@@ -47,6 +47,7 @@ export function submittedRecord(
         ? { slurm_job_id: finisher.jobId }
         : { message: `There is no finishing job: ${finisher.problem}` },
     }),
+    ...(warnings.length === 0 ? {} : { warnings: [...warnings] }),
   };
 }
 

@@ -14,7 +14,7 @@ import { conflictError } from "./conflicts.ts";
 import { endlessly, type LockPatience } from "./locked.ts";
 import { pathsToPin, pinFiles } from "./pin_files.ts";
 import { installNeeded } from "./prepare_inputs.ts";
-import { recordSubmissions } from "./record_submission.ts";
+import { type RecordedSubmission, recordSubmissions } from "./record_submission.ts";
 import { reservedPaths } from "./reserved_paths.ts";
 import {
   checkAutoFinish,
@@ -398,13 +398,13 @@ async function submitSome(
   await discard(dataset, unsubmitted, patience);
   const order = new Map(begun.map(({ entry }, index) => [entry.token, index]));
   accepted.sort((a, b) => (order.get(a.entry.token) ?? 0) - (order.get(b.entry.token) ?? 0));
-  const commits = accepted.length === 0
-    ? new Map<string, string>()
+  const records = accepted.length === 0
+    ? new Map<string, RecordedSubmission>()
     : await uninterrupted(() => recordSubmissions(dataset, accepted, endlessly(patience)));
   const finishers = await finishersOf(dataset, accepted, begun, parallel);
   for (const [index, one] of accepted.entries()) {
     const { token } = one.entry;
-    const submitted = submittedJob(dataset, one, commits.get(token) ?? "");
+    const submitted = submittedJob(dataset, one, records.get(token));
     const job = { ...submitted, finisher: finishers[index] };
     outcomes.push({ line: lineOf.get(token) ?? 0, outcome: "submitted", job });
   }

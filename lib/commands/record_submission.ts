@@ -25,19 +25,26 @@ export interface AcceptedSubmission {
   readonly pins?: FilePins;
 }
 
+/** A submission that has its commit. */
+export interface RecordedSubmission {
+  readonly commit: string;
+  /** What slurmctld knows of it; undefined where it gave no answer. */
+  readonly job: ShownJob | undefined;
+}
+
 /** Names the last of several records while they are made; used under the repository lock only. */
 export const RECORDING_REF = "refs/datalad-slurm/recording";
 
 /**
- * Commits the records of submissions, drops their journal entries, and returns the commits by
- * token. A commit has its parent's tree: no file, no index and no work tree is touched.
+ * Commits the records of submissions, drops their journal entries, and returns the commits, and
+ * what Slurm has said of the jobs, by token. A commit has its parent's tree: no file, no index and no work tree is touched.
  */
 export async function recordSubmissions(
   dataset: Dataset,
   accepted: readonly AcceptedSubmission[],
   patience: LockPatience,
-): Promise<Map<string, string>> {
-  const commits = new Map<string, string>();
+): Promise<Map<string, RecordedSubmission>> {
+  const all = new Map<string, RecordedSubmission>();
   for (const group of Map.groupBy(accepted, ({ entry }) => placeOf(entry)).values()) {
     const [first] = group;
     if (first === undefined) continue;
@@ -49,9 +56,9 @@ export async function recordSubmissions(
       group,
       patience,
     );
-    for (const [token, commit] of recorded) commits.set(token, commit);
+    for (const [token, one] of recorded) all.set(token, one);
   }
-  return commits;
+  return all;
 }
 
 /** What {@link branchFor} depends on. */
@@ -79,7 +86,7 @@ async function recordOnBranch(
   isCurrent: boolean,
   accepted: readonly AcceptedSubmission[],
   patience: LockPatience,
-): Promise<Map<string, string>> {
+): Promise<Map<string, RecordedSubmission>> {
   const { repository, root, store } = dataset;
   const shown = await showAll(accepted);
   const messages = new Map<string, string>();
@@ -99,7 +106,10 @@ async function recordOnBranch(
   }
   const forget = (recorded: Map<string, string>) => {
     for (const token of recorded.keys()) removeEntry(store.journal, token);
-    return recorded;
+    const jobs = new Map(accepted.map(({ entry }, index) => [entry.token, shown[index]]));
+    return new Map(
+      [...recorded].map(([token, commit]) => [token, { commit, job: jobs.get(token) }]),
+    );
   };
   return await locked(dataset, patience, async ({ lock, readTip, publish }) => {
     lock.phase("refs only");

@@ -26,7 +26,7 @@ import { openTakingUp } from "./take_up.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import type { AutoFinish } from "./auto_finish.ts";
 import { checkAutoFinish, expandCommand, namedFiles, requireScript } from "./schedule.ts";
-import { finishOf, requireCommit } from "./select_jobs.ts";
+import { finishesIn, type FinishOf, requireCommit } from "./select_jobs.ts";
 import { refuseConflicts } from "./conflicts.ts";
 import { submit, type SubmittedJob } from "./submission.ts";
 import { explainUnknown } from "./unknown_job.ts";
@@ -103,7 +103,7 @@ export async function reschedule(
   { before, after }: RescheduleWatcher,
 ): Promise<ReschedulePlan> {
   const whole = await planReschedule(await checkOut(options), patience);
-  const { dataset } = whole;
+  let { dataset } = whole;
   for (const planned of whole.planned) {
     throwIfInterrupted();
     const plan = await installNeeded(dataset, planned.request)
@@ -111,7 +111,10 @@ export async function reschedule(
       : planned;
     before(plan);
     Deno.mkdirSync(`${dataset.root}/${plan.request.record.pwd}`, { recursive: true });
-    after({ ...plan, submitted: await submit(dataset, plan.request, patience) });
+    const submitted = await submit(dataset, plan.request, patience);
+    // The next record goes on top of this one.
+    dataset = { ...dataset, head: submitted.commit };
+    after({ ...plan, submitted });
   }
   return whole;
 }
@@ -190,12 +193,13 @@ async function findJobs(
   { commit, since, withFailedJobs, failedTasks, from = dataset.head }: RescheduleOptions,
 ): Promise<Choices> {
   const history = await readHistory(dataset, from);
+  const finishOf = finishesIn(history.jobs);
   if (commit !== undefined) {
     const id = submissionNamed(history.jobs, commit) ?? await requireCommitOf(dataset, commit);
     const damaged = history.unreadable.find((record) => record.commit === id);
     if (damaged !== undefined) throw new ToolError("refused", damaged.reason);
-    const job = submissionOf(history.jobs, id);
-    const failed = failedTasks ? requireFailedTasks(history.jobs, job) : undefined;
+    const job = submissionOf(history.jobs, finishOf, id);
+    const failed = failedTasks ? requireFailedTasks(finishOf, job) : undefined;
     return { chosen: [{ job, failed }], passedOver: [] };
   }
   if (since === undefined) {
@@ -207,17 +211,17 @@ async function findJobs(
   const { commits } = await recordedCommits(dataset.root, from, base);
   const later = new Set(commits.map((logged) => logged.commit));
   const jobs = history.jobs.filter((job) => isSubmission(job) && later.has(job.commit));
-  const passedOver = passOver(history.jobs, jobs, failedTasks);
+  const passedOver = passOver(history.jobs, finishOf, jobs, failedTasks);
   const left = new Set(passedOver.map(({ job }) => job));
   const chosen = jobs.filter((job) => !left.has(job)).map((job): Choice => ({
     job,
-    failed: failedTasks ? failedTasksOf(history.jobs, job) : undefined,
+    failed: failedTasks ? failedTasksOf(finishOf, job) : undefined,
   }));
   return {
     chosen: chosen.filter(({ job, failed }) =>
       failedTasks
         ? failed !== undefined && failed !== ""
-        : withFailedJobs || isComplete(finishOf(history.jobs, job))
+        : withFailedJobs || isComplete(finishOf(job))
     ),
     passedOver,
   };
@@ -242,6 +246,7 @@ async function requireCommitOf(dataset: Dataset, target: string): Promise<string
  */
 function passOver(
   history: readonly RecordedJob[],
+  finishOf: FinishOf,
   jobs: readonly RecordedJob[],
   failedTasks: boolean,
 ): PassedOver[] {
@@ -262,7 +267,7 @@ function passOver(
       const reason = `Job ${job.jobId} is left out: job ${other.jobId} is in its place`;
       return [{ job, why: "replaced", reason }];
     }
-    if (finished.has(jobKeyOf(job)) || finishOf(history, job) !== undefined) return [];
+    if (finished.has(jobKeyOf(job)) || finishOf(job) !== undefined) return [];
     const { message: reason, hint } = unfinished(job);
     return [{ job, why: "open", reason, hint }];
   });
@@ -274,7 +279,11 @@ function isComplete(finished: RecordedJob | undefined): boolean {
 }
 
 /** Returns the submission that a commit is, or that it is the finish of. */
-function submissionOf(history: readonly RecordedJob[], commit: string): RecordedJob {
+function submissionOf(
+  history: readonly RecordedJob[],
+  finishOf: FinishOf,
+  commit: string,
+): RecordedJob {
   const named = history.find((job) => job.commit === commit);
   if (named === undefined) {
     throw new ToolError("refused", `Commit ${commit.slice(0, 10)} records no job of this history`, {
@@ -282,21 +291,19 @@ function submissionOf(history: readonly RecordedJob[], commit: string): Recorded
     });
   }
   if (isSubmission(named)) {
-    requireFinished(history, named);
+    requireFinished(finishOf, named);
     return named;
   }
   const submission = history.find((job) =>
     isSubmission(job) &&
-    (named.kind === "part"
-      ? jobKeyOf(job) === jobKeyOf(named)
-      : finishOf(history, job)?.commit === commit)
+    (named.kind === "part" ? jobKeyOf(job) === jobKeyOf(named) : finishOf(job)?.commit === commit)
   );
-  if (submission !== undefined) requireFinished(history, submission);
+  if (submission !== undefined) requireFinished(finishOf, submission);
   return submission ?? named;
 }
 
-function requireFinished(history: readonly RecordedJob[], job: RecordedJob): void {
-  if (finishOf(history, job) === undefined) throw unfinished(job);
+function requireFinished(finishOf: FinishOf, job: RecordedJob): void {
+  if (finishOf(job) === undefined) throw unfinished(job);
 }
 
 function unfinished(job: RecordedJob): ToolError {
@@ -306,8 +313,8 @@ function unfinished(job: RecordedJob): ToolError {
 }
 
 /** Returns the tasks of an array that did not complete, or throws why there are none. */
-function requireFailedTasks(history: readonly RecordedJob[], job: RecordedJob): string {
-  const failed = failedTasksOf(history, job);
+function requireFailedTasks(finishOf: FinishOf, job: RecordedJob): string {
+  const failed = failedTasksOf(finishOf, job);
   if (failed === undefined) {
     throw new ToolError("refused", `Of job ${job.jobId} no states of array tasks are recorded`, {
       hint: "Leave out --failed-tasks to submit the whole job once more",
@@ -322,8 +329,8 @@ function requireFailedTasks(history: readonly RecordedJob[], job: RecordedJob): 
 }
 
 /** Returns the tasks of an array that did not complete; undefined where that is not recorded. */
-function failedTasksOf(history: readonly RecordedJob[], job: RecordedJob): string | undefined {
-  const states = finishOf(history, job)?.record.datalad_slurm?.task_states;
+function failedTasksOf(finishOf: FinishOf, job: RecordedJob): string | undefined {
+  const states = finishOf(job)?.record.datalad_slurm?.task_states;
   if (states === undefined) return undefined;
   return `${union(states).without(IndexSet.of(states["COMPLETED"]))}`;
 }

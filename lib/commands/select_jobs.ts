@@ -155,7 +155,7 @@ async function whyNotOpen(dataset: Dataset, target: string): Promise<Explanation
   if (damaged !== undefined) return { reason: damaged.reason };
   const [job] = named;
   if (job !== undefined) {
-    const finish = finishOf(history.jobs, job);
+    const finish = finishesIn(history.jobs)(job);
     if (job.kind === "part" && finish === undefined) {
       return {
         reason: `Commit ${job.commit.slice(0, 10)} finishes tasks of job ${job.jobId}, ` +
@@ -172,17 +172,31 @@ async function whyNotOpen(dataset: Dataset, target: string): Promise<Explanation
 }
 
 /** Returns the commit that holds a job's results; the job's own where it is one. */
-export function finishOf(
-  history: readonly RecordedJob[],
-  job: RecordedJob,
-): RecordedJob | undefined {
-  if (job.kind === "finish" || job.kind === "run") return job;
-  const key = jobKeyOf(job);
-  return history.find((other) =>
-    other.kind === "finish" &&
-    (jobKeyOf(other) === key || other.record.datalad_slurm?.schedule_commit === job.commit ||
-      other.record.datalad_slurm === undefined && other.jobId === job.jobId)
-  );
+export type FinishOf = (job: RecordedJob) => RecordedJob | undefined;
+
+/**
+ * Returns what finds the finish of any job in a history, without a search through it for each: of
+ * several that would do, the first one.
+ */
+export function finishesIn(history: readonly RecordedJob[]): FinishOf {
+  const first = new Map<string, number>();
+  const note = (name: string, index: number) => {
+    if (!first.has(name)) first.set(name, index);
+  };
+  for (const [index, finish] of history.entries()) {
+    if (finish.kind !== "finish") continue;
+    const part = finish.record.datalad_slurm;
+    note(jobKeyOf(finish), index);
+    if (part?.schedule_commit !== undefined) note(`schedule:${part.schedule_commit}`, index);
+    // Records of the extension name the job only.
+    if (part === undefined) note(`id:${finish.jobId}`, index);
+  }
+  return (job) => {
+    if (job.kind === "finish" || job.kind === "run") return job;
+    const names = [jobKeyOf(job), `schedule:${job.commit}`, `id:${job.jobId}`];
+    const found = names.flatMap((name) => first.get(name) ?? []);
+    return history[Math.min(...found)];
+  };
 }
 
 /** Says why the history of HEAD has no job by a name, which may be that of a commit. */

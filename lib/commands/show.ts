@@ -14,7 +14,7 @@ import { type ChangedFile, changedFiles } from "./changed_files.ts";
 import { jobBranch } from "./commit_results.ts";
 import { jobsOfThisClone, queryOf, statesIn } from "./finish.ts";
 import { isEnvironment, logsThere } from "./job_files.ts";
-import { finishOf } from "./select_jobs.ts";
+import { finishesIn } from "./select_jobs.ts";
 import { explainUnknown } from "./unknown_job.ts";
 
 /** What `show` is asked about. */
@@ -76,7 +76,7 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
   const dataset = await openDataset(directory);
   const { job, history } = await find(dataset, target);
   const submission = isSubmission(job) ? job : submissionOf(history, job);
-  const finish = finishOf(history, submission ?? job);
+  const finish = finishesIn(history)(submission ?? job);
   const parts = history.filter((other) =>
     other.kind === "part" && jobKeyOf(other) === jobKeyOf(job)
   );
@@ -212,10 +212,11 @@ function submissionOf(
   results: RecordedJob,
 ): RecordedJob | undefined {
   const { schedule_commit, token } = results.record.datalad_slurm ?? {};
+  const finishOf = finishesIn(history);
   return history.find((job) =>
     isSubmission(job) && job.kind !== "run" &&
     (job.commit === schedule_commit || token !== undefined && jobKeyOf(job) === token)
   ) ?? history.find((job) =>
-    isSubmission(job) && job.kind !== "run" && finishOf(history, job)?.commit === results.commit
+    isSubmission(job) && job.kind !== "run" && finishOf(job)?.commit === results.commit
   );
 }

@@ -1,11 +1,12 @@
 import { cloneId, type Dataset, makeCloneId } from "../dataset/dataset.ts";
-import { placesBefore } from "../dataset/task_paths.ts";
+import { namesTask, placesBefore } from "../dataset/task_paths.ts";
 import { joinPath } from "../paths.ts";
 import { pause, throwIfInterrupted, uninterrupted } from "../process/interruption.ts";
 import type { BeginProgress } from "../process/progress.ts";
 import type { ToolPart } from "../record/schema.ts";
 import { chosenStandIn } from "../slurm/local/choice.ts";
 import { IndexSet } from "../slurm/array.ts";
+import type { ShownJob } from "../slurm/show_job.ts";
 import type { Submission } from "../slurm/submission.ts";
 import {
   removeEntry,
@@ -26,7 +27,7 @@ import { endlessly, locked, type LockPatience } from "./locked.ts";
 import { differenceWarnings, type FilePins, NO_PINS, pathsToPin, pinFiles } from "./pin_files.ts";
 import { prepareInputs } from "./prepare_inputs.ts";
 import { type PreparedOutput, prepareOutputs, takeBackOutputs } from "./prepare_outputs.ts";
-import { recordSubmissions } from "./record_submission.ts";
+import { type RecordedSubmission, recordSubmissions } from "./record_submission.ts";
 import { releaseInSubdatasets, reserveInSubdatasets } from "./reserve_outputs.ts";
 import { reservedPaths } from "./reserved_paths.ts";
 import type { Preparation, SubmissionRequest } from "./submission_request.ts";
@@ -76,10 +77,10 @@ export async function submit(
     if (isSettled(dataset, begun, error)) await discard(dataset, [begun], patience);
     throw error;
   }
-  const commits = await uninterrupted(() =>
+  const records = await uninterrupted(() =>
     recordSubmissions(dataset, [accepted], endlessly(patience))
   );
-  const job = submittedJob(dataset, accepted, commits.get(begun.entry.token) ?? "");
+  const job = submittedJob(dataset, accepted, records.get(begun.entry.token));
   const [finisher] = await finishersOf(dataset, [accepted], [begun], 1);
   return { ...job, finisher };
 }
@@ -179,10 +180,30 @@ export function isSettled(dataset: Dataset, { entry }: BegunSubmission, error: u
 /** Returns a recorded job as it is told to the reader. */
 export function submittedJob(
   { root }: Dataset,
-  { submission, printed, warnings }: Accepted,
-  commit: string,
+  { submission, printed, warnings, entry }: Accepted,
+  recorded: RecordedSubmission | undefined,
 ): SubmittedJob {
-  return { ...submission, root, commit, stderr: printed.stderr, warnings };
+  return {
+    ...submission,
+    root,
+    commit: recorded?.commit ?? "",
+    stderr: printed.stderr,
+    warnings: [...warnings, ...noArrayWarnings(submission.jobId, entry, recorded?.job)],
+  };
+}
+
+/** Returns a warning for each output of an array task that is declared for what is no array. */
+function noArrayWarnings(
+  jobId: string,
+  { record }: SubmissionEntry,
+  job: ShownJob | undefined,
+): string[] {
+  if (job === undefined || job.array !== undefined) return [];
+  return (record["outputs"] as string[]).filter(namesTask).map((output) =>
+    `Job ${jobId} is no array, so there will be no output ${JSON.stringify(output)}: ` +
+    `name what it writes at the finish (datalad-slurm finish -o PATH ${jobId}), or cancel it ` +
+    `(scancel ${jobId}) and schedule it again with --array`
+  );
 }
 
 /** Writes the journal entry and reserves the outputs, as soon as they can be had. */

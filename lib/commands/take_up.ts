@@ -46,7 +46,7 @@ import {
 import { locked, type LockPatience } from "./locked.ts";
 import { hasEnded } from "./owner.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
-import { RECORDING_REF, recordSubmissions } from "./record_submission.ts";
+import { type RecordedSubmission, RECORDING_REF, recordSubmissions } from "./record_submission.ts";
 import { readPrinted } from "./submitting_command.ts";
 
 /** What became of an operation that another command left unfinished. */
@@ -291,7 +291,7 @@ async function takeUpSubmissions(
   }
   const accepted = findings.filter((finding) => finding.outcome === "accepted");
   const commits = accepted.length === 0
-    ? new Map<string, string>()
+    ? new Map<string, RecordedSubmission>()
     : await recordSubmissions(dataset, accepted, patience);
   const nothing = findings.filter(({ outcome }) => outcome === "nothing");
   const done = entries.filter(({ token }) => recorded.has(token));
@@ -310,7 +310,13 @@ async function takeUpSubmissions(
       switch (finding.outcome) {
         case "accepted": {
           const { jobId } = finding.submission;
-          return { token, outcome: "recorded", jobId, commit: commits.get(token) ?? "", details };
+          return {
+            token,
+            outcome: "recorded",
+            jobId,
+            commit: commits.get(token)?.commit ?? "",
+            details,
+          };
         }
         case "nothing":
           return { token, outcome: "dropped", details: ["Nothing was submitted", ...details] };

@@ -7,6 +7,34 @@ type Reports = Record<string, JobReport>;
 
 const programs = (fake: FakeSlurm) => fake.calls().map(([program]) => program);
 
+/** A record of scontrol's, of a job that ended with exit code 130. */
+const shownJob = (jobId: string) =>
+  readSample("scontrol_sid_22.05.8").stdout
+    .replaceAll("492", jobId).replace("PENDING", "FAILED").replace("=0:0", "=130:0");
+
+/** Puts a scontrol that reads what to show from stdin and knows some jobs, as 22.05 does it. */
+function putScontrol(fake: FakeSlurm, known: readonly string[]): void {
+  Deno.writeTextFileSync(`${fake.folder}/shown`, shownJob("JOB"));
+  Deno.writeTextFileSync(`${fake.folder}/known`, known.map((jobId) => `${jobId}\n`).join(""));
+  Deno.writeTextFileSync(
+    `${fake.folder}/scontrol.awk`,
+    `FILENAME ~ /shown$/ { shown = shown $0 "\\n"; next }
+FILENAME ~ /known$/ { known[$0]; next }
+{ print "scontrol: " $0; print >"${fake.folder}/told" }
+/^quit$/ { quit = 1; exit }
+/^show job / && $3 in known { record = shown; gsub("JOB", $3, record); printf "%s", record; next }
+{ print "slurm_load_jobs error: Invalid job id specified" >"/dev/stderr"; code = 1 }
+END { exit quit ? code : 2 }
+`,
+  );
+  fake.put("scontrol", {
+    shell: `cd ${fake.folder}; exec /usr/bin/awk -f scontrol.awk shown known -`,
+  });
+}
+
+/** Returns what scontrol was told on stdin, line by line. */
+const told = (fake: FakeSlurm) => Deno.readTextFileSync(`${fake.folder}/told`).trim().split("\n");
+
 Deno.test("one sacct call answers for all jobs that are over, and nobody else is asked", async () => {
   await using fake = new FakeSlurm();
   fake.put("sacct", { stdout: asStateTable("sacct_states1_22.05.8") });
@@ -163,10 +191,7 @@ Deno.test("without accounting squeue gives the states and scontrol the exit code
     stdout: queueRow("520", "FAILED", "NonZeroExitCode") + queueRow("6_0", "RUNNING") +
       queueRow("6_1", "COMPLETED"),
   });
-  fake.put("scontrol", {
-    stdout: readSample("scontrol_sid_22.05.8").stdout
-      .replaceAll("492", "520").replace("PENDING", "FAILED").replace("=0:0", "=130:0"),
-  });
+  putScontrol(fake, ["520"]);
   const answer = await fake.ask<Reports>("query", {
     jobs: [{ jobId: "520" }, { jobId: "6", expected: "0-1" }],
   });
@@ -177,8 +202,52 @@ Deno.test("without accounting squeue gives the states and scontrol the exit code
   assert.deepEqual(fake.calls().map((call) => `${call[0]} ${call.at(-1)}`), [
     "sacct --jobs=520,6",
     "squeue --jobs=520,6",
-    "scontrol 520",
+    "scontrol scontrol",
   ]);
+  assert.deepEqual(told(fake), ["show job 520", "quit"]);
+});
+
+Deno.test("without accounting one scontrol gives the exit codes of a thousand jobs", async () => {
+  await using fake = new FakeSlurm();
+  fake.replay("sacct", "sacct_noacct_22.05.8");
+  fake.replay("squeue", "squeue_unknown1_22.05.8");
+  const ids = Array.from({ length: 1_001 }, (_, at) => String(1_000 + at));
+  const unknown = new Set(["1000", "1500"]);
+  putScontrol(fake, ids.filter((id) => !unknown.has(id)));
+  const jobs = ids.map((jobId) => ({ jobId }));
+  const answer = await fake.ask<Reports>("query", { jobs });
+  assert.deepEqual(programs(fake), ["sacct", "squeue", "scontrol"]);
+  assert.equal(told(fake).length, 1_001);
+  const ended = Object.values(answer).filter(({ exitCode }) => exitCode === 130);
+  assert.equal(ended.length, 998);
+  for (const id of unknown) {
+    assert.equal(answer[id]?.phase, "unknown");
+    assert.match(answer[id]?.reason ?? "", /scontrol does not know the job/);
+  }
+  // There is a limit to what slurmctld is asked.
+  assert.equal(answer["2000"]?.phase, "unknown");
+});
+
+Deno.test("jobs of another cluster are shown by that cluster's slurmctld", async () => {
+  await using fake = new FakeSlurm();
+  fake.replay("sacct", "sacct_noacct_22.05.8");
+  fake.replay("squeue", "squeue_unknown1_22.05.8");
+  putScontrol(fake, ["5"]);
+  const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "5", cluster: "far" }] });
+  assert.equal(answer["5;far"]?.exitCode, 130);
+  assert.deepEqual(fake.calls().at(-1), ["scontrol", "--clusters=far"]);
+});
+
+Deno.test("what scontrol has said before it dies counts, but not a record that is cut off", async () => {
+  await using fake = new FakeSlurm();
+  fake.replay("sacct", "sacct_noacct_22.05.8");
+  fake.replay("squeue", "squeue_unknown1_22.05.8");
+  const cut = shownJob("6").split("=130:0")[0];
+  Deno.writeTextFileSync(`${fake.folder}/shown`, `${shownJob("5")}${cut}=1`);
+  fake.put("scontrol", { shell: `/bin/cat ${fake.folder}/shown; kill -KILL $$` });
+  const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "5" }, { jobId: "6" }] });
+  assert.deepEqual([answer["5"]?.phase, answer["5"]?.exitCode], ["failed", 130]);
+  assert.equal(answer["6"]?.phase, "unknown");
 });
 
 Deno.test("a job that accounting does not have yet is found in the queue", async () => {

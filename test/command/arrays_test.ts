@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset, type Content, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
+import { onlyOutput } from "../support/output_records.ts";
 import { jobIs, jobsAreOver, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
@@ -351,6 +352,52 @@ concurrently(noSlurm, {
       ),
     );
     assert.match(await dataset.succeed(["show", id]), /^State +Complete \(task 1 assumed\)$/m);
+  },
+  "which tasks are assumed is in what --json says": async () => {
+    await using dataset = await TestDataset.make();
+    const id = await dataset.schedule(
+      ["-o", "out/%a", "sbatch", "--array=0-3", "array.sh", "out"],
+    );
+    await jobsAreOver([id]);
+    const forgetful = { env: { PATH: await forgetting(dataset, id, [1, 3]) } };
+    const assume = ["finish", "--json", "--assume-state", "completed"];
+    const known = onlyOutput(
+      (await dataset.tool(["finish", "--json", `${id}_0`])).stdout,
+      "finished",
+    );
+    assert.deepEqual([known.assumed, known.assumed_tasks], [undefined, undefined]);
+    const { stdout } = await dataset.tool([...assume, id], forgetful);
+    const whole = onlyOutput(stdout, "finished");
+    assert.deepEqual([whole.array_tasks, whole.assumed, whole.assumed_tasks], ["1-3", true, "1,3"]);
+  },
+  "an output of array tasks that a job has not is told of when it is submitted": async () => {
+    await using dataset = await TestDataset.make();
+    const outputs = ["-o", "out/%a", "-o", "log"];
+    const array = await dataset.tool(
+      ["schedule", ...outputs, "sbatch", "-H", "--array=3", "array.sh", "out"],
+    );
+    assert.doesNotMatch(array.stderr, /Warning/);
+    const plain = await dataset.tool(
+      ["schedule", "--json", "-o", "a/%a", "-o", "b", "sbatch", "-H", "write.sh", "b"],
+    );
+    assert.equal(plain.code, 0, plain.stderr);
+    const { slurm_job_id: id, warnings = [] } = onlyOutput(plain.stdout, "submitted");
+    assert.equal(warnings.length, 1);
+    assert.match(
+      warnings[0] ?? "",
+      new RegExp(
+        `^Job ${id} is no array, so there will be no output "a/%a": .*\\(scancel ${id}\\)`,
+      ),
+    );
+    assert.ok(plain.stderr.includes(`Warning: ${warnings[0]}\n`), plain.stderr);
+    const table = `${dataset.scratch.directory}/table.csv`;
+    await Deno.writeTextFile(table, "name\nc\nd\n");
+    const batch = await dataset.tool(
+      ["schedule", "--batch", table, "-o", "{name}/%a", "sbatch", "-H", "write.sh", "{name}"],
+    );
+    assert.equal(batch.code, 0, batch.stderr);
+    const lines = batch.stderr.match(/^Warning: Line \d: Job \d+ is no array.*"[cd]\/%a"/gm);
+    assert.equal(lines?.length, 2, batch.stderr);
   },
   "a task is named and assumed of arrays only": async () => {
     await using dataset = await TestDataset.make();

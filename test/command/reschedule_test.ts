@@ -131,7 +131,11 @@ concurrently(false, {
     assert.doesNotMatch(report, /write\.sh a/);
     assert.equal(await dataset.git("rev-parse", "HEAD"), before);
     assert.equal((await jobsSubmittedBelow(dataset.root)).length, 3);
-    const stdout = await dataset.succeed(["reschedule", "--since", first.finished]);
+    const { stdout, stderr } = await dataset.tool([
+      ...["reschedule", "--verbose", "--since", first.finished],
+    ]);
+    // Each record goes on top of the one before at once.
+    assert.equal(stderr.match(/ ms {2}git update-ref/g)?.length, 2, stderr);
     const ids = [...stdout.matchAll(/Submitted batch job (\d+)/g)].map((match) => match[1] ?? "");
     assert.equal(ids.length, 2);
     const [b = "", c = ""] = ids;

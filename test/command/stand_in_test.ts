@@ -1,5 +1,6 @@
 /** The local stand-in for Slurm as a user without Slurm meets it. */
 import assert from "node:assert/strict";
+import { isThere } from "../../lib/files.ts";
 import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
@@ -115,6 +116,39 @@ concurrently(false, {
     assert.match(finished.stdout, new RegExp(`^Job ${lost.id}: Node fail, closed`, "m"));
     const log = await Deno.readTextFile(`${dataset.root}/slurm-${lost.id}.out`);
     assert.match(log, /^slurmstepd: error: \*\*\* JOB \d+ ON \S+ .* DUE TO NODE FAILURE \*\*\*$/m);
+  },
+  "a job that is cancelled before it begins is neither started nor waited for": async () => {
+    await using standIn = await withOwnStandIn({ DATALAD_SLURM_LOCAL_JOBS: "1" });
+    const { dataset, state } = standIn;
+    const pipe = await dataset.pipe("first");
+    const submit = async (...words: string[]) => {
+      const { stdout } = await dataset.run(["sbatch", "--parsable", ...words]);
+      return stdout.trim();
+    };
+    await submit("--wrap", `echo >begun; read word <${pipe}`);
+    const cancelled = await submit("--wrap", "echo >cancelled");
+    await submit("--wrap", "echo >last");
+    await until("the first one runs", () => isThere(`${dataset.root}/begun`));
+    const later = await submit("--begin=now+1hour", "--wrap", "true");
+    assert.equal((await dataset.run(["scancel", cancelled, later])).code, 0);
+    await letGo(pipe);
+    // Nobody asks meanwhile: the runner that is there goes on by itself, and ends.
+    await until("the last one has run", () => isThere(`${dataset.root}/last`));
+    await until("the runner is gone", () => {
+      using runner = Deno.openSync(`${state}/runner`, { write: true });
+      return runner.tryLockSync(true);
+    });
+    assert.ok(!isThere(`${dataset.root}/cancelled`));
+  },
+  "sbatch refuses a script that is not there before anything is written": async () => {
+    const dataset = await onLaptop();
+    await using _ = dataset;
+    const state = `${dataset.scratch.directory}/no-stand-in-yet`;
+    const env = { DATALAD_SLURM_LOCAL_DIR: state, PATH: standIn?.env["PATH"] ?? "" };
+    const { code, stdout, stderr } = await dataset.run(["sbatch", "missing.sh"], { env });
+    assert.deepEqual([code, stdout], [1, ""]);
+    assert.match(stderr, /^sbatch: error: Unable to open file missing\.sh$/m);
+    assert.ok(!isThere(state));
   },
   "what the killed runner did to a job counts for the next one": async () => {
     await using standIn = await withOwnStandIn({ DATALAD_SLURM_LOCAL_MINUTE: "1" });

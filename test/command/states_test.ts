@@ -1,8 +1,17 @@
+import assert from "node:assert/strict";
 import { parseVersion } from "../../lib/slurm/accounting.ts";
 import { isThere } from "../../lib/files.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
-import { jobIs, jobsAreOver, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
+import {
+  jobIs,
+  jobsAreOver,
+  jobsSubmittedBelow,
+  noSlurm,
+  slurm,
+  until,
+  useCluster,
+} from "../support/real_slurm.ts";
 import { Shown, StateTable } from "../support/state_table.ts";
 
 useCluster();
@@ -137,6 +146,25 @@ concurrently(noSlurm, {
       const reason = /No state is known of 1 array tasks \(1\), which is so .* cancelled before/;
       await job.says("pending task cancelled, others complete", 1, words, reason);
     }),
+  "many jobs of a cluster without accounting": async () => {
+    await using dataset = await TestDataset.make();
+    const codes = Array.from({ length: 20 }, (_, at) => at + 1);
+    const table = `${dataset.scratch.directory}/codes.csv`;
+    await Deno.writeTextFile(table, `code\n${codes.join("\n")}\n`);
+    const command = ["-o", "out-{code}", "sbatch", "--wrap", "exit {code}"];
+    await dataset.succeed(["schedule", "--batch", table, ...command]);
+    const ids = await jobsSubmittedBelow(dataset.root);
+    await jobsAreOver(ids);
+    const bin = `${dataset.scratch.directory}/bin`;
+    await Deno.mkdir(bin);
+    const sacct = "echo 'Slurm accounting storage is disabled' >&2; exit 1";
+    await Deno.writeTextFile(`${bin}/sacct`, `#!/bin/sh\n${sacct}\n`, { mode: 0o755 });
+    const status = await dataset.tool(["status"], {
+      env: { PATH: `${bin}:${dataset.env["PATH"]}` },
+    });
+    const shown = [...status.stdout.matchAll(/Failed \(exit code (\d+)\)/g)];
+    assert.deepEqual(shown.map(([, code]) => Number(code)).toSorted((a, b) => a - b), codes);
+  },
   "a job that runs out of time": () =>
     withJob(sbatch("--time=1"), async (job) => {
       await jobIs(job.id, "RUNNING");

@@ -229,6 +229,28 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
     ];
   },
 
+  async "several tasks of an array are held and released at once"(bench) {
+    const held = await bench.submit("-H", "--array=1-5", "-o", "/dev/null", "--wrap=true");
+    const later = await bench.submit("--begin=now+1hour", "--array=0-8%3", "--wrap=true");
+    const said = [
+      await bench.say(["scontrol", "release", `${held}_[1,3]`]),
+      await bench.say(["scontrol", "hold", `${later}_[0-2,7],${held}_5`]),
+      await bench.say(["scontrol", "release", `${later}_[1-2]`]),
+      await bench.say(["scontrol", "hold", `${later}_[4,20]`]),
+      await bench.say(["scontrol", "hold", `${later}_[20,21]`]),
+    ];
+    await bench.until([`${held}_1`, `${held}_3`], /COMPLETED/);
+    const { stdout } = await bench.run(
+      ["squeue", "-r", "-h", "-t", "all", "-o", "%i %T %r", "-j", `${held},${later}`],
+    );
+    return [
+      ...said.flat(),
+      // What root holds is another reason than what a user holds; the stand-in has users only.
+      ...bench.plain(stdout).replaceAll("JobHeldAdmin", "JobHeldUser").split("\n")
+        .filter((line) => line !== "").sort(),
+    ];
+  },
+
   async "jobs wait for others and start as these end"(bench) {
     const good = await bench.submit("--wrap=true");
     const bad = await bench.submit("--wrap=exit 3");
@@ -289,7 +311,8 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
       "kill -TERM $$",
       "kill -USR1 $$",
       "nosuchcommand",
-      "exec nosuchcommand",
+      // A shell says 126 where it may not look into a directory of PATH.
+      "PATH=/usr/bin; exec nosuchcommand",
     ];
     const ids: string[] = [];
     for (const end of ends) ids.push(await bench.submit("-o", "/dev/null", `--wrap=${end}`));

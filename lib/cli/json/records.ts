@@ -82,6 +82,7 @@ const submitted = z.object({
   original_slurm_job_id: z.optional(jobId),
   original_commit: z.optional(commit),
   auto_finish: finishingJob,
+  warnings: z.optional(texts.check(z.describe("What stderr warns of, in the same words"))),
 }).check(z.meta({
   id: "submitted",
   description: "schedule, reschedule: a job that was submitted and recorded",
@@ -215,6 +216,9 @@ const finished = z.object({
   state,
   assumed: z.optional(
     z.boolean().check(z.describe("Whether the state is the user's word, since Slurm has none")),
+  ),
+  assumed_tasks: z.optional(
+    text.check(z.describe("Of an array: the tasks of which it is, in Slurm's notation")),
   ),
   requeued_after: requeuedAfter,
   exit_code: z.optional(z.int()),

@@ -138,14 +138,18 @@ class Runner {
     for await (const _ of this.#watcher) this.#wake();
   }
 
-  /** Reads the jobs that clients have added or changed since the last pass. */
+  /** Reads the jobs that clients have added or changed, and forgets those that they have ended. */
   #readChanges(): void {
     const path = `${this.store.wake}/changes`;
     const wakes = sizeOf(path) ?? 0;
     if (this.#watcher === undefined) this.#at(Date.now() / 1000 + 0.2);
     if (wakes === this.#seenWakes) return;
     this.#seenWakes = wakes;
-    for (const id of liveIds(this.store)) {
+    const live = liveIds(this.store);
+    const known = new Set(live);
+    // A job that was cancelled before it began must neither be started nor be waited for.
+    for (const id of this.#jobs.keys()) if (!known.has(id)) this.#jobs.delete(id);
+    for (const id of live) {
       const size = sizeOf(`${this.store.live}/${id}`) ?? 0;
       if (this.#jobs.get(id)?.size === size) continue;
       const job = readJob(this.store, id);

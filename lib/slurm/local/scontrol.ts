@@ -1,5 +1,5 @@
 import type { Context } from "./context.ts";
-import { formatIndices } from "../array.ts";
+import { formatIndices, indices, parseArraySpec } from "../array.ts";
 import { mebibytes } from "./environment.ts";
 import {
   cpusOf,
@@ -215,35 +215,47 @@ function setHeld(context: Context, words: readonly string[], held: boolean): num
   makeStore(context.store);
   let code = 0;
   withLock(context.store, () => {
-    for (const word of words.flatMap((word) => word.split(","))) {
-      const why = setOneHeld(context, word, held);
-      if (why === undefined) continue;
-      context.err(`${why} for job ${word}\nslurm_suspend error: ${why}`);
-      code = 1;
+    // A comma within brackets is between tasks of one job.
+    for (const word of words.flatMap((word) => word.split(/,(?![^[]*\])/))) {
+      const complaints = setOneHeld(context, word, held);
+      for (const complaint of complaints) context.err(complaint);
+      if (complaints.length > 0) code = 1;
     }
   });
   context.wakeRunner();
   return code;
 }
 
-function setOneHeld({ store }: Context, word: string, held: boolean): string | undefined {
-  const match = /^(\d+)(?:_(\d+|\[[\d,-]+\]))?$/.exec(word);
-  const job = match === null ? undefined : findJob(store, Number(match[1]));
-  if (match === null || job === undefined) return "Invalid job id specified";
-  const id = Number(match[1]);
-  const key = match[2] !== undefined
-    ? Number(match[2])
-    : id === job.spec.jobId
-    ? undefined
-    : partOfRawId(job, id);
-  const keys = key === undefined ? [...job.parts.keys()] : job.parts.has(key) ? [key] : [];
-  if (keys.length === 0) return "Invalid job id specified";
+/** Holds or releases what of one job is pending, and returns what is to be said against it. */
+function setOneHeld({ store }: Context, word: string, held: boolean): string[] {
+  const match = /^(\d+)(?:_(?:(\d+)|\[([\d,:-]+)\]))?$/.exec(word);
+  const [, id = "", task, list] = match ?? [];
+  const job = match === null ? undefined : findJob(store, Number(id));
+  if (job === undefined) return refusedFor(word, INVALID_ID);
+  const raw = Number(id) === job.spec.jobId ? undefined : partOfRawId(job, Number(id));
+  const asked = list !== undefined
+    ? [...indices(parseArraySpec(list)?.ranges ?? [])]
+    : task !== undefined
+    ? [Number(task)]
+    : raw !== undefined
+    ? [raw]
+    : [...job.parts.keys()];
+  const keys = asked.filter((key) => job.parts.has(key));
+  const strangers = asked.filter((key) => !job.parts.has(key));
+  // Of several tasks each has an answer, in the case that one is refused (22.05).
+  const about = (keys: readonly number[], what: string) =>
+    keys.length === 0 ? [] : [`${id}_${formatIndices(keys)}: ${what}`];
+  if (keys.length === 0) {
+    return list === undefined ? refusedFor(word, INVALID_ID) : about(strangers, INVALID_ID);
+  }
   const pending = keys.filter((key) => job.parts.get(key)?.state === "PENDING");
-  const [first] = pending;
-  if (first === undefined) {
-    return keys.every((key) => isEnded(job.parts.get(key)?.state ?? "COMPLETED"))
-      ? "Job/step already completing or completed"
-      : "Job is no longer pending execution";
+  if (pending.length === 0) {
+    return refusedFor(
+      word,
+      keys.every((key) => isEnded(job.parts.get(key)?.state ?? "COMPLETED"))
+        ? "Job/step already completing or completed"
+        : "Job is no longer pending execution",
+    );
   }
   const isSplit = keys.length < job.parts.size;
   changeJob(store, job, [
@@ -252,5 +264,13 @@ function setOneHeld({ store }: Context, word: string, held: boolean): string | u
       : { tasks: formatIndices(pending), held, ...(isSplit ? { split: true } : {}) },
   ]);
   noteChange(store);
-  return undefined;
+  return strangers.length === 0
+    ? []
+    : [...about(keys, "No error"), ...about(strangers, INVALID_ID)];
+}
+
+const INVALID_ID = "Invalid job id specified";
+
+function refusedFor(word: string, why: string): string[] {
+  return [`${why} for job ${word}`, `slurm_suspend error: ${why}`];
 }
