@@ -5,7 +5,7 @@ import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
 import { type JobReport, neverStarts } from "../slurm/report.ts";
 import { IndexSet } from "../slurm/array.ts";
-import { isStandIn } from "../slurm/stand_in.ts";
+import { clusterOption } from "../slurm/clusters.ts";
 import { isLive } from "../slurm/states.ts";
 import type { Terminal } from "./terminal.ts";
 import { readableTime } from "./times.ts";
@@ -102,8 +102,7 @@ export function closedInWords(tasks: string): string {
 /** Says what a user may do about a live job that will not go on by itself. */
 export function hintOnLiveJob(report: JobReport): string | undefined {
   const { jobId, state, cluster } = report;
-  // An id may be another job's on the local cluster.
-  const there = cluster === undefined || isStandIn(cluster) ? "" : `-M ${harmless(cluster)} `;
+  const there = clusterOption(cluster);
   if (neverStarts(report)) {
     return `Job ${jobId} waits for ever, since a job that it depends on did not end as it should. ` +
       `Cancel it with: scancel ${there}${jobId}`;

@@ -3,6 +3,7 @@ import { copyFile } from "../dataset/copy.ts";
 import type { Dataset } from "../dataset/dataset.ts";
 import { expandPath } from "../dataset/globs.ts";
 import { ToolError } from "../errors.ts";
+import { PERMISSION_DENIED } from "../files.ts";
 import { absolutePath, joinPath, pathBelow } from "../paths.ts";
 
 /**
@@ -79,7 +80,7 @@ export async function copyResults(
   );
   const [closed] = [...denied, ...failed.map(({ path }) => path)];
   if (closed !== undefined) {
-    throw new Deno.errors.PermissionDenied(`permission denied: ${altDir}/${closed}`);
+    throw new Deno.errors.PermissionDenied(`${PERMISSION_DENIED}: ${JSON.stringify(closed)}`);
   }
   const kept: string[] = [];
   for (const path of files.get(".") ?? []) {

@@ -1,8 +1,10 @@
+import type { Dataset } from "../dataset/dataset.ts";
 import type { RecordedJob } from "../dataset/history.ts";
 import { repositoryAbove, untrackedFiles } from "../git/untracked.ts";
 import { joinPath, pathBelow } from "../paths.ts";
 import { IndexSet } from "../slurm/array.ts";
 import type { FinishedJob } from "./finish.ts";
+import { ownAltDir } from "./gather_results.ts";
 import { logsThere } from "./job_files.ts";
 
 /**
@@ -10,11 +12,12 @@ import { logsThere } from "./job_files.ts";
  * that a job which is still open writes to as well.
  */
 export async function withUntrackedLogs(
-  root: string,
+  dataset: Dataset,
   results: readonly FinishedJob[],
   openJobs: readonly RecordedJob[],
 ): Promise<FinishedJob[]> {
-  const logs = new Map(results.map((result) => [result, logsOfClosed(root, result)]));
+  const { root } = dataset;
+  const logs = new Map(results.map((result) => [result, logsOfClosed(dataset, result)]));
   const all = new Set([...logs.values()].flat());
   if (all.size === 0) return [...results];
   for (const job of openJobs) for (const path of logsThere(root, job)) all.delete(path);
@@ -43,14 +46,15 @@ async function untrackedLogs(root: string, logs: readonly string[]): Promise<Set
 
 /** Returns the log files of a job, or of its tasks, that were closed. */
 function logsOfClosed(
-  root: string,
+  dataset: Dataset,
   { job, outcome, tasks, closedTasks, isLast }: FinishedJob,
 ): readonly string[] {
   const closed = outcome === "closed" ? tasks : closedTasks;
   if (outcome !== "closed" && closed === undefined) return [];
+  if (job.record.alt_dir && ownAltDir(dataset, job) === undefined) return [];
   // A log that all tasks write to is still needed as long as some are open.
   const wanted = closed === undefined
     ? undefined
     : { tasks: IndexSet.of(closed), withShared: isLast === true };
-  return logsThere(root, job, wanted);
+  return logsThere(dataset.root, job, wanted);
 }

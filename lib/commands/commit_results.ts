@@ -165,8 +165,17 @@ async function commitClaimed(
     gathered.push(await gatherResults(dataset, job, foreign));
     progress?.(gathered.length, finishing.length);
   }
-  const deleted = await deletedPaths(dataset, gathered);
   const notAdded = new Map<string, FinishNotes>();
+  const leave = (failing: readonly Pick<Piece, "key" | "notes">[]) => {
+    for (const { key, notes } of failing) notAdded.set(key, notes);
+    gathered = gathered.filter(({ key }) => !notAdded.has(key));
+  };
+  leave(
+    gathered.filter(({ failed }) => failed.length > 0)
+      .map((job) => complete(job, new Map(), new Map(), results.message)),
+  );
+  if (gathered.length === 0) return { committed: new Map(), notAdded };
+  const deleted = await deletedPaths(dataset, gathered);
   let repositories: Map<string, FilesInRepository>;
   let pieces: Piece[];
   for (;;) {
@@ -178,8 +187,7 @@ async function commitClaimed(
     if (failing.length === 0) break;
     // Their other files must not come into the index with those of the jobs that are committed.
     for (const taken of repositories.values()) await leaveFilesOut(taken);
-    for (const { key, notes } of failing) notAdded.set(key, notes);
-    gathered = gathered.filter(({ key }) => !notAdded.has(key));
+    leave(failing);
     if (gathered.length === 0) return { committed: new Map(), notAdded };
   }
   const byKey = new Map(pieces.map((piece) => [piece.key, piece]));

@@ -227,7 +227,7 @@ export async function finish(
       ...shortagePart({ job, report }, accounts),
     };
   });
-  const withLogs = await withUntrackedLogs(dataset.root, results, otherOpenJobs);
+  const withLogs = await withUntrackedLogs(dataset, results, otherOpenJobs);
   const all = inOrder(jobs, [...withLogs, ...told]);
   return { root: dataset.root, jobs: all, tasks, notOpen: without, unreadable };
 }

@@ -20,7 +20,7 @@ import { copyResults } from "./alt_dir.ts";
 import { type ArrayPart, statesOf, union } from "./array_parts.ts";
 import type { ChangedFile } from "./changed_files.ts";
 import { writeEnvironment } from "./environment_file.ts";
-import { jobFiles } from "./job_files.ts";
+import { isInside, jobFiles } from "./job_files.ts";
 import { putLink } from "./prepare_outputs.ts";
 
 /** A job that is over and gets its finish commit. */
@@ -46,7 +46,7 @@ export interface MissingFile {
   readonly isLog: boolean;
 }
 
-/** What the reader should know of a finished job's files; all paths relative to the root. */
+/** What the reader should know of a finished job's files; paths are relative to the root. */
 export interface FinishNotes {
   /** Declared outputs and logs that are not there. */
   readonly missing: readonly MissingFile[];
@@ -58,7 +58,10 @@ export interface FinishNotes {
   readonly changed: readonly ChangedFile[];
   /** What git cannot hold or must not touch, with the reason. */
   readonly impossible: readonly { readonly path: string; readonly reason: string }[];
-  /** Files that could not be added, with the reason: there are none of a job that is committed. */
+  /**
+   * Files that could not be added, or the directory outside the dataset that they were to be copied
+   * from, with the reason: there are none of a job that is committed.
+   */
   readonly failed: readonly { readonly path: string; readonly reason: string }[];
 }
 
@@ -150,9 +153,13 @@ export async function gatherResults(
       })),
     ],
     failed: [
-      ...failed,
-      ...[...new Set(denied)].map((path) => ({ path, reason: PERMISSION_DENIED })),
-      ...collected.failed,
+      ...new Map(
+        [
+          ...collected.failed,
+          ...denied.map((path) => ({ path, reason: PERMISSION_DENIED })),
+          ...failed,
+        ].map((one) => [one.path, one]),
+      ).values(),
     ],
   };
 }
@@ -170,18 +177,13 @@ function declaredPlaces(
   };
 }
 
-/** A record from elsewhere must not have files copied from wherever it likes. */
-function ownAltDir(
+/** Returns where a job ran; a record from elsewhere must not have us look wherever it likes. */
+export function ownAltDir(
   dataset: Dataset,
   { record: { alt_dir, datalad_slurm: origin } }: RecordedJob,
 ): string | undefined {
   const isOwn = origin?.clone !== undefined && origin.clone === cloneId(dataset);
   return isOwn && alt_dir ? alt_dir : undefined;
-}
-
-/** Records come from elsewhere too: a path that leaves the dataset is not looked at. */
-function isInside(path: string): boolean {
-  return !path.startsWith("/") && !path.split("/").some((part) => part === ".git" || part === "..");
 }
 
 /**

@@ -1,7 +1,7 @@
 import { ToolError } from "../errors.ts";
 import { explainFailure } from "../process/explain.ts";
 import { sleep } from "../process/interruption.ts";
-import { joinPath } from "../paths.ts";
+import { absolutePath } from "../paths.ts";
 import { clustersNamedIn } from "../slurm/clusters.ts";
 import { findInQueue } from "../slurm/find_in_queue.ts";
 import { isSameHost, type Recovery, type SubmissionTrace } from "../slurm/recover.ts";
@@ -142,7 +142,7 @@ function namedClusters({ command, directory }: SubmissionEntry): string[] {
   const variables = ["SBATCH_CLUSTERS", "SLURM_CLUSTERS"].map((name) => Deno.env.get(name));
   return clustersNamedIn([
     command,
-    ...(script === undefined ? [] : directivesOf(joinPath(directory, script))),
+    ...(script === undefined ? [] : directivesOf(absolutePath(script, directory))),
     ...variables.filter((list) => list !== undefined).map((list) => `--clusters=${list}`),
   ].join("\n"));
 }

@@ -56,6 +56,11 @@ export function nameOfJob({ jobId, record }: Pick<RecordedJob, "jobId" | "record
     : jobId;
 }
 
+/** Records come from elsewhere too: a path that leaves the dataset is not looked at. */
+export function isInside(path: string): boolean {
+  return !path.startsWith("/") && !path.split("/").some((part) => part === ".git" || part === "..");
+}
+
 /** Whether a file of a job's is the one with what Slurm knew of it. */
 export function isEnvironment(path: string): boolean {
   return path.endsWith(".env.json");
@@ -66,7 +71,7 @@ export function isEnvironment(path: string): boolean {
  * root, or absolute where the job runs outside the dataset.
  */
 export function logsThere(root: string, job: RecordedJob, wanted?: WantedTasks): string[] {
-  const { logs } = jobFiles(root, job, wanted);
+  const logs = jobFiles(root, job, wanted).logs.filter(isInside);
   const { alt_dir: altDir } = job.record;
   if (!altDir) return logs.filter((path) => isThere(`${root}/${path}`));
   return logs.map((path) => `${altDir}/${path}`).filter(isThere);

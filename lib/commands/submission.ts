@@ -7,6 +7,7 @@ import type { ToolPart } from "../record/schema.ts";
 import { chosenStandIn } from "../slurm/local/choice.ts";
 import { IndexSet } from "../slurm/array.ts";
 import type { ShownJob } from "../slurm/show_job.ts";
+import { clusterOption } from "../slurm/clusters.ts";
 import type { Submission } from "../slurm/submission.ts";
 import {
   removeEntry,
@@ -188,13 +189,13 @@ export function submittedJob(
     root,
     commit: recorded?.commit ?? "",
     stderr: printed.stderr,
-    warnings: [...warnings, ...noArrayWarnings(submission.jobId, entry, recorded?.job)],
+    warnings: [...warnings, ...noArrayWarnings(submission, entry, recorded?.job)],
   };
 }
 
 /** Returns a warning for each output of an array task that is declared for what is no array. */
 function noArrayWarnings(
-  jobId: string,
+  { jobId, cluster }: Submission,
   { record }: SubmissionEntry,
   job: ShownJob | undefined,
 ): string[] {
@@ -202,7 +203,7 @@ function noArrayWarnings(
   return (record["outputs"] as string[]).filter(namesTask).map((output) =>
     `Job ${jobId} is no array, so there will be no output ${JSON.stringify(output)}: ` +
     `name what it writes at the finish (datalad-slurm finish -o PATH ${jobId}), or cancel it ` +
-    `(scancel ${jobId}) and schedule it again with --array`
+    `(scancel ${clusterOption(cluster)}${jobId}) and schedule it again with --array`
   );
 }
 

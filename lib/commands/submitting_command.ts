@@ -51,6 +51,10 @@ async function untilNamed(
   }
 }
 
+/** Variables of the shell: the command must see those of the user's environment as they are. */
+const [OWN_ID, OWN_REST] = ["datalad_slurm_id", "datalad_slurm_rest"];
+const TOKEN = "datalad_slurm_token";
+
 /** Returns what a shell runs that leads its session, or with `setsid` will be the leader of one. */
 async function submittingScript(
   entry: SubmissionEntry,
@@ -63,9 +67,10 @@ async function submittingScript(
     : await standInPath(entry.cluster);
   return [
     // In a subshell $$ is not its own number.
-    options.setsid ? "read -r pid others </proc/self/stat || exit 1" : "pid=$$",
+    ...options.setsid ? [`read -r ${OWN_ID} ${OWN_REST} </proc/self/stat || exit 1`] : [],
     // Whoever takes the entry up makes the session's file first, and then we must not begin (set -C).
-    `set -C; echo "$pid" >${quoteWord(session)} || exit 1; set +C`,
+    `set -C; echo "$${options.setsid ? OWN_ID : "$"}" >${quoteWord(session)} || exit 1; set +C`,
+    ...options.setsid ? [`unset ${OWN_ID} ${OWN_REST}`] : [],
     `umask ${userUmask.toString(8).padStart(4, "0")}`,
     `exec >${quoteWord(stdout)} 2>${quoteWord(stderr)}`,
     ...tagSbatch(directory, path, entry.command, options),
@@ -87,8 +92,8 @@ export interface CommandRunner {
 /** Starts a shell to run commands whose journal entries are in one directory. */
 export function startRunner(journal: string): CommandRunner {
   // setsid (util-linux) makes no process of its own here: the shell's children lead no group.
-  const loop = "while read -r token; do\n" +
-    '    (. "$0/$token/run") </dev/null >/dev/null 2>"$0/$token/said"\n' +
+  const loop = `while read -r ${TOKEN}; do\n` +
+    `    (. "$0/$${TOKEN}/run") </dev/null >/dev/null 2>"$0/$${TOKEN}/said"\n` +
     '    echo "$?"\n' +
     "done";
   const shell = converse(["/bin/sh", "-c", loop, journal], {

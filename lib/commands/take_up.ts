@@ -343,7 +343,8 @@ async function look(
   const { submissions, bare } = parseSubmissions(printed.stdout);
   // The number of a session on another machine, or before a reboot, says nothing here.
   const isHere = sharesPids(entry.owner, ownIdentity());
-  if ((submissions.length === 0 || bare) && isHere && isSessionAlive(session)) {
+  const begun = writtenDown(files.session);
+  if ((submissions.length === 0 || bare) && isHere && isSessionAlive(session, begun)) {
     return {
       entry,
       outcome: "at work",
@@ -419,6 +420,15 @@ function readSession(path: string): number | undefined {
     return Number.isInteger(session) && session > 0 ? session : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Returns when a session's number was written down; now where that is not known. */
+function writtenDown(path: string): Date {
+  try {
+    return Deno.statSync(path).mtime ?? new Date();
+  } catch {
+    return new Date();
   }
 }
 

@@ -77,7 +77,13 @@ function matchBelow(search: Search, directory: string, parts: readonly string[])
   }
   if (!hasMagic(part)) {
     const path = joinPath(directory, part);
-    if (isThere(`${search.root}/${path}`)) matchBelow(search, path, rest);
+    try {
+      Deno.lstatSync(`${search.root}/${path}`);
+    } catch (error) {
+      if (isDenial(error)) search.denied.push(directory);
+      return;
+    }
+    matchBelow(search, path, rest);
     return;
   }
   const expression = new RegExp(`^${namePattern(part)}$`, "s");

@@ -256,7 +256,12 @@ function takeLockByCopy(draft: string, lock: string): boolean {
     if (error instanceof Deno.errors.AlreadyExists) return false;
     throw error;
   }
-  copyIndex(draft, lock);
+  try {
+    copyIndex(draft, lock);
+  } catch (error) {
+    removeQuietly(lock);
+    throw error;
+  }
   return true;
 }
 

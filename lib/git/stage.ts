@@ -10,7 +10,10 @@ import type { IndexDraft } from "./index_draft.ts";
 export interface TakenIn {
   /** Files that git ignores. */
   readonly ignored: string[];
-  /** Files that could not be added, and why; there may be others where some may not be read. */
+  /**
+   * Files that could not be added, and why. Where there are any, others may not have been taken in
+   * either: begin again without the jobs that these are of.
+   */
   readonly failed: { readonly path: string; readonly reason: string }[];
   /** Writes the files into the draft. */
   stage(): Promise<void>;
@@ -29,11 +32,19 @@ export async function takeInWithAnnex(
   // Where the index has an unlocked annexed file, git-annex takes a link to another file for it,
   // and puts the old content in the link's place (10.20230126). Git itself takes in links.
   const sizes = new Map<string, number>();
+  const denied: string[] = [];
   const links = files.filter((file) => {
-    const { isSymlink, size } = Deno.lstatSync(`${root}/${file}`);
-    if (!isSymlink) sizes.set(file, size);
-    return isSymlink;
+    try {
+      const { isSymlink, size } = Deno.lstatSync(`${root}/${file}`);
+      if (!isSymlink) sizes.set(file, size);
+      return isSymlink;
+    } catch (error) {
+      if (!isDenial(error)) throw error;
+      denied.push(file);
+      return false;
+    }
   });
+  if (denied.length > 0) return notTakenIn(denied);
   const contents = links.length === 0 ? files : without(files, links);
   if (contents.length === 0) return await takeIn(root, links, draft);
   const annex = converse([
@@ -93,7 +104,8 @@ export async function takeInWithAnnex(
   };
   // Where git is to hold a file that it cannot read, git-annex fails on all that come after as well
   // (10.20230126).
-  const unreadable = unreadableFiles(root, failed.map(({ path }) => path));
+  const unreadable = failed.filter(({ path }) => !isReadable(`${root}/${path}`))
+    .map(({ path }) => asDenied(path));
   let ending: Promise<void> | undefined;
   return {
     ignored,
@@ -133,30 +145,34 @@ export async function takeIn(
 ): Promise<TakenIn> {
   const ignored = await ignoredFiles(root, files);
   const wanted = without(files, ignored);
-  const stage = () => Promise.resolve();
-  try {
-    await updateIndex(root, ["--add", "--replace"], wanted, draft);
-  } catch (error) {
-    // Git gives up at the first file that it cannot read.
-    const failed = unreadableFiles(root, wanted);
-    if (failed.length === 0) throw error;
-    return { ignored, failed, stage };
-  }
-  return { ignored, failed: [], stage };
+  // Git gives up at the first file that it cannot read, and leaves a part of a pack.
+  const unreadable = wanted.filter((file) => !isReadable(`${root}/${file}`));
+  if (unreadable.length > 0) return notTakenIn(unreadable);
+  await updateIndex(root, ["--add", "--replace"], wanted, draft);
+  return { ignored, failed: [], stage: () => Promise.resolve() };
 }
 
-/** Returns those of the files that may not be read. */
-function unreadableFiles(root: string, files: readonly string[]): TakenIn["failed"] {
-  return files.filter((file) => {
-    const path = `${root}/${file}`;
-    try {
-      // A link is not followed by git either.
-      if (!Deno.lstatSync(path).isSymlink) Deno.openSync(path).close();
-      return false;
-    } catch (error) {
-      return isDenial(error);
-    }
-  }).map((path) => ({ path, reason: PERMISSION_DENIED }));
+function notTakenIn(denied: readonly string[]): TakenIn {
+  return { ignored: [], failed: denied.map(asDenied), stage: () => Promise.resolve() };
+}
+
+function asDenied(path: string): TakenIn["failed"][number] {
+  return { path, reason: PERMISSION_DENIED };
+}
+
+/** Whether a file may be read; of a link that is the link itself, which git does not follow. */
+function isReadable(path: string): boolean {
+  try {
+    Deno.openSync(path).close();
+    return true;
+  } catch (error) {
+    if (!isDenial(error)) return true;
+  }
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch (error) {
+    return !isDenial(error);
+  }
 }
 
 /** Removes paths from the draft; files stay where they are. */

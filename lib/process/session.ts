@@ -1,12 +1,14 @@
 /**
- * Says whether any process of a session (setsid) is still at work: its leader may have ended before
- * what it started. Zombies are not at work; a container may keep them for ever.
+ * Says whether any process of a session (setsid) is still at work, or the one that was about to lead it
+ * when its number was written down: the leader may have ended before what it started. Zombies are not
+ * at work; a container may keep them for ever.
  */
-export function isSessionAlive(session: number): boolean {
+export function isSessionAlive(session: number, writtenDown: Date): boolean {
   try {
     for (const { name } of Deno.readDirSync("/proc")) {
       if (/^\d+$/.test(name) && isInSession(name, session)) return true;
     }
+    if (startOf(session) <= writtenDown.getTime()) return true;
   } catch {
     // Without /proc the leader's process group has to do.
   }
@@ -20,12 +22,28 @@ export function isSessionAlive(session: number): boolean {
 }
 
 function isInSession(pid: string, session: number): boolean {
-  let stat: string;
-  try {
-    stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  } catch {
-    return false;
-  }
-  const [state, , , sid] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state, , , sid] = statOf(pid) ?? [];
   return sid === String(session) && state !== "Z" && state !== "X";
+}
+
+/** Linux counts the time of processes in hundredths of a second, whatever its clock does. */
+const TICK_MS = 10;
+
+/** Returns when a process was started, in milliseconds since 1970; infinity where it is not at work. */
+function startOf(pid: number): number {
+  const stat = statOf(String(pid));
+  const [state, ticks] = [stat?.[0], stat?.[19]];
+  const boot = /^btime (\d+)$/m.exec(Deno.readTextFileSync("/proc/stat"))?.[1];
+  if (ticks === undefined || boot === undefined || state === "Z" || state === "X") return Infinity;
+  return Number(boot) * 1000 + Number(ticks) * TICK_MS;
+}
+
+/** Returns the fields of `/proc/<pid>/stat` from the third one, the state, on. */
+function statOf(pid: string): string[] | undefined {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return undefined;
+  }
 }

@@ -39,7 +39,12 @@ export function classifyFailure(stderr: string): Outcome {
  * or it is an invalid entry for --cluster.` (22.05).
  */
 export function saysClusterIsDown(stderr: string): boolean {
-  return /error: '.*' can't be reached now/.test(stderr) && !/error: No cluster '/.test(stderr);
+  return /error: '.*' can't be reached now/.test(stderr) && !saysNoSuchCluster(stderr);
+}
+
+/** Returns whether a program says that slurmdbd knows no cluster of that name. */
+export function saysNoSuchCluster(stderr: string): boolean {
+  return /error: No cluster '/.test(stderr);
 }
 
 /** Returns an outcome in words that follow the program's name. */

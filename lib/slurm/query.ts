@@ -1,5 +1,5 @@
 import { type Answer, ask, QUERY_TIMEOUT_MS } from "./ask.ts";
-import type { Outcome } from "./outcome.ts";
+import { classifyFailure, type Outcome } from "./outcome.ts";
 import { isJobId } from "./fields.ts";
 import {
   gather,
@@ -248,11 +248,21 @@ async function askScontrol(
     stdin: describeManyInput(idsOf(inquiries)),
   });
   const jobs = parseScontrolJobs(answer.stdout);
-  const isWhole = fromController(answer.outcome);
-  // It answers job by job: what it said before it failed counts, but the last record may be cut off.
-  const rows = (isWhole ? jobs : jobs.slice(0, -1)).flatMap((job) => scontrolStateRow(job) ?? []);
+  const isWhole = answer.outcome === "answered" ||
+    answer.outcome === "unknown-id" && saysUnknownIdOnly(answer.stderr);
+  // It answers job by job: what it said before it failed counts, but the last job's may be cut off.
+  const last = jobs.at(-1)?.reference.jobId;
+  const rows = (isWhole ? jobs : jobs.filter(({ reference }) => reference.jobId !== last))
+    .flatMap((job) => scontrolStateRow(job) ?? []);
   const named = distribute(inquiries, rows, answer);
   for (const inquiry of isWhole ? inquiries : named) inquiry.controllerAsked = true;
+}
+
+/** Whether all that went wrong is that slurmctld does not know some of the jobs. */
+function saysUnknownIdOnly(stderr: string): boolean {
+  return stderr.split("\n").every((line) =>
+    line.trim() === "" || classifyFailure(line) === "unknown-id"
+  );
 }
 
 /** Returns a record of scontrol's as states, or undefined when its state is ambiguous. */

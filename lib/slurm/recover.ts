@@ -3,6 +3,7 @@ import { isJobId, parseReference, parseTime } from "./fields.ts";
 import type { QueryOptions } from "./query.ts";
 import { CLOCK_SLACK } from "./report.ts";
 import { sacctArgv, sacctSearchArgv } from "./sacct.ts";
+import { saysNoSuchCluster } from "./outcome.ts";
 import { isStandIn } from "./stand_in.ts";
 import type { Submission } from "./submission.ts";
 import { parseTable } from "./table.ts";
@@ -87,6 +88,16 @@ export interface QueueSearch {
   readonly answered: boolean;
   /** Whether there is no squeue; then there is no sbatch either. */
   readonly missing: boolean;
+  /** Whether slurmdbd knows no cluster of the name that was asked for. */
+  readonly noSuchCluster: boolean;
+}
+
+/** How the jobs from a session are searched for. */
+interface SearchOptions {
+  /** Whether what slurmctld keeps of a job that it has refused counts. */
+  readonly withRefused?: boolean;
+  /** Other clusters in the place of the local one: `all`, or one by its name. */
+  readonly clusters?: string;
 }
 
 /**
@@ -94,29 +105,23 @@ export interface QueueSearch {
  * clusters (`--clusters`); where sbatch said that it was refused, without what slurmctld keeps of the
  * job that it has refused. That these cannot be asked says nothing: where slurmdbd does not know
  * them, sbatch cannot submit to them either (20.11 to 25.11). But one that sbatch was told of may have
- * gone down since, and `--clusters=all` leaves it out without a word (22.05).
+ * gone down since, and `--clusters=all` leaves it out without a word (22.05): such are asked by name.
  */
 export async function searchQueue(
   trace: SubmissionTrace,
   timeoutMs: number,
-  { withRefused = true, everywhere = false } = {},
+  { withRefused = true, clusters }: SearchOptions = {},
 ): Promise<QueueSearch> {
-  const answer = await ask(queueSearchArgv(everywhere ? "all" : trace.cluster), timeoutMs);
+  const answer = await ask(queueSearchArgv(clusters ?? trace.cluster), timeoutMs);
   const answered = answer.outcome === "answered";
   const since = trace.since.getTime() / 1000 - CLOCK_SLACK;
   const session = (answered ? fromSession(answer.stdout, trace.sessionId, since) : [])
     .filter(({ isRefused }) => withRefused || !isRefused);
   const asked = [said(answer, session.length)];
-  if (answered && session.length === 0 && !everywhere && trace.cluster === undefined) {
-    const others = await searchQueue(trace, timeoutMs, { withRefused, everywhere: true });
-    const silent = others.here.length > 0
-      ? []
-      : await silentClusters(trace.namedClusters?.() ?? [], timeoutMs);
-    return {
-      ...others,
-      asked: [...(others.answered ? others.asked : asked), ...silent],
-      answered: answered && silent.length === 0,
-    };
+  if (answered && session.length === 0 && clusters === undefined && trace.cluster === undefined) {
+    const others = await searchQueue(trace, timeoutMs, { withRefused, clusters: "all" });
+    const all = { ...others, asked: others.answered ? others.asked : asked, answered };
+    return all.here.length > 0 ? all : await searchNamed(trace, timeoutMs, withRefused, all);
   }
   // Numbers of sessions come again, within minutes where many processes start. By a clock that both
   // share, what was submitted before was not submitted by us; where they differ the token tells.
@@ -126,26 +131,41 @@ export async function searchQueue(
   );
   return {
     here: here.map(({ jobId, cluster }) =>
-      cluster !== undefined && (everywhere || isStandIn(cluster)) ? { jobId, cluster } : { jobId }
+      cluster !== undefined && (clusters !== undefined || isStandIn(cluster))
+        ? { jobId, cluster }
+        : { jobId }
     ),
     elsewhere: session.filter((job) => !here.includes(job)).map(({ jobId }) => jobId),
     asked,
     answered,
     missing: answer.outcome === "missing",
+    noSuchCluster: saysNoSuchCluster(answer.stderr),
   };
 }
 
-/** Returns, for people, which of some clusters cannot be asked for their jobs. */
-async function silentClusters(names: readonly string[], timeoutMs: number): Promise<string[]> {
-  const silent: string[] = [];
-  for (const name of names) {
-    const answer = await ask(queueSearchArgv(name), timeoutMs);
-    // What fails otherwise has no such cluster.
-    if (["slurmctld-down", "slurmdbd-down", "timeout"].includes(answer.outcome)) {
-      silent.push(`${answer.said} of cluster ${JSON.stringify(name)}`);
-    }
+/** Adds what the clusters say that sbatch was told of; where one is silent nothing is conclusive. */
+async function searchNamed(
+  trace: SubmissionTrace,
+  timeoutMs: number,
+  withRefused: boolean,
+  found: QueueSearch,
+): Promise<QueueSearch> {
+  let all = found;
+  for (const name of trace.namedClusters?.() ?? []) {
+    const own = await searchQueue(trace, timeoutMs, { withRefused, clusters: name });
+    if (own.noSuchCluster) continue;
+    all = {
+      ...all,
+      here: [...all.here, ...own.here],
+      elsewhere: [...all.elsewhere, ...own.elsewhere],
+      asked: [
+        ...all.asked,
+        ...own.asked.map((line) => `${line} of cluster ${JSON.stringify(name)}`),
+      ],
+      answered: all.answered && own.answered,
+    };
   }
-  return silent;
+  return all;
 }
 
 /**

@@ -36,8 +36,7 @@ export function tagSbatch(
     `${bin}/sbatch`,
     [
       "#!/bin/sh",
-      `bin=${quoteWord(bin)}`,
-      'PATH=${PATH#"$bin:"}',
+      `PATH=\${PATH#${quoteWord(`${bin}:`)}}`,
       `exec ${quoteWord(tagged)} "$@"`,
       "",
     ].join("\n"),

@@ -238,12 +238,27 @@ Deno.test("jobs of another cluster are shown by that cluster's slurmctld", async
   assert.deepEqual(fake.calls().at(-1), ["scontrol", "--clusters=far"]);
 });
 
-Deno.test("what scontrol has said before it dies counts, but not a record that is cut off", async () => {
+Deno.test("where scontrol did not get an answer for all jobs, those it leaves out are not over", async () => {
+  const [none, silence] = ["Invalid job id specified", "Socket timed out on send/recv operation"];
+  for (const [errors, phase] of [[[none, silence], "unknown"], [[none, none], "failed"]] as const) {
+    await using fake = new FakeSlurm();
+    fake.put("sacct", { stdout: stateRow("5", "NODE_FAIL") + stateRow("6", "NODE_FAIL") });
+    fake.put("squeue", { shell: "exit 1" });
+    const says = errors.map((error) => `echo 'slurm_load_jobs error: ${error}' >&2`);
+    fake.put("scontrol", { shell: `${says.join("; ")}; exit 1` });
+    const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "5" }, { jobId: "6" }] });
+    assert.deepEqual([answer["5"]?.phase, answer["6"]?.phase], [phase, phase], errors.join());
+  }
+});
+
+Deno.test("what scontrol has said before it dies counts, but not of a job that is cut off", async () => {
   await using fake = new FakeSlurm();
   fake.replay("sacct", "sacct_noacct_22.05.8");
   fake.replay("squeue", "squeue_unknown1_22.05.8");
-  const cut = shownJob("6").split("=130:0")[0];
-  Deno.writeTextFileSync(`${fake.folder}/shown`, `${shownJob("5")}${cut}=1`);
+  const task = (index: number) =>
+    shownJob(`6${index}`).replace(`JobId=6${index} `, `$&ArrayJobId=6 ArrayTaskId=${index} `);
+  const cut = task(2).split("=130:0")[0];
+  Deno.writeTextFileSync(`${fake.folder}/shown`, `${shownJob("5")}${task(1)}${cut}=1`);
   fake.put("scontrol", { shell: `/bin/cat ${fake.folder}/shown; kill -KILL $$` });
   const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "5" }, { jobId: "6" }] });
   assert.deepEqual([answer["5"]?.phase, answer["5"]?.exitCode], ["failed", 130]);

@@ -50,6 +50,27 @@ Deno.test("nothing found is conclusive only when both programs answered", async 
   }
 });
 
+Deno.test("a cluster that sbatch was told of is asked by its name, and its silence is no answer", async () => {
+  const input = { ...INPUT, trace: { ...INPUT.trace, namedClusters: ["other"] } };
+  const row = `7   login1   4700   ${NOW}   other   PENDING   JobHeldUser`;
+  for (
+    const [otherSays, found, conclusive] of [
+      [`echo '${row}'`, [{ jobId: "7", cluster: "other" }], true],
+      ["echo 'squeue: error: Socket timed out on send/recv operation' >&2; exit 1", [], false],
+      [`echo "squeue: error: No cluster 'other' known by database." >&2; exit 1`, [], true],
+      ["", [], true],
+    ] as const
+  ) {
+    await using fake = new FakeSlurm();
+    fake.put("sacct", {});
+    fake.put("squeue", {
+      shell: `case "$*" in *clusters=all*) exit 1 ;; *clusters=other*) ${otherSays} ;; esac`,
+    });
+    const answer = await fake.ask<Recovery>("recover", input);
+    assert.deepEqual([answer.found, answer.conclusive], [found, conclusive], otherSays);
+  }
+});
+
 Deno.test("a session of that number on another host, or an earlier one, needs the token too", async () => {
   const queues = [queueLine("9", "login2"), queueLine("9", "login1", 4700, NOW - 60)];
   for (

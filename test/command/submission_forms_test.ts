@@ -49,6 +49,23 @@ concurrently(noSlurm, {
     const files = { ...others, [`slurm-job-${id}-test.env.json`]: known };
     await checkDataset(dataset, { base, finished: { [id]: files } });
   },
+  "a job sees the environment as it is, whatever names are in it": async () => {
+    await using dataset = await TestDataset.make();
+    const names = ["pid", "others", "token", "bin", "line", "code"];
+    const env = Object.fromEntries(names.map((name) => [name, "mine"]));
+    const echo = `echo ${names.map((name) => `"$${name}"`).join(" ")} >`;
+    const [plain, batch] = ["plain", "batch"].map((out) => ["sbatch", `--wrap=${echo}${out}`]);
+    const throughShell = ["sh", "-c", `sbatch --wrap='${echo}shell'`];
+    const stdin = JSON.stringify({ outputs: "batch", command: batch });
+    await dataset.succeed(["schedule", "-o", "plain", ...plain ?? []], { env });
+    await dataset.succeed(["schedule", "-o", "shell", ...throughShell], { env });
+    await dataset.succeed(["schedule", "--batch", "-"], { env, stdin });
+    await jobsAreOver(await jobsSubmittedBelow(dataset.root));
+    for (const out of ["plain", "shell", "batch"]) {
+      const said = await Deno.readTextFile(`${dataset.root}/${out}`);
+      assert.equal(said.trim(), names.map(() => "mine").join(" "), out);
+    }
+  },
   "sbatch --test-only is recognised: nothing is recorded and the output is free": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");

@@ -13,6 +13,7 @@ Deno.test("clusters are found in a command line and in a script's directives", (
       ["sbatch --clusters=other job.sh", ["other"]],
       ["sbatch --cluster 'other' job.sh", ["other"]],
       ["./submit.sh\n#SBATCH --mem=1G\n#SBATCH -M other\n#SBATCH --clusters=other", ["other"]],
+      ["SBATCH_CLUSTERS=other sbatch job.sh", ["other"]],
       ["sbatch --cluster-constraint=fast job.sh", []],
       ["sbatch -n1-M2 x-M3 --mem=3 job.sh", []],
     ] as const

@@ -123,11 +123,14 @@ function fillScript({ root }: TestDataset): string {
   return `cat /dev/zero >'${root}/.git/ballast' || true`;
 }
 
-/** What of a job with the outputs `d/a` and `e/*` is closed to the user, and what is said then. */
+/** What of a job's outputs `d/a`, `e/*`, `f/*\/c` and `h` is closed to the user, and what is said then. */
 const UNREADABLE = [
   { what: "a file", kind: "git", closed: "d/a", named: "d/a" },
   { what: "the directory of a file", kind: "git", closed: "d", named: "d/a" },
   { what: "a directory with matches", kind: "annex", closed: "e", named: "e" },
+  { what: "a directory amid a glob", kind: "git", closed: "f/g", named: "f/g" },
+  { what: "what a listed directory holds", kind: "git", closed: "h", named: "h/x", mode: 0o444 },
+  { what: "what a listed directory holds", kind: "annex", closed: "h", named: "h/x", mode: 0o444 },
   { what: "a file for git and not the annex", kind: "text2git", closed: "d/a", named: "d/a" },
 ] as const;
 
@@ -263,28 +266,29 @@ concurrently(noSlurm, {
     assert.deepEqual((await survey(dataset)).finished, [id]);
   },
   ...Object.fromEntries(
-    UNREADABLE.map(({ what, kind, closed, named }) => [
-      `${what} that may not be read leaves its job open, and the others are finished`,
+    UNREADABLE.map(({ what, kind, closed, named, ...others }) => [
+      `${what} that may not be read leaves its job open, and the others are finished (${kind})`,
       async () => {
         await using dataset = await TestDataset.make({ kind });
         const base = await dataset.git("rev-parse", "HEAD");
-        const outputs = ["-o", "d/a", "-o", "e/*"];
-        const id = await dataset.schedule([...outputs, "sbatch", "write.sh", "d/a", "e/b"]);
+        const outputs = ["d/a", "e/*", "f/*/c", "h"].flatMap((path) => ["-o", path]);
+        const files = ["d/a", "e/b", "f/g/c", "h/x"];
+        const id = await dataset.schedule([...outputs, "sbatch", "write.sh", ...files]);
         const other = await dataset.schedule(["-o", "other", "sbatch", "write.sh", "other"]);
         await jobsAreOver([id, other]);
         const { mode } = await Deno.stat(`${dataset.root}/${closed}`);
-        await Deno.chmod(`${dataset.root}/${closed}`, 0o000);
+        await Deno.chmod(`${dataset.root}/${closed}`, "mode" in others ? others.mode : 0o000);
         const { code, stdout, stderr } = await bound(dataset, ["finish"]);
         assert.equal(code, 1, stderr);
         assert.match(stdout, new RegExp(`^Job ${id}: Complete, left open: not all of its`, "m"));
         assert.match(stderr, new RegExp(`Job ${id}: "${named}" could not be added: permission`));
         await Deno.chmod(`${dataset.root}/${closed}`, (mode ?? 0) & 0o777);
         const finished = { [other]: written(other, ["other"]) };
-        const left = ["d/", "e/", `slurm-${id}.out`, `slurm-job-${id}.env.json`];
+        const left = ["d/", "e/", "f/", "h/", `slurm-${id}.out`, `slurm-job-${id}.env.json`];
         const status = left.map((path) => `?? ${path}`);
         await checkDataset(dataset, { base, open: [id], finished, status });
         await dataset.succeed(["finish"]);
-        const all = { ...finished, [id]: written(id, ["d/a", "e/b"]) };
+        const all = { ...finished, [id]: written(id, files) };
         await checkDataset(dataset, { base, finished: all });
       },
     ]),

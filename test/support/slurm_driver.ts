@@ -20,5 +20,8 @@ const result = name === "query"
   ? Object.fromEntries(await queryJobs(dated, options))
   : name === "account"
   ? Object.fromEntries(await accountJobs(dated, options))
-  : await findSubmission({ ...trace, since: new Date(trace.since) }, options);
+  : await findSubmission(
+    { ...trace, since: new Date(trace.since), namedClusters: () => trace.namedClusters ?? [] },
+    options,
+  );
 console.log(JSON.stringify(result));
