@@ -1,6 +1,6 @@
 import { externalError, run, text } from "../process/run.ts";
 import { createCommit } from "./commit.ts";
-import { gitEnvironment } from "./git.ts";
+import { gitEnvironment, WRITING_OBJECTS } from "./git.ts";
 import type { StagedChange } from "./changes.ts";
 
 /** One commit of a series: the changes it makes to its first parent's tree, and its message. */
@@ -65,7 +65,7 @@ async function importSeries(
     "--force",
   ], {
     cwd: root,
-    env: gitEnvironment(),
+    env: { ...gitEnvironment(), ...WRITING_OBJECTS },
     stdin: seriesStream(commits, options),
   });
   const ids = text(result.stdout).split("\n").filter((line) => line !== "");

@@ -3,7 +3,7 @@ import { isDenial, PERMISSION_DENIED } from "../files.ts";
 import type { Progress } from "../process/progress.ts";
 import { converse, externalError, text } from "../process/run.ts";
 import { AnnexProgress } from "./annex_progress.ts";
-import { annexEnvironment, git } from "./git.ts";
+import { annexEnvironment, git, WRITING_OBJECTS } from "./git.ts";
 import type { IndexDraft } from "./index_draft.ts";
 
 /** Files whose content git or the annex has taken in, but for the draft of the index. */
@@ -59,7 +59,7 @@ export async function takeInWithAnnex(
     "--json",
     "--json-error-messages",
     ...(progress === undefined ? [] : ["--json-progress"]),
-  ], { cwd: root, env: { ...annexEnvironment(), ...draft.environment } });
+  ], { cwd: root, env: { ...annexEnvironment(), ...WRITING_OBJECTS, ...draft.environment } });
   const noFile = `.end-of-list-${crypto.randomUUID()}`;
   const sending = (async () => {
     for (const file of contents) await annex.send(`${file}\0`);
@@ -191,10 +191,11 @@ async function updateIndex(
   draft: IndexDraft,
 ): Promise<void> {
   if (paths.length === 0) return;
+  const areMany = paths.length >= FILES_FOR_PACK;
   await git(root, ["update-index", ...options, "-z", "--stdin"], {
     stdin: paths.map((path) => `${path}\0`).join(""),
-    env: draft.environment,
-    config: paths.length < FILES_FOR_PACK ? [] : await intoOnePack(root),
+    env: { ...areMany ? WRITING_OBJECTS : {}, ...draft.environment },
+    config: areMany ? await intoOnePack(root) : [],
   });
 }
 

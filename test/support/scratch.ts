@@ -102,6 +102,20 @@ export async function removeScratch({ directory }: Scratch): Promise<void> {
   const top = directory.split("/").findIndex((part) => part.startsWith("datalad-slurm-test-"));
   const path = directory.split("/").slice(0, top + 1).join("/");
   const options = { cwd: "/", env: { PATH: "/usr/bin:/bin" } };
+  endPrograms(path);
   await output(["chmod", "-R", "u+w", path], options);
   await Deno.remove(path, { recursive: true });
+}
+
+/** Ends what is still at work there, such as an `sbatch --wait` that has not seen its job end. */
+function endPrograms(directory: string): void {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const cwd = Deno.readLinkSync(`/proc/${name}/cwd`);
+      if (cwd.startsWith(`${directory}/`)) Deno.kill(Number(name), "SIGKILL");
+    } catch {
+      // It has ended by itself, or is none of ours.
+    }
+  }
 }
