@@ -69,8 +69,8 @@ export async function areOverThere(...ids: string[]): Promise<void> {
     return !ids.some((id) => live.split(/\s+/).includes(id));
   });
   await until(`accounting has jobs ${ids.join(", ")}`, async () => {
-    // At first it may have the end of a job, but not its request.
-    const rows = await slurm("sacct", "-M", "other", "-nXPj", ids.join(","), "-o", "End,ReqMem");
+    // At first it may have the end of a job, but no CPUs of its request, and for memory nonsense.
+    const rows = await slurm("sacct", "-M", "other", "-nXPj", ids.join(","), "-o", "End,ReqCPUS");
     return rows.match(/^\d[^|]*\|[1-9]/gm)?.length === ids.length;
   });
 }
