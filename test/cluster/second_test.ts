@@ -99,7 +99,8 @@ test(
     await dataset.succeed(["finish", "--commit-failed-jobs"]);
     const [used, requested] = await memoryShown(dataset, id);
     assert.equal(requested, "50 MiB");
-    assert.ok(used >= 30 && used <= 50, `${used} MiB`);
+    // What processes share counts for each; it asked for 330 MiB altogether.
+    assert.ok(used >= 30 && used < 100, `${used} MiB`);
     assert.match(await dataset.succeed(["show", id]), /^State +Out of memory$/m);
     assert.match(
       await dataset.git("log", "-1", "--format=%s"),
