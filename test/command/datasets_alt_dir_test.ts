@@ -3,7 +3,7 @@ import { checkDataset, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, dataladClone, noDatalad } from "../support/datalad.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, useCluster } from "../support/real_slurm.ts";
 import { runInterposed } from "../stress/interpose.ts";
 
 useCluster();
@@ -20,7 +20,7 @@ async function makeClone(source: TestDataset): Promise<TestDataset> {
   return await dataladClone(source);
 }
 
-concurrently(noSlurm || noDatalad, {
+concurrently(noDatalad, {
   "inputs and script are copied, the job runs there, and its results come back": async () => {
     await using source = await TestDataset.make({ kind: "annex" });
     const clone = await makeClone(source);

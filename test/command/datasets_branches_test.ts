@@ -3,7 +3,7 @@ import { checkNothingIsLeft, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, noDatalad } from "../support/datalad.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -29,7 +29,7 @@ async function scheduledAt(dataset: TestDataset, id: string): Promise<string> {
   );
 }
 
-concurrently(noSlurm || noDatalad, {
+concurrently(noDatalad, {
   "--branches commits each job where it was scheduled, and a merge takes it in": async () => {
     await using dataset = await TestDataset.make({ kind: "annex" });
     await dataset.write("old", "old\n");

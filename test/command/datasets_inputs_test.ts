@@ -3,7 +3,7 @@ import { checkDataset, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, dataladClone, noDatalad } from "../support/datalad.ts";
 import { TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, jobsSubmittedBelow, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -39,7 +39,7 @@ async function refused(
   await checkDataset(dataset, { base: before });
 }
 
-concurrently(noSlurm || noDatalad, {
+concurrently(noDatalad, {
   "inputs by glob, directory and name are fetched before the submission, others are not":
     async () => {
       await using source = await TestDataset.make({ kind: "annex" });
