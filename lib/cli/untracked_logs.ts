@@ -1,5 +1,5 @@
 import type { FinishedJob } from "../commands/finish.ts";
-import { repositoryAbove } from "../git/untracked.ts";
+import { pathsByRepository } from "../dataset/paths.ts";
 import { pathBelow } from "../paths.ts";
 import { quoteWord } from "../record/command.ts";
 import { harmless } from "../record/show.ts";
@@ -33,13 +33,9 @@ export function showUntrackedLogs(
 function removing(root: string, logs: readonly string[]): string[][] {
   const outside = logs.filter((path) => path.startsWith("/"));
   const inside = logs.filter((path) => !path.startsWith("/"));
-  const commands = [...Map.groupBy(inside, (path) => repositoryAbove(root, path))].map(
-    ([above, paths]) => {
-      const relative = above === "." ? paths : paths.map((path) => pathBelow(above, path) ?? path);
-      const repository = above === "." ? root : `${root}/${above}`;
-      return [...gitIn(repository), "clean", "-f", "--", ...relative.map(pathspec)];
-    },
-  );
+  const commands = [...pathsByRepository(root, inside)].map((
+    [repository, paths],
+  ) => [...gitIn(repository), "clean", "-f", "--", ...paths.map(pathspec)]);
   return outside.length === 0 ? commands : [...commands, ["rm", "-f", "--", ...outside]];
 }
 

@@ -1,6 +1,7 @@
 import type { Dataset } from "../dataset/dataset.ts";
 import type { RecordedJob } from "../dataset/history.ts";
-import { repositoryAbove, untrackedFiles } from "../git/untracked.ts";
+import { pathsByRepository } from "../dataset/paths.ts";
+import { untrackedFiles } from "../git/untracked.ts";
 import { joinPath, pathBelow } from "../paths.ts";
 import { IndexSet } from "../slurm/array.ts";
 import type { FinishedJob } from "./finish.ts";
@@ -33,13 +34,11 @@ async function untrackedLogs(root: string, logs: readonly string[]): Promise<Set
   const isOutside = (path: string) => path.startsWith("/");
   const untracked = new Set(logs.filter(isOutside));
   const inside = logs.filter((path) => !isOutside(path));
-  for (const [above, paths] of Map.groupBy(inside, (path) => repositoryAbove(root, path))) {
-    const directory = above === "." ? root : `${root}/${above}`;
-    const found = await untrackedFiles(
-      directory,
-      above === "." ? paths : paths.map((path) => pathBelow(above, path) ?? path),
-    );
-    for (const path of found) untracked.add(joinPath(above, path));
+  for (const [place, paths] of pathsByRepository(root, inside)) {
+    const repository = pathBelow(root, place) ?? ".";
+    for (const path of await untrackedFiles(place, paths)) {
+      untracked.add(joinPath(repository, path));
+    }
   }
   return untracked;
 }

@@ -9,10 +9,10 @@ import {
   readOpenJobs,
   type RecordedJob,
 } from "../dataset/history.ts";
-import { datasetPath } from "../dataset/paths.ts";
+import { datasetPath, pathsByRepository } from "../dataset/paths.ts";
 import { coveredBy, submittedTasks } from "../dataset/task_paths.ts";
 import { ToolError } from "../errors.ts";
-import { isRepository, isThere } from "../files.ts";
+import { isThere } from "../files.ts";
 import { commitsTouching, newestCommits, subjectsOf } from "../git/log.ts";
 import { existingRefs, resolveCommit, resolveRevisions } from "../git/refs.ts";
 import { isWithin } from "../paths.ts";
@@ -73,7 +73,10 @@ export async function* log(options: LogOptions): AsyncGenerator<LogPage> {
   const dataset = await openDataset(options.dataset);
   const wanted = await readOperands(dataset, options);
   if (wanted.jobId !== undefined) return yield* familyOf(dataset, wanted.revisions, wanted.jobId);
-  for (const [place, paths] of placesOf(dataset, wanted.paths)) {
+  const places = wanted.paths.length === 0
+    ? [[dataset.root, []] as const]
+    : pathsByRepository(dataset.root, wanted.paths);
+  for (const [place, paths] of places) {
     const isElsewhere = place !== dataset.root;
     const holder = isElsewhere ? await openDataset(place) : dataset;
     // The commits that are named are those of the dataset above.
@@ -138,20 +141,6 @@ function inDataset(dataset: Dataset, operand: string): string | undefined {
     if (!(error instanceof ToolError)) throw error;
     return undefined;
   }
-}
-
-/** Returns the paths by the root of the repository that holds them, and relative to it. */
-function placesOf({ root }: Dataset, paths: readonly string[]): Map<string, string[]> {
-  const places = new Map<string, string[]>();
-  if (paths.length === 0) places.set(root, []);
-  for (const path of paths) {
-    const parts = path.split("/");
-    let depth = parts.length - 1;
-    while (depth > 0 && !isRepository(`${root}/${parts.slice(0, depth).join("/")}`)) depth--;
-    const place = depth === 0 ? root : `${root}/${parts.slice(0, depth).join("/")}`;
-    places.set(place, [...places.get(place) ?? [], parts.slice(depth).join("/")]);
-  }
-  return places;
 }
 
 type Item = Omit<LoggedJob, "from" | "branch"> | OtherChange | { readonly unreadable: string };

@@ -1,5 +1,5 @@
 import { ToolError } from "../errors.ts";
-import { isAbsence } from "../files.ts";
+import { isAbsence, isRepository } from "../files.ts";
 import { absolutePath, isWithin, joinPath, pathBelow } from "../paths.ts";
 
 /**
@@ -77,4 +77,17 @@ export function relativePath(pwd: string, path: string): string {
   while (common < from.length && common < to.length && from[common] === to[common]) common++;
   const parts = [...from.slice(common).map(() => ".."), ...to.slice(common)];
   return parts.length === 0 ? "." : parts.join("/");
+}
+
+/** Returns the paths by the root of the innermost repository that holds them, and relative to it. */
+export function pathsByRepository(root: string, paths: readonly string[]): Map<string, string[]> {
+  const places = new Map<string, string[]>();
+  for (const path of paths) {
+    const parts = path.split("/");
+    let depth = parts.length - 1;
+    while (depth > 0 && !isRepository(`${root}/${parts.slice(0, depth).join("/")}`)) depth--;
+    const place = depth === 0 ? root : `${root}/${parts.slice(0, depth).join("/")}`;
+    places.set(place, [...places.get(place) ?? [], parts.slice(depth).join("/")]);
+  }
+  return places;
 }

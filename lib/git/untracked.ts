@@ -1,5 +1,3 @@
-import { isRepository } from "../files.ts";
-import { parentPath } from "../paths.ts";
 import { text } from "../process/run.ts";
 import { git } from "./git.ts";
 import { argumentChunks } from "./staged.ts";
@@ -14,12 +12,4 @@ export async function untrackedFiles(root: string, paths: readonly string[]): Pr
     }
   }
   return untracked;
-}
-
-/** Returns the innermost repository that a file lies in: a subdataset's path, or `.` for the root. */
-export function repositoryAbove(root: string, path: string): string {
-  for (let above = parentPath(path); above !== "."; above = parentPath(above)) {
-    if (isRepository(`${root}/${above}`)) return above;
-  }
-  return ".";
 }
