@@ -240,6 +240,8 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
       await bench.say(["scontrol", "hold", `${later}_[20,21]`]),
     ];
     await bench.until([`${held}_1`, `${held}_3`], /COMPLETED/);
+    // What was released has no reason until slurmctld looks at it again.
+    await bench.until([1, 2, 3, 5, 6, 8].map((task) => `${later}_${task}`), /BeginTime/);
     const { stdout } = await bench.run(
       ["squeue", "-r", "-h", "-t", "all", "-o", "%i %T %r", "-j", `${held},${later}`],
     );
