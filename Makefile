@@ -48,7 +48,7 @@ stress: $(TOOLCHAIN)/dependencies build ## Kills and crowds the executable for a
 	$(DENO) run -A test/stress/stress.ts
 
 test-cluster: $(TOOLCHAIN)/dependencies packages ## Stops parts of one and of two Slurm clusters while jobs run (root)
-	@$(DENO) run -A test/support/run_tests.ts cluster/clusters.ts cluster/outages.ts
+	@DENO_JOBS=1 $(DENO) run -A test/support/run_tests.ts cluster/clusters.ts cluster/outages.ts
 
 # Exit code 77 is for what cannot be had here, and why has been said.
 test-next: $(TOOLCHAIN)/dependencies packages ## Tests with Slurm 24.11 of Debian's next release in a folder (root)

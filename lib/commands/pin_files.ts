@@ -1,5 +1,5 @@
 import { expandPath } from "../dataset/globs.ts";
-import { isRepository } from "../files.ts";
+import { innermostRepository } from "../dataset/paths.ts";
 import { type Difference, hashFiles, takePins } from "../git/pins.ts";
 import { isWithin, joinPath, pathBelow } from "../paths.ts";
 import type { ToolPart } from "../record/schema.ts";
@@ -42,7 +42,7 @@ export async function pinFiles(root: string, paths: readonly string[]): Promise<
   const known = new Set(paths.filter((path) => isCurrent(root, path)));
   const groups = Map.groupBy(
     paths.filter((path) => !known.has(path)),
-    (path) => repositoryOf(root, path),
+    (path) => innermostRepository(root, path),
   );
   const ids: Record<string, string> = {};
   const differs: Record<string, Difference> = {};
@@ -114,16 +114,6 @@ export function stampOf(path: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Returns the innermost repository that holds a path; a path that is one is taken for itself. */
-function repositoryOf(root: string, path: string): string {
-  const parts = path === "." ? [] : path.split("/");
-  for (let length = parts.length; length > 0; length--) {
-    const at = parts.slice(0, length).join("/");
-    if (isRepository(`${root}/${at}`)) return at;
-  }
-  return ".";
 }
 
 /** Returns what a submission that was cut short has kept of its pins. */

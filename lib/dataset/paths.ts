@@ -83,11 +83,20 @@ export function relativePath(pwd: string, path: string): string {
 export function pathsByRepository(root: string, paths: readonly string[]): Map<string, string[]> {
   const places = new Map<string, string[]>();
   for (const path of paths) {
-    const parts = path.split("/");
-    let depth = parts.length - 1;
-    while (depth > 0 && !isRepository(`${root}/${parts.slice(0, depth).join("/")}`)) depth--;
-    const place = depth === 0 ? root : `${root}/${parts.slice(0, depth).join("/")}`;
-    places.set(place, [...places.get(place) ?? [], parts.slice(depth).join("/")]);
+    const place = innermostRepository(root, path.split("/").slice(0, -1).join("/") || ".");
+    const absolute = place === "." ? root : `${root}/${place}`;
+    const relative = place === "." ? path : path.slice(place.length + 1);
+    places.set(absolute, [...places.get(absolute) ?? [], relative]);
   }
   return places;
+}
+
+/** Returns the innermost repository that a path lies in or is itself, `.` for the dataset. */
+export function innermostRepository(root: string, path: string): string {
+  const parts = path === "." ? [] : path.split("/");
+  for (let length = parts.length; length > 0; length--) {
+    const at = parts.slice(0, length).join("/");
+    if (isRepository(`${root}/${at}`)) return at;
+  }
+  return ".";
 }

@@ -1,3 +1,5 @@
+import { type ProcessStat, statOf } from "./stat.ts";
+
 /**
  * Says whether any process of a session (setsid) is still at work, or the one that was about to lead it
  * when its number was written down: the leader may have ended before what it started. Zombies are not
@@ -6,7 +8,7 @@
 export function isSessionAlive(session: number, writtenDown: Date): boolean {
   try {
     for (const { name } of Deno.readDirSync("/proc")) {
-      if (/^\d+$/.test(name) && isInSession(name, session)) return true;
+      if (/^\d+$/.test(name) && isInSession(Number(name), session)) return true;
     }
     if (startOf(session) <= writtenDown.getTime()) return true;
   } catch {
@@ -21,9 +23,13 @@ export function isSessionAlive(session: number, writtenDown: Date): boolean {
   return false;
 }
 
-function isInSession(pid: string, session: number): boolean {
-  const [state, , , sid] = statOf(pid) ?? [];
-  return sid === String(session) && state !== "Z" && state !== "X";
+function isInSession(pid: number, session: number): boolean {
+  const stat = statOf(pid);
+  return stat !== undefined && stat.session === session && isAtWork(stat);
+}
+
+function isAtWork({ state }: ProcessStat): boolean {
+  return state !== "Z" && state !== "X";
 }
 
 /** Linux counts the time of processes in hundredths of a second, whatever its clock does. */
@@ -31,19 +37,8 @@ const TICK_MS = 10;
 
 /** Returns when a process was started, in milliseconds since 1970; infinity where it is not at work. */
 function startOf(pid: number): number {
-  const stat = statOf(String(pid));
-  const [state, ticks] = [stat?.[0], stat?.[19]];
+  const stat = statOf(pid);
   const boot = /^btime (\d+)$/m.exec(Deno.readTextFileSync("/proc/stat"))?.[1];
-  if (ticks === undefined || boot === undefined || state === "Z" || state === "X") return Infinity;
-  return Number(boot) * 1000 + Number(ticks) * TICK_MS;
-}
-
-/** Returns the fields of `/proc/<pid>/stat` from the third one, the state, on. */
-function statOf(pid: string): string[] | undefined {
-  try {
-    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  } catch {
-    return undefined;
-  }
+  if (stat === undefined || boot === undefined || !isAtWork(stat)) return Infinity;
+  return Number(boot) * 1000 + Number(stat.startTime) * TICK_MS;
 }

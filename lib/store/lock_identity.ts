@@ -1,3 +1,5 @@
+import { statOf } from "../process/stat.ts";
+
 /** What tells one process from all others, on all machines and after reboots. */
 export interface ProcessIdentity {
   readonly host: string;
@@ -28,7 +30,7 @@ export function ownIdentity(): ProcessIdentity {
 }
 
 function readOwnIdentity(): ProcessIdentity {
-  const stat = parseStat(read("/proc/self/stat"));
+  const stat = statOf("self");
   const uid = Deno.uid() ?? -1;
   // `unshare --pid` without a /proc of its own: pids of /proc are not those that kill(2) takes.
   const procIsOurs = stat?.pid === Deno.pid;
@@ -87,7 +89,7 @@ export function isAliveHere(process: ProcessIdentity): boolean {
 function isGone(process: ProcessIdentity): boolean {
   if (process.startTime === "") return false;
   if (isPidGone(process.pid)) return true;
-  const stat = parseStat(read(`/proc/${process.pid}/stat`));
+  const stat = statOf(process.pid);
   if (stat === undefined) return false;
   if (stat.startTime !== process.startTime) return true;
   // A killed process that its parent has not waited for; other threads of it may still be at work.
@@ -140,7 +142,7 @@ function couldBeChild(pid: string, parent: ProcessIdentity): boolean {
   } catch {
     return false;
   }
-  const stat = parseStat(read(`/proc/${pid}/stat`));
+  const stat = statOf(Number(pid));
   return stat === undefined || Number(stat.startTime) >= Number(parent.startTime);
 }
 
@@ -154,25 +156,6 @@ function threads(pid: number): number | undefined {
   } catch {
     return undefined;
   }
-}
-
-/**
- * Returns pid, state and start time (fields 1, 3 and 22) of a line such as
- * `13519 (git (x)) R 13515 … 139413 …`, or undefined for anything else. The name in parentheses may
- * hold any character.
- */
-export function parseStat(
-  line: string,
-): { pid: number; state: string; startTime: string } | undefined {
-  const end = line.lastIndexOf(")");
-  const fields = line.slice(end + 2).split(" ");
-  const pid = /^(\d+) \(/.exec(line)?.[1];
-  const [state] = fields;
-  const startTime = fields[19];
-  if (pid === undefined || end < 0 || state === undefined || startTime === undefined) {
-    return undefined;
-  }
-  return { pid: Number(pid), state, startTime };
 }
 
 function namespace(kind: "pid" | "time"): string {
