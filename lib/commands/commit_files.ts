@@ -37,6 +37,7 @@ export type CommitLayout = "linear" | "branches" | "octopus";
 /** The files of jobs on their way into one repository. */
 export interface FilesInRepository {
   readonly dataset: Dataset;
+  readonly layout: CommitLayout;
   readonly takenIn: TakenIn;
   readonly draft: IndexDraft;
   /** The journal entry that stands until the branch has moved. */
@@ -45,7 +46,6 @@ export interface FilesInRepository {
 
 /** How the commits of one repository are made. */
 export interface CommitOptions {
-  readonly layout: CommitLayout;
   /** Whether a job without any change gets a commit as well. */
   readonly evenWithoutChanges: boolean;
   /** Leaves out jobs that are not open at a commit, where the branch is now. */
@@ -65,6 +65,7 @@ export async function takeFilesIn(
   dataset: Dataset,
   jobs: readonly Pick<FinishEntry["jobs"][number], "key" | "tasks">[],
   files: readonly string[],
+  layout: CommitLayout,
   patience: LockPatience,
 ): Promise<FilesInRepository> {
   const { root, repository, store } = dataset;
@@ -80,6 +81,7 @@ export async function takeFilesIn(
     temporaryIndex: `${store.base}/index-${token}`,
     // What is reserved is released by whoever has claimed the jobs.
     jobs: jobs.map((job) => ({ ...job, paths: [] })),
+    ...(layout === "branches" ? { branches: true } : {}),
   };
   await locked(dataset, patience, () => Promise.resolve(writeEntry(store.journal, entry)));
   const draft = IndexDraft.of(repository, entry.temporaryIndex);
@@ -87,7 +89,7 @@ export async function takeFilesIn(
     const takenIn = dataset.hasAnnex
       ? await takeInWithAnnex(root, files, draft, patience.begin?.("Adding outputs"))
       : await takeIn(root, files, draft);
-    return { dataset, takenIn, draft, entry };
+    return { dataset, layout, takenIn, draft, entry };
   } catch (error) {
     draft.discard();
     removeEntry(store.journal, token);
@@ -109,7 +111,7 @@ export async function leaveFilesOut(
  * commits by job key. Nothing but these files is in the commits, whatever else is staged.
  */
 export async function commitFiles(
-  { dataset, takenIn, draft, entry }: FilesInRepository,
+  { dataset, layout, takenIn, draft, entry }: FilesInRepository,
   jobs: readonly JobFilesToCommit[],
   options: CommitOptions,
   patience: LockPatience,
@@ -120,6 +122,7 @@ export async function commitFiles(
   ]);
   const series: Series = {
     ...options,
+    layout,
     passedOver: new Set(takenIn.ignored),
     temporaryRef: entry.temporaryRef,
     author,
@@ -177,6 +180,7 @@ async function indexIsFree({ repository }: Dataset, started: number): Promise<vo
 }
 
 interface Series extends CommitOptions {
+  readonly layout: CommitLayout;
   /** Files that git ignores. */
   readonly passedOver: ReadonlySet<string>;
   readonly temporaryRef: string;

@@ -179,7 +179,7 @@ async function commitClaimed(
   let repositories: Map<string, FilesInRepository>;
   let pieces: Piece[];
   for (;;) {
-    repositories = await takeAllIn(dataset, gathered, claim, patience);
+    repositories = await takeAllIn(dataset, gathered, results.layout, claim, patience);
     pieces = gathered.map((job) =>
       complete(job, deleted.get(job.key) ?? new Map(), repositories, results.message)
     );
@@ -214,8 +214,6 @@ async function commitClaimed(
     }));
     const isTop = path === ".";
     const made = await commitFiles(repository, jobs, {
-      // Below, the jobs' commits lie one after the other in any case.
-      layout: isTop ? results.layout : "linear",
       evenWithoutChanges: isTop,
       stillWanted: async (all, tip) => {
         if (!isTop || tip === dataset.head) return all;
@@ -291,6 +289,7 @@ function isSame(one: FinishedTasks | undefined, other: FinishedTasks | undefined
 async function takeAllIn(
   dataset: Dataset,
   gathered: readonly GatheredResults[],
+  layout: CommitLayout,
   claim: Claim,
   patience: LockPatience,
 ): Promise<Map<string, FilesInRepository>> {
@@ -307,8 +306,11 @@ async function takeAllIn(
   }));
   for (const path of paths) {
     const files = new Set(gathered.flatMap((job) => job.files.get(path) ?? []));
-    const holder = path === "." ? dataset : await openDataset(`${dataset.root}/${path}`);
-    repositories.set(path, await takeFilesIn(holder, names, [...files], patience));
+    const isTop = path === ".";
+    const holder = isTop ? dataset : await openDataset(`${dataset.root}/${path}`);
+    // Below, the jobs' commits lie one after the other in any case.
+    const laidOut = isTop ? layout : "linear";
+    repositories.set(path, await takeFilesIn(holder, names, [...files], laidOut, patience));
   }
   return repositories;
 }

@@ -4,12 +4,16 @@ import {
   finishName,
   isSubmission,
   jobKeyOf,
+  nameOfFinish,
   readHistory,
+  type RecordedJob,
 } from "../dataset/history.ts";
 import { asToolError } from "../errors.ts";
 import { isRepository } from "../files.ts";
 import { settleDraft } from "../git/index_draft.ts";
 import { removeRefs } from "../git/refs.ts";
+import { openWorktree, type Repository } from "../git/repository.ts";
+import { stillThere, takeOff } from "../git/staged.ts";
 import { findSubmission } from "../slurm/recover.ts";
 import { findInQueue } from "../slurm/find_in_queue.ts";
 import { parseSubmissions, saysRefused } from "../slurm/submission.ts";
@@ -238,6 +242,10 @@ async function dropFinish(
     // Whatever branch is checked out by now: what no commit answers stays reserved.
     const { jobs } = await readHistory(dataset, "--all");
     const finished = finishedNames(jobs);
+    const worktree = await openWorktree(dataset.repository, entry.worktree);
+    if (entry.branches === true && worktree !== undefined) {
+      await takeOffLeft(worktree, entry, jobs);
+    }
     for (const { key, paths } of entry.jobs) {
       if (!finished.has(key)) continue;
       await releaseInSubdatasets(dataset, key, paths, patience);
@@ -245,7 +253,7 @@ async function dropFinish(
     }
     await removeRefs(dataset.repository, [entry.temporaryRef]);
     settleDraft(
-      dataset.repository,
+      worktree ?? dataset.repository,
       entry.temporaryIndex,
       entry.jobs.some(({ key, tasks }) => finished.has(finishName(key, tasks))),
     );
@@ -256,6 +264,22 @@ async function dropFinish(
     outcome: "dropped",
     details: ["A finish was cut short; run it again"],
   };
+}
+
+/**
+ * Takes off the work tree what a finish has committed on branches of the jobs' own and was killed
+ * before it had taken off: a merge of these branches wants no untracked files in its way.
+ */
+async function takeOffLeft(
+  { root }: Repository,
+  entry: FinishEntry,
+  recorded: readonly RecordedJob[],
+): Promise<void> {
+  const wanted = new Set(entry.jobs.map(({ key, tasks }) => finishName(key, tasks)));
+  for (const job of recorded) {
+    if (!wanted.has(nameOfFinish(job) ?? "")) continue;
+    await takeOff(root, await stillThere(root, job.commit, `${entry.temporaryIndex}-left`));
+  }
 }
 
 /** What is found out about a submission that was cut short. */

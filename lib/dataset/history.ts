@@ -145,14 +145,14 @@ export function finishedTasks({ finished }: RecordedJob): IndexSet {
  * {@link finishName} has it.
  */
 export function finishedNames(jobs: readonly RecordedJob[]): Set<string> {
-  return new Set(
-    jobs.filter(({ kind }) => kind === "finish" || kind === "part").map((job) =>
-      finishName(
-        jobKeyOf(job),
-        job.kind === "part" ? job.record.datalad_slurm?.array_tasks : undefined,
-      )
-    ),
-  );
+  return new Set(jobs.flatMap((job) => nameOfFinish(job) ?? []));
+}
+
+/** Returns what {@link finishName} has for the finish that a commit records; undefined for others. */
+export function nameOfFinish(job: RecordedJob): string | undefined {
+  if (job.kind === "finish") return finishName(jobKeyOf(job));
+  if (job.kind !== "part") return undefined;
+  return finishName(jobKeyOf(job), job.record.datalad_slurm?.array_tasks);
 }
 
 /** Returns what stands for the finish of a job, or of some tasks of it. */

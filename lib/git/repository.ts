@@ -1,4 +1,5 @@
 import { ToolError } from "../errors.ts";
+import { isAbsence } from "../files.ts";
 import { absolutePath } from "../paths.ts";
 import { externalError, type RunResult, text } from "../process/run.ts";
 import { git } from "./git.ts";
@@ -68,6 +69,29 @@ export async function openRepository(directory: string): Promise<Repository> {
     branch: branch ?? "HEAD",
     epoch: epoch || undefined,
   };
+}
+
+/**
+ * Returns a work tree of the same repository by its name, undefined for the main one; undefined where it
+ * is gone, or the main one cannot be told from the git directory's place.
+ */
+export async function openWorktree(
+  repository: Repository,
+  worktree: string | undefined,
+): Promise<Repository | undefined> {
+  if (worktree === repository.worktree) return repository;
+  const { commonDirectory } = repository;
+  try {
+    const link = worktree === undefined
+      ? commonDirectory
+      : Deno.readTextFileSync(`${commonDirectory}/worktrees/${worktree}/gitdir`).trimEnd();
+    const found = await openRepository(link.replace(/\/\.git$/, ""));
+    const isIt = found.commonDirectory === commonDirectory && found.worktree === worktree;
+    return isIt ? found : undefined;
+  } catch (error) {
+    if (isAbsence(error) || error instanceof ToolError) return undefined;
+    throw error;
+  }
 }
 
 /** Returns the work tree of the repository that has this one as a submodule, or undefined. */

@@ -1,8 +1,13 @@
+import { isThere } from "../files.ts";
 import { parentPath } from "../paths.ts";
 import { text } from "../process/run.ts";
 import { git } from "./git.ts";
 import type { StagedChange } from "./changes.ts";
 import type { IndexDraft } from "./index_draft.ts";
+
+/** The modes that git has for what is not there, and for a subdataset. */
+const ABSENT = "000000";
+const SUBDATASET = "160000";
 
 /** A change of the index with what the commit has in its place. */
 export interface IndexChange extends StagedChange {
@@ -90,6 +95,93 @@ export async function entriesInCommit(
   return entries;
 }
 
+/**
+ * Returns what of a commit's changes is not yet taken off ({@link takeOff}), with what HEAD has in its
+ * place: the work tree is there as in the commit, the index is not. What anybody has changed since, or
+ * HEAD has by now, is left out. `scratchIndex` is a path at which there is no file.
+ */
+export async function stillThere(
+  root: string,
+  commit: string,
+  scratchIndex: string,
+): Promise<IndexChange[]> {
+  const made = await git(root, [
+    ...["diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-abbrev"],
+    ...[`${commit}^`, commit],
+  ]);
+  const changes = parseRawDiff(text(made.stdout)).filter(({ mode }) => mode !== SUBDATASET);
+  const paths = changes.map(({ path }) => path);
+  if (paths.length === 0) return [];
+  const [inHead, inIndex, unchanged] = [
+    byPath(await entriesInCommit(root, "HEAD", paths)),
+    byPath(await entriesInIndex(root, paths)),
+    await unchangedFiles(root, changes.filter(({ mode }) => mode !== undefined), scratchIndex),
+  ];
+  return changes.flatMap((change) => {
+    const { path, mode } = change;
+    const head = inHead.get(path);
+    const index = inIndex.get(path);
+    const isAsCommitted = mode === undefined ? !isThere(`${root}/${path}`) : unchanged.has(path);
+    if (!isAsCommitted || isSame(index, change) || isSame(head, change)) return [];
+    if (head === undefined && index !== undefined) return [];
+    return [{ ...change, before: { mode: head?.mode ?? ABSENT, object: head?.object ?? "" } }];
+  });
+}
+
+/** Returns the paths at which the work tree has what an index with these entries would have. */
+async function unchangedFiles(
+  root: string,
+  entries: readonly StagedChange[],
+  scratchIndex: string,
+): Promise<Set<string>> {
+  const env = { GIT_INDEX_FILE: scratchIndex };
+  // Whoever was killed at this may have left them.
+  removeIndex(scratchIndex);
+  try {
+    await git(root, ["update-index", "--add", "-z", "--index-info"], {
+      stdin: entries.map(({ mode, object, path }) => `${mode} ${object}\t${path}\0`).join(""),
+      env,
+    });
+    // Its exit code tells whether anything is changed.
+    await git(root, ["update-index", "-q", "--refresh"], { env, tolerate: [1] });
+    const changed = text((await git(root, ["diff-files", "--name-only", "-z"], { env })).stdout);
+    const others = new Set(changed.split("\0"));
+    return new Set(entries.flatMap(({ path }) => others.has(path) ? [] : path));
+  } finally {
+    removeIndex(scratchIndex);
+  }
+}
+
+function removeIndex(path: string): void {
+  for (const file of [path, `${path}.lock`]) if (isThere(file)) Deno.removeSync(file);
+}
+
+/** Returns what the index holds at and below some paths, without what is in conflict. */
+async function entriesInIndex(root: string, paths: readonly string[]): Promise<StagedChange[]> {
+  const entries: StagedChange[] = [];
+  for (const chunk of argumentChunks(paths)) {
+    const result = await git(root, ["ls-files", "--stage", "-z", "--", ...chunk]);
+    // "100644 3f2e… 0\tpath" NUL (git 2.39)
+    for (
+      const [, mode, object = "", path = ""] of text(result.stdout).matchAll(
+        /(\d{6}) ([0-9a-f]+) 0\t([^\0]+)\0/g,
+      )
+    ) {
+      entries.push({ path, mode, object });
+    }
+  }
+  return entries;
+}
+
+function byPath(entries: readonly StagedChange[]): Map<string, StagedChange> {
+  return new Map(entries.map((entry) => [entry.path, entry]));
+}
+
+function isSame(entry: StagedChange | undefined, change: StagedChange): boolean {
+  return entry?.mode === change.mode &&
+    (change.mode === undefined || entry?.object === change.object);
+}
+
 /** Takes changes that a commit holds now off index and work tree, which have then what was before. */
 export async function takeOff(root: string, changes: readonly IndexChange[]): Promise<void> {
   const known = changes.filter(({ before }) => !isAbsent(before.mode));
@@ -105,7 +197,7 @@ export async function takeOff(root: string, changes: readonly IndexChange[]): Pr
 }
 
 function isAbsent(mode: string): boolean {
-  return mode === "000000";
+  return mode === ABSENT;
 }
 
 /** Removes a file, and the directories above it that are empty then. */

@@ -56,6 +56,8 @@ function buildSchemas() {
     })),
     /** Subdatasets with files of the jobs, where there may be entries as well. */
     subdatasets: z.optional(z.array(z.string())),
+    /** Whether each job gets a branch of its own, so that its files are taken off the work tree. */
+    branches: z.optional(z.boolean()),
   });
 
   return { submission, finish, entry: z.discriminatedUnion("kind", [submission, finish]) };

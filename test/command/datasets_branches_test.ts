@@ -4,6 +4,8 @@ import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, noDatalad } from "../support/datalad.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
 import { jobsAreOver, useCluster } from "../support/real_slurm.ts";
+import { goOn } from "../stress/crashes.ts";
+import { runInterposed } from "../stress/interpose.ts";
 
 useCluster();
 
@@ -79,6 +81,40 @@ concurrently(noDatalad, {
     await checkWithDatalad(dataset, { a: "result of a\n", old: "result of old\n" });
     const again = jobIdIn(await dataset.succeed(["reschedule", `job-${a}`]));
     await jobsAreOver([again]);
+  },
+  "what a --branches that was killed has left in the work tree is taken off later": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    await dataset.write("old", "old\n");
+    await dataset.git("annex", "add", "-q", "old");
+    await dataset.write("text", "text\n");
+    await dataset.git("-c", "annex.largefiles=nothing", "add", "text");
+    await dataset.commit("Old");
+    const ids = await runJobs(dataset, ["a", "dir/b", "old", "text", "changed", "wanted"]);
+    const killed = await runInterposed(dataset, ["finish", "--branches"], {
+      program: "git",
+      when: "*update-ref*finish*",
+      after: "kill -KILL $TOOL",
+    });
+    assert.equal(killed.code, 137, killed.stderr);
+    assert.match(await dataset.git("status", "--porcelain"), /^\?\? a$/m);
+    // What the user has done since is the user's.
+    await Deno.remove(`${dataset.root}/changed`);
+    await dataset.write("changed", "mine\n");
+    await dataset.git("checkout", "-q", `job-${ids[5]}`, "--", "wanted");
+    await goOn(dataset);
+    assert.equal(await dataset.git("status", "--porcelain"), "A  wanted\n?? changed");
+    assert.equal(await Deno.readTextFile(`${dataset.root}/old`), "old\n");
+    assert.equal(await Deno.readTextFile(`${dataset.root}/text`), "text\n");
+    assert.equal(await Deno.readTextFile(`${dataset.root}/changed`), "mine\n");
+    await dataset.git("rm", "-q", "-f", "wanted");
+    await Deno.remove(`${dataset.root}/changed`);
+    await checkNothingIsLeft(dataset);
+    for (const id of ids) await dataset.git("merge", "-q", "--no-edit", `job-${id}`);
+    for (const file of ["a", "dir/b", "old", "text", "changed", "wanted"]) {
+      assert.equal(await Deno.readTextFile(`${dataset.root}/${file}`), `result of ${file}\n`);
+    }
+    await dataset.git("fsck", "--strict");
+    await dataset.git("annex", "fsck", "--quiet");
   },
   "--octopus merges all jobs in one commit, ahead of the branch": async () => {
     await using dataset = await TestDataset.make({ kind: "text2git" });

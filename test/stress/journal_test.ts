@@ -191,6 +191,25 @@ concurrently(noSlurm, {
     await other.succeed(["finish"]);
     assert.equal(await other.git("show", "HEAD:out"), "result of out");
   },
+  "what a finish was killed over in one work tree is put in order from any other": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.git("worktree", "add", "-q", "-b", "side", "../other");
+    const other = dataset.at(`${dataset.scratch.directory}/other`);
+    for (const [one, another] of [[other, dataset], [dataset, other]] as const) {
+      const id = await one.schedule(OUT);
+      await jobsAreOver([id]);
+      const cut = { program: "git", when: "*update-ref*finish*", after: "kill -KILL $TOOL" };
+      assert.equal((await runInterposed(one, ["finish"], cut)).code, 137);
+      const lock = `${await one.git("rev-parse", "--absolute-git-dir")}/index.lock`;
+      assert.ok(isThere(lock));
+      await goOn(another);
+      assert.ok(!isThere(lock));
+      assert.equal(await one.git("status", "--porcelain"), "");
+      assert.equal(await one.git("show", "HEAD:out"), "result of out");
+      await one.git("rm", "-q", "out");
+      await one.git("commit", "-q", "-m", "Make room");
+    }
+  },
   "reservations that are gone are made again, on whatever branch their jobs are": async () => {
     await using dataset = await TestDataset.make();
     await dataset.git("switch", "-q", "-c", "side");
