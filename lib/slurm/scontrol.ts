@@ -15,6 +15,8 @@ export interface ScontrolJob {
   readonly arrayJobId?: string;
   /** `3`, or the tasks that are still one record: `0,4,7-9%3`. */
   readonly arrayTaskId?: string;
+  /** How many of the array's tasks may run at a time. */
+  readonly arrayTaskThrottle?: number;
   readonly hetJobId?: string;
   readonly hetJobOffset?: number;
   readonly jobName?: string;
@@ -94,6 +96,7 @@ function parseRecord(record: string): ScontrolJob | undefined {
   const ofHead = (name: string) => new RegExp(`(?:^| )${name}=(\\S+) `).exec(head[2] ?? "")?.[1];
   const [arrayJobId, arrayTaskId] = [ofHead("ArrayJobId"), ofHead("ArrayTaskId")];
   const [hetJobId, hetJobOffset] = [ofHead("HetJobId"), ofHead("HetJobOffset")];
+  const throttle = Number(ofHead("ArrayTaskThrottle") ?? 0);
   const block = stateBlock(record);
   const separator = separatorOf(record);
   return withoutUndefined({
@@ -101,6 +104,7 @@ function parseRecord(record: string): ScontrolJob | undefined {
     reference: reference(jobId, arrayJobId, arrayTaskId, hetJobId, hetJobOffset),
     arrayJobId,
     arrayTaskId,
+    arrayTaskThrottle: throttle > 0 ? throttle : undefined,
     hetJobId,
     hetJobOffset: hetJobOffset === undefined ? undefined : Number(hetJobOffset),
     jobName: block && jobName(record.slice(head[0].length, block.start), separator),

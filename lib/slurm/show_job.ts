@@ -91,8 +91,7 @@ export function combineRecords(records: readonly ScontrolJob[]): ShownJob | unde
   if (main === undefined) return undefined;
   const tasks = new IndexSet();
   for (const { arrayTaskId } of records) tasks.addAll(IndexSet.of(arrayTaskId));
-  // Only the record of the tasks that wait has it (22.05).
-  const throttle = parseArraySpec(main.reference.tasks ?? "")?.throttle;
+  const throttle = main.arrayTaskThrottle ?? parseArraySpec(main.reference.tasks ?? "")?.throttle;
   return {
     name: main.jobName,
     workDir: main.workDir,

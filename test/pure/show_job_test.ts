@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { parseScontrolJobs } from "../../lib/slurm/scontrol.ts";
 import { combineRecords } from "../../lib/slurm/show_job.ts";
 
-function record(id: number, task: string, state: string, log: string): string {
-  return `JobId=${id} ArrayJobId=9 ArrayTaskId=${task} JobName=a\n   Priority=1 Nice=0\n` +
+function record(id: number, task: string, state: string, log: string, more = ""): string {
+  return `JobId=${id} ArrayJobId=9 ArrayTaskId=${task} ${more}JobName=a\n   Priority=1 Nice=0\n` +
     `   JobState=${state} Reason=None Dependency=(null)\n   Requeue=1 Restarts=0\n` +
     `   Command=(null)\n   WorkDir=/w\n   StdErr=${log}\n   StdIn=/dev/null\n   StdOut=${log}\n\n`;
 }
@@ -16,4 +16,14 @@ Deno.test("the log files of an array are known when all but its last task have s
   );
   assert.equal(combineRecords(records)?.stdout, "/w/slurm-9_%a.out");
   assert.equal(combineRecords(records)?.array, "1-3");
+});
+
+Deno.test("the throttle of an array is known when all its tasks have started", () => {
+  const array = (throttle: number) =>
+    combineRecords(parseScontrolJobs(
+      record(10, "1", "RUNNING", "/w/a", `ArrayTaskThrottle=${throttle} `) +
+        record(9, "2", "RUNNING", "/w/b", `ArrayTaskThrottle=${throttle} `),
+    ))?.array;
+  assert.equal(array(2), "1-2%2");
+  assert.equal(array(0), "1-2");
 });

@@ -343,6 +343,7 @@ const CHECKS: Record<string, Check> = {
   "scontrol_array_task_22.05.8": records({
     jobId: "522",
     reference: { jobId: "516", task: 3 },
+    arrayTaskThrottle: 2,
     state: "COMPLETED",
     workDir: "/data/run",
   }),
@@ -351,7 +352,10 @@ const CHECKS: Record<string, Check> = {
     reference: { jobId: "516", task: 1 },
     state: "FAILED",
   }),
-  "scontrol_array_throttle_22.05.8": records({ reference: { jobId: "502", tasks: "1-5%2" } }),
+  "scontrol_array_throttle_22.05.8": records({
+    reference: { jobId: "502", tasks: "1-5%2" },
+    arrayTaskThrottle: 2,
+  }),
   "scontrol_array_truncated_22.05.8": (name) => {
     const tasks = "6,8,23,37,50,59,68,73,85,88,91,96,104,114,116,118,121,125,13...";
     records({ reference: { jobId: "505", tasks }, state: "PENDING" })(name);
