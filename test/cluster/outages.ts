@@ -8,7 +8,7 @@ import { letGo, TestDataset } from "../support/dataset.ts";
 import {
   jobIs,
   jobsAreOver,
-  noSlurm,
+  noRealSlurm,
   slurm,
   slurmEnvironment,
   until,
@@ -70,7 +70,7 @@ class WaitingJob extends Shown {
 function test(name: string, fn: (dataset: TestDataset) => Promise<void>): void {
   Deno.test({
     name,
-    ignore: noSlurm,
+    ignore: noRealSlurm,
     async fn() {
       await using dataset = await TestDataset.make();
       try {

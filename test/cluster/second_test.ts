@@ -1,7 +1,7 @@
 /** What the tool does with a second cluster beside the local one, as far as it is quickly told. */
 import assert from "node:assert/strict";
 import { changesOf } from "../support/checker.ts";
-import { jobsAreOver, noSlurm } from "../support/real_slurm.ts";
+import { jobsAreOver, noRealSlurm } from "../support/real_slurm.ts";
 import {
   areOverThere,
   HELD,
@@ -81,7 +81,7 @@ test("a submission to another cluster that was cut short is recorded", async (da
   assert.match(await rowThere(dataset, id), / Pending \(JobHeldUser\) /);
 });
 
-const unlimited = noSlurm ? "there is no Slurm" : await memoryGroupObstacle();
+const unlimited = noRealSlurm ? "there is no Slurm" : await memoryGroupObstacle();
 if (unlimited !== undefined) console.error(`No job can run out of memory here: ${unlimited}`);
 
 test(

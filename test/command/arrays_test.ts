@@ -3,7 +3,14 @@ import { checkDataset, type Content, environmentOf } from "../support/checker.ts
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
 import { onlyOutput } from "../support/output_records.ts";
-import { jobIs, jobsAreOver, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
+import {
+  jobIs,
+  jobsAreOver,
+  noRealSlurm,
+  slurm,
+  until,
+  useCluster,
+} from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -57,7 +64,7 @@ async function forgetting(
   return `${bin}:${dataset.env["PATH"]}`;
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "--array-tasks commits the tasks that are over and keeps the array open for the others":
     async () => {
       await using dataset = await TestDataset.make();
@@ -288,6 +295,60 @@ concurrently(noSlurm, {
     });
     assert.notEqual(base, scripts);
   },
+  "an output of array tasks that a job has not is told of when it is submitted": async () => {
+    await using dataset = await TestDataset.make();
+    const outputs = ["-o", "out/%a", "-o", "log"];
+    const array = await dataset.tool(
+      ["schedule", ...outputs, "sbatch", "-H", "--array=3", "array.sh", "out"],
+    );
+    assert.doesNotMatch(array.stderr, /Warning/);
+    const plain = await dataset.tool(
+      ["schedule", "--json", "-o", "a/%a", "-o", "b", "sbatch", "-H", "write.sh", "b"],
+    );
+    assert.equal(plain.code, 0, plain.stderr);
+    const { slurm_job_id: id, warnings = [] } = onlyOutput(plain.stdout, "submitted");
+    assert.equal(warnings.length, 1);
+    assert.match(
+      warnings[0] ?? "",
+      new RegExp(
+        `^Job ${id} is no array, so there will be no output "a/%a": .*\\(scancel ${id}\\)`,
+      ),
+    );
+    assert.ok(plain.stderr.includes(`Warning: ${warnings[0]}\n`), plain.stderr);
+    const table = `${dataset.scratch.directory}/table.csv`;
+    await Deno.writeTextFile(table, "name\nc\nd\n");
+    const batch = await dataset.tool(
+      ["schedule", "--batch", table, "-o", "{name}/%a", "sbatch", "-H", "write.sh", "{name}"],
+    );
+    assert.equal(batch.code, 0, batch.stderr);
+    const lines = batch.stderr.match(/^Warning: Line \d: Job \d+ is no array.*"[cd]\/%a"/gm);
+    assert.equal(lines?.length, 2, batch.stderr);
+  },
+  "--failed-tasks is refused where there is nothing to do, or no way to do it": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const whole = await dataset.schedule(["-o", "a", "sbatch", "--array=1", "array.sh", "a"]);
+    const plain = await dataset.schedule(["-o", "b", "sbatch", "write.sh", "b"]);
+    const wrapped = await dataset.schedule([
+      ...["-o", "c", "sh -c 'sbatch --array=1-2 array.sh c 2'"],
+    ]);
+    await jobsAreOver([whole, plain, wrapped]);
+    await dataset.succeed(["finish", "--commit-failed-jobs"]);
+    const log = await dataset.git("log", "--format=%H %s", `${base}..HEAD`);
+    const refusal = async (id: string) => {
+      const commit = new RegExp(`^(\\w+) .*job ${id}: (?:Complete|Failed)$`, "m").exec(log)?.[1];
+      const { code, stderr } = await dataset.tool(["reschedule", "--failed-tasks", commit ?? ""]);
+      assert.equal(code, 1);
+      return stderr;
+    };
+    assert.match(await refusal(whole), /All tasks of job \d+ are complete: none has failed/);
+    assert.match(await refusal(plain), /Of job \d+ no states of array tasks are recorded/);
+    assert.match(await refusal(wrapped), /it does not begin with sbatch[^]*--array=2/);
+    assert.equal(await dataset.git("log", "--format=%H %s", `${base}..HEAD`), log);
+  },
+});
+
+concurrently(noRealSlurm, {
   "--assume-state counts for the tasks that Slurm does not know, and for no others": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
@@ -370,35 +431,6 @@ concurrently(noSlurm, {
     const whole = onlyOutput(stdout, "finished");
     assert.deepEqual([whole.array_tasks, whole.assumed, whole.assumed_tasks], ["1-3", true, "1,3"]);
   },
-  "an output of array tasks that a job has not is told of when it is submitted": async () => {
-    await using dataset = await TestDataset.make();
-    const outputs = ["-o", "out/%a", "-o", "log"];
-    const array = await dataset.tool(
-      ["schedule", ...outputs, "sbatch", "-H", "--array=3", "array.sh", "out"],
-    );
-    assert.doesNotMatch(array.stderr, /Warning/);
-    const plain = await dataset.tool(
-      ["schedule", "--json", "-o", "a/%a", "-o", "b", "sbatch", "-H", "write.sh", "b"],
-    );
-    assert.equal(plain.code, 0, plain.stderr);
-    const { slurm_job_id: id, warnings = [] } = onlyOutput(plain.stdout, "submitted");
-    assert.equal(warnings.length, 1);
-    assert.match(
-      warnings[0] ?? "",
-      new RegExp(
-        `^Job ${id} is no array, so there will be no output "a/%a": .*\\(scancel ${id}\\)`,
-      ),
-    );
-    assert.ok(plain.stderr.includes(`Warning: ${warnings[0]}\n`), plain.stderr);
-    const table = `${dataset.scratch.directory}/table.csv`;
-    await Deno.writeTextFile(table, "name\nc\nd\n");
-    const batch = await dataset.tool(
-      ["schedule", "--batch", table, "-o", "{name}/%a", "sbatch", "-H", "write.sh", "{name}"],
-    );
-    assert.equal(batch.code, 0, batch.stderr);
-    const lines = batch.stderr.match(/^Warning: Line \d: Job \d+ is no array.*"[cd]\/%a"/gm);
-    assert.equal(lines?.length, 2, batch.stderr);
-  },
   "a task is named and assumed of arrays only": async () => {
     await using dataset = await TestDataset.make();
     const plain = await dataset.schedule(["-o", "plain", "sbatch", "write.sh", "plain"]);
@@ -464,27 +496,5 @@ concurrently(noSlurm, {
         },
       },
     });
-  },
-  "--failed-tasks is refused where there is nothing to do, or no way to do it": async () => {
-    await using dataset = await TestDataset.make();
-    const base = await dataset.git("rev-parse", "HEAD");
-    const whole = await dataset.schedule(["-o", "a", "sbatch", "--array=1", "array.sh", "a"]);
-    const plain = await dataset.schedule(["-o", "b", "sbatch", "write.sh", "b"]);
-    const wrapped = await dataset.schedule([
-      ...["-o", "c", "sh -c 'sbatch --array=1-2 array.sh c 2'"],
-    ]);
-    await jobsAreOver([whole, plain, wrapped]);
-    await dataset.succeed(["finish", "--commit-failed-jobs"]);
-    const log = await dataset.git("log", "--format=%H %s", `${base}..HEAD`);
-    const refusal = async (id: string) => {
-      const commit = new RegExp(`^(\\w+) .*job ${id}: (?:Complete|Failed)$`, "m").exec(log)?.[1];
-      const { code, stderr } = await dataset.tool(["reschedule", "--failed-tasks", commit ?? ""]);
-      assert.equal(code, 1);
-      return stderr;
-    };
-    assert.match(await refusal(whole), /All tasks of job \d+ are complete: none has failed/);
-    assert.match(await refusal(plain), /Of job \d+ no states of array tasks are recorded/);
-    assert.match(await refusal(wrapped), /it does not begin with sbatch[^]*--array=2/);
-    assert.equal(await dataset.git("log", "--format=%H %s", `${base}..HEAD`), log);
   },
 });

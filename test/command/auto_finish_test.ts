@@ -8,7 +8,7 @@ import { onlyOutput } from "../support/output_records.ts";
 import {
   jobsAreAccounted,
   jobsAreOver,
-  noSlurm,
+  noRealSlurm,
   slurm,
   useCluster,
 } from "../support/real_slurm.ts";
@@ -43,7 +43,7 @@ function kept(dataset: TestDataset): string[] {
   }
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "--auto-finish commits the results when the job has ended, and leaves nothing": async () => {
     await using dataset = await TestDataset.make({ kind: "text2git" });
     const base = await dataset.git("rev-parse", "HEAD");
@@ -183,44 +183,6 @@ concurrently(noSlurm, {
       },
     });
   },
-  "a finishing job that is refused is told of, and finish does its work": async () => {
-    await using dataset = await TestDataset.make();
-    const base = await dataset.git("rev-parse", "HEAD");
-    const bad = await dataset.tool([
-      "schedule",
-      "--auto-finish='",
-      "-o",
-      "x",
-      "sbatch",
-      "write.sh",
-    ]);
-    assert.equal(bad.code, 2);
-    assert.match(bad.stderr, /The quotes in --auto-finish do not match/);
-    const { code, stdout, stderr } = await dataset.tool([
-      "schedule",
-      "--json",
-      "--auto-finish=--partition=none",
-      "-o",
-      "out",
-      "sbatch",
-      "write.sh",
-      "out",
-    ]);
-    // The job is submitted: a script that tried again would submit it twice.
-    assert.equal(code, 0);
-    const { slurm_job_id: id, auto_finish } = onlyOutput(stdout, "submitted");
-    assert.match(auto_finish?.message ?? "", /sbatch refused it: .*Invalid partition/);
-    assert.match(stderr, new RegExp(`Job ${id} has no finishing job: sbatch refused it`));
-    assert.match(
-      (await dataset.tool(["status"])).stderr,
-      new RegExp(`Job ${id}: There is no finishing job: sbatch refused it: .*Invalid partition`),
-    );
-    await jobsAreOver([id]);
-    await dataset.succeed(["finish"]);
-    assert.doesNotMatch((await dataset.tool(["status"])).stderr, /finishing job/);
-    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
-    assert.deepEqual(kept(dataset), []);
-  },
   "a finishing job that fails is told of, with its last words and its log": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
@@ -294,4 +256,45 @@ concurrently(noSlurm, {
     assert.equal(stderr, "");
   },
   "sixteen jobs that are finished at once are all finished": () => finishByJobs("git", 16),
+});
+
+concurrently(noRealSlurm, {
+  "a finishing job that is refused is told of, and finish does its work": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const bad = await dataset.tool([
+      "schedule",
+      "--auto-finish='",
+      "-o",
+      "x",
+      "sbatch",
+      "write.sh",
+    ]);
+    assert.equal(bad.code, 2);
+    assert.match(bad.stderr, /The quotes in --auto-finish do not match/);
+    const { code, stdout, stderr } = await dataset.tool([
+      "schedule",
+      "--json",
+      "--auto-finish=--partition=none",
+      "-o",
+      "out",
+      "sbatch",
+      "write.sh",
+      "out",
+    ]);
+    // The job is submitted: a script that tried again would submit it twice.
+    assert.equal(code, 0);
+    const { slurm_job_id: id, auto_finish } = onlyOutput(stdout, "submitted");
+    assert.match(auto_finish?.message ?? "", /sbatch refused it: .*Invalid partition/);
+    assert.match(stderr, new RegExp(`Job ${id} has no finishing job: sbatch refused it`));
+    assert.match(
+      (await dataset.tool(["status"])).stderr,
+      new RegExp(`Job ${id}: There is no finishing job: sbatch refused it: .*Invalid partition`),
+    );
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"]);
+    assert.doesNotMatch((await dataset.tool(["status"])).stderr, /finishing job/);
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+    assert.deepEqual(kept(dataset), []);
+  },
 });

@@ -3,7 +3,7 @@ import { checkNothingIsLeft } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
 import { readSections } from "../support/document.ts";
-import { noSlurm, until, useCluster } from "../support/real_slurm.ts";
+import { until, useCluster } from "../support/real_slurm.ts";
 import { linkTool } from "../support/tool.ts";
 
 useCluster();
@@ -55,7 +55,7 @@ async function finished(dataset: TestDataset, count: number): Promise<void> {
   );
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "README, In batch scripts: a job schedules the next one of a chain": async () => {
     await using dataset = await makeDataset();
     await runShown(dataset, "step.sh");

@@ -3,7 +3,7 @@ import { checkDataset, checkNothingIsLeft } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
 import { readOutput } from "../support/output_records.ts";
-import { jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsSubmittedBelow, noRealSlurm, useCluster } from "../support/real_slurm.ts";
 import { runInterposed } from "../stress/interpose.ts";
 
 useCluster();
@@ -38,7 +38,7 @@ async function checkSixJobs(dataset: TestDataset, base: string): Promise<void> {
   await checkDataset(dataset, { base, open: ids, status: ["?? six.jsonl"] });
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "a table is a sweep: one job a line, and a longer table later adds what is new": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
@@ -89,6 +89,38 @@ concurrently(noSlurm, {
     assert.equal(byOutput.get("c").cmd, "sbatch -H --array=1-2 ../write.sh {outputs}");
     await checkDataset(dataset, { base, open: await jobsSubmittedBelow(dataset.root) });
   },
+  "killed between two submissions, the same batch records every job once": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    await dataset.write("six.jsonl", sixJobs("SUBMIT; sh kill_tool.sh"));
+    const batch = ["schedule", "-j2", "--batch", "six.jsonl"];
+    assert.equal((await dataset.tool(batch)).code, 137);
+    // What the dead one has begun may still come to its end.
+    const stop = performance.now() + 30_000;
+    let again = await dataset.tool(batch);
+    while (again.code !== 0 && performance.now() < stop) again = await dataset.tool(batch);
+    assert.equal(again.code, 0, again.stderr);
+    await checkSixJobs(dataset, base);
+  },
+  "killed before it has made the commits, and before it has moved the branch": async () => {
+    for (const program of ["*fast-import*", "*update-ref*"]) {
+      await using dataset = await TestDataset.make();
+      const base = await dataset.git("rev-parse", "HEAD");
+      await dataset.write("six.jsonl", sixJobs("SUBMIT"));
+      const batch = ["schedule", "--batch", "six.jsonl"];
+      const { code } = await runInterposed(dataset, batch, {
+        program: "git",
+        when: program,
+        before: "kill -9 $TOOL",
+      });
+      assert.equal(code, 137);
+      assert.match(await dataset.succeed(batch), /Submitted no job; 6 jobs recorded before/);
+      await checkSixJobs(dataset, base);
+    }
+  },
+});
+
+concurrently(noRealSlurm, {
   "all that is wrong is said at once, with its line, and nothing is submitted": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
@@ -175,35 +207,6 @@ concurrently(noSlurm, {
     assert.equal(submitted.code, 0, submitted.stderr);
     assert.equal(submitted.stderr.match(warning)?.length, 1);
     assert.match(submitted.stdout, /^Submitted .*\nJobs \d+ to \d+ will finish them\n$/);
-  },
-  "killed between two submissions, the same batch records every job once": async () => {
-    await using dataset = await TestDataset.make();
-    const base = await dataset.git("rev-parse", "HEAD");
-    await dataset.write("six.jsonl", sixJobs("SUBMIT; sh kill_tool.sh"));
-    const batch = ["schedule", "-j2", "--batch", "six.jsonl"];
-    assert.equal((await dataset.tool(batch)).code, 137);
-    // What the dead one has begun may still come to its end.
-    const stop = performance.now() + 30_000;
-    let again = await dataset.tool(batch);
-    while (again.code !== 0 && performance.now() < stop) again = await dataset.tool(batch);
-    assert.equal(again.code, 0, again.stderr);
-    await checkSixJobs(dataset, base);
-  },
-  "killed before it has made the commits, and before it has moved the branch": async () => {
-    for (const program of ["*fast-import*", "*update-ref*"]) {
-      await using dataset = await TestDataset.make();
-      const base = await dataset.git("rev-parse", "HEAD");
-      await dataset.write("six.jsonl", sixJobs("SUBMIT"));
-      const batch = ["schedule", "--batch", "six.jsonl"];
-      const { code } = await runInterposed(dataset, batch, {
-        program: "git",
-        when: program,
-        before: "kill -9 $TOOL",
-      });
-      assert.equal(code, 137);
-      assert.match(await dataset.succeed(batch), /Submitted no job; 6 jobs recorded before/);
-      await checkSixJobs(dataset, base);
-    }
   },
   "interrupted, it records what is submitted, and goes on later": async () => {
     await using dataset = await TestDataset.make();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { allCommands } from "../../lib/cli/commands.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
-import { noSlurm, until, useCluster } from "../support/real_slurm.ts";
+import { until, useCluster } from "../support/real_slurm.ts";
 import { linkTool } from "../support/tool.ts";
 
 const all = await allCommands();
@@ -108,7 +108,7 @@ function isMissing(program: string): boolean {
 }
 
 for (const [shell, start] of Object.entries(shells)) {
-  concurrently(noSlurm || isMissing(shell), {
+  concurrently(isMissing(shell), {
     [`${shell} completes commands, options, values, files, jobs and commits`]: async () => {
       const { dataset, jobs, commits } = await makeDataset();
       await using _ = dataset;
@@ -168,7 +168,7 @@ for (const [shell, start] of Object.entries(shells)) {
   });
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "open jobs for a completion: no question to Slurm, nothing written, the lock not waited for":
     async () => {
       const { dataset, jobs } = await makeDataset();

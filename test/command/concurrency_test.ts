@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { checkDataset, written } from "../support/checker.ts";
 import { type DatasetKind, jobIdIn, TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, jobsSubmittedBelow, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -13,7 +13,6 @@ for (const kind of kinds) {
   Deno.test({
     name:
       `${COUNT} schedules at once, then ${COUNT} finishes, beside the user's own commits: ${kind}`,
-    ignore: noSlurm,
     async fn() {
       await using dataset = await TestDataset.make({ kind });
       const base = await dataset.git("rev-parse", "HEAD");
@@ -76,7 +75,6 @@ function workOn(dataset: TestDataset) {
 
 Deno.test({
   name: "of many schedules at once that want the same output, one submits",
-  ignore: noSlurm,
   async fn() {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");

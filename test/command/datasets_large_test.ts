@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { changesOf, checkNothingIsLeft } from "../support/checker.ts";
 import { TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, useCluster } from "../support/real_slurm.ts";
 import { toolArgv, toolEnvironment } from "../support/tool.ts";
 
 useCluster();
@@ -20,7 +20,6 @@ async function peakMemory(dataset: TestDataset, ...args: string[]): Promise<numb
 
 Deno.test({
   name: "a nested directory of 10,000 files is one commit, and the user's changes stay",
-  ignore: noSlurm,
   async fn() {
     await using dataset = await TestDataset.make();
     const lines = "for a in $(seq 100); do mkdir -p out/$a/deep; " +
@@ -45,7 +44,6 @@ Deno.test({
 
 Deno.test({
   name: "a file of 2 GiB is annexed with flat memory",
-  ignore: noSlurm,
   async fn() {
     await using dataset = await TestDataset.make({ kind: "annex" });
     const id = await dataset.schedule([

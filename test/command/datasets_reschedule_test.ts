@@ -3,7 +3,7 @@ import { checkDataset, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, dataladClone, noDatalad } from "../support/datalad.ts";
 import { DATASET_ID, jobIdIn, TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, jobsSubmittedBelow, noRealSlurm, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -42,79 +42,7 @@ function reported(stdout: string): string[] {
   return [...stdout.matchAll(/^Job (\d+) \(/gm)].map(([, id]) => id ?? "");
 }
 
-concurrently(noSlurm || noDatalad, {
-  "a clone without the batch script is told whether the job's commit has it": async () => {
-    await using dataset = await TestDataset.make();
-    await dataset.write("new.sh", "#!/bin/sh\n");
-    await dataset.write("moved.sh", "#!/bin/sh\n");
-    await dataset.git("add", "moved.sh");
-    await dataset.git("commit", "-qm", "A script");
-    await dataset.schedule(["-o", "new", "sbatch", "new.sh"]);
-    await dataset.schedule(["-o", "moved", "sbatch", "moved.sh"]);
-    await jobsAreOver(await jobsSubmittedBelow(dataset.root));
-    await dataset.succeed(["finish"]);
-    const [moved = "", fresh = ""] = (await dataset.git("log", "--format=%H", "--grep=SCHEDULE"))
-      .split("\n");
-    await dataset.git("rm", "-q", "moved.sh");
-    await dataset.git("commit", "-qm", "Without it");
-    const clone = dataset.at(`${dataset.scratch.directory}/clone`);
-    await dataset.git("clone", "-q", ".", clone.root);
-    const said = async (commit: string) => (await clone.tool(["reschedule", commit])).stderr;
-    assert.match(
-      await said(fresh),
-      /^Error: There is no batch script "new\.sh"\nHint: Job \d+ ran .*; it was in no commit then/,
-    );
-    assert.match(
-      await said(moved),
-      new RegExp(`^Hint: .* git checkout ${moved.slice(0, 10)} -- moved\\.sh$`, "m"),
-    );
-  },
-  "--since reschedules the jobs of a merged history in a fresh clone, content fetched":
-    async () => {
-      await using source = await TestDataset.make({ kind: "annex" });
-      await source.write("data/in", "input\n");
-      await source.git("annex", "add", "-q", "data");
-      await source.commit("Data");
-      const start = await source.git("rev-parse", "HEAD");
-      const one = await runJob(
-        source,
-        ...["-i", "data/in", "-o", "one", "sbatch --wrap 'cat {inputs} >{outputs}'"],
-      );
-      await source.git("checkout", "-q", "-b", "side", start);
-      const two = await runJob(source, "-o", "two", "sbatch", "write.sh", "two");
-      const bad = await runJob(source, "-o", "bad", "sbatch", "fail.sh", "bad");
-      await source.git("checkout", "-q", "main");
-      await source.git("merge", "-q", "--no-edit", "side");
-      const clone = await dataladClone(source);
-      const base = await clone.git("rev-parse", "HEAD");
-      const report = await clone.succeed(["reschedule", "--report", "--since", start]);
-      assert.deepEqual(reported(report).toSorted(), [one, two]);
-      const all = await clone.succeed([
-        ...["reschedule", "--report", "--with-failed-jobs", "--since", start],
-      ]);
-      assert.deepEqual(reported(all).toSorted(), [one, two, bad].toSorted());
-      const script = await clone.succeed(["reschedule", "--script", "-", "--since", start]);
-      assert.match(script, /^#!\/bin\/sh\n/);
-      assert.match(script, /\(cd \. && sbatch --wrap 'cat data\/in >one'\)/);
-      const path = `${source.scratch.directory}/again.sh`;
-      await clone.succeed(["reschedule", "--script", path, "--since", start]);
-      assert.equal(await Deno.readTextFile(path), script);
-      const second = await clone.tool(["reschedule", "--script", path, "--since", start]);
-      assert.equal(second.code, 1, "A file that is there stays");
-      await checkDataset(clone, { base });
-      assert.deepEqual(await jobsSubmittedBelow(clone.root), []);
-
-      const { code, stdout, stderr } = await clone.tool(["reschedule", "--since", start]);
-      assert.equal(code, 0, stderr);
-      assert.match(stderr, /sbatch --wrap 'cat data\/in >one'/, "Shown first");
-      const ids = [...stdout.matchAll(/^Submitted batch job (\d+)$/gm)].map(([, id]) => id ?? "");
-      assert.equal(ids.length, 2);
-      await jobsAreOver(ids);
-      assert.equal(await Deno.readTextFile(`${clone.root}/data/in`), "input\n");
-      await clone.succeed(["finish"]);
-      await clone.git("annex", "fsck", "--quiet", "one", "two");
-      await checkWithDatalad(clone, { one: "input\n", two: "result of two\n" });
-    },
+concurrently(noDatalad, {
   "--onto and --branch check out first, and refuse to overwrite changes": async () => {
     await using dataset = await TestDataset.make({ kind: "annex" });
     const start = await dataset.git("rev-parse", "HEAD");
@@ -263,4 +191,79 @@ concurrently(noSlurm || noDatalad, {
     const through = await commitMessage(dataset, finished({ outputs: ["link/x"] }));
     assert.equal((await dataset.tool(["reschedule", through])).code, 1);
   },
+});
+
+concurrently(noRealSlurm || noDatalad, {
+  "a clone without the batch script is told whether the job's commit has it": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("new.sh", "#!/bin/sh\n");
+    await dataset.write("moved.sh", "#!/bin/sh\n");
+    await dataset.git("add", "moved.sh");
+    await dataset.git("commit", "-qm", "A script");
+    await dataset.schedule(["-o", "new", "sbatch", "new.sh"]);
+    await dataset.schedule(["-o", "moved", "sbatch", "moved.sh"]);
+    await jobsAreOver(await jobsSubmittedBelow(dataset.root));
+    await dataset.succeed(["finish"]);
+    const [moved = "", fresh = ""] = (await dataset.git("log", "--format=%H", "--grep=SCHEDULE"))
+      .split("\n");
+    await dataset.git("rm", "-q", "moved.sh");
+    await dataset.git("commit", "-qm", "Without it");
+    const clone = dataset.at(`${dataset.scratch.directory}/clone`);
+    await dataset.git("clone", "-q", ".", clone.root);
+    const said = async (commit: string) => (await clone.tool(["reschedule", commit])).stderr;
+    assert.match(
+      await said(fresh),
+      /^Error: There is no batch script "new\.sh"\nHint: Job \d+ ran .*; it was in no commit then/,
+    );
+    assert.match(
+      await said(moved),
+      new RegExp(`^Hint: .* git checkout ${moved.slice(0, 10)} -- moved\\.sh$`, "m"),
+    );
+  },
+  "--since reschedules the jobs of a merged history in a fresh clone, content fetched":
+    async () => {
+      await using source = await TestDataset.make({ kind: "annex" });
+      await source.write("data/in", "input\n");
+      await source.git("annex", "add", "-q", "data");
+      await source.commit("Data");
+      const start = await source.git("rev-parse", "HEAD");
+      const one = await runJob(
+        source,
+        ...["-i", "data/in", "-o", "one", "sbatch --wrap 'cat {inputs} >{outputs}'"],
+      );
+      await source.git("checkout", "-q", "-b", "side", start);
+      const two = await runJob(source, "-o", "two", "sbatch", "write.sh", "two");
+      const bad = await runJob(source, "-o", "bad", "sbatch", "fail.sh", "bad");
+      await source.git("checkout", "-q", "main");
+      await source.git("merge", "-q", "--no-edit", "side");
+      const clone = await dataladClone(source);
+      const base = await clone.git("rev-parse", "HEAD");
+      const report = await clone.succeed(["reschedule", "--report", "--since", start]);
+      assert.deepEqual(reported(report).toSorted(), [one, two]);
+      const all = await clone.succeed([
+        ...["reschedule", "--report", "--with-failed-jobs", "--since", start],
+      ]);
+      assert.deepEqual(reported(all).toSorted(), [one, two, bad].toSorted());
+      const script = await clone.succeed(["reschedule", "--script", "-", "--since", start]);
+      assert.match(script, /^#!\/bin\/sh\n/);
+      assert.match(script, /\(cd \. && sbatch --wrap 'cat data\/in >one'\)/);
+      const path = `${source.scratch.directory}/again.sh`;
+      await clone.succeed(["reschedule", "--script", path, "--since", start]);
+      assert.equal(await Deno.readTextFile(path), script);
+      const second = await clone.tool(["reschedule", "--script", path, "--since", start]);
+      assert.equal(second.code, 1, "A file that is there stays");
+      await checkDataset(clone, { base });
+      assert.deepEqual(await jobsSubmittedBelow(clone.root), []);
+
+      const { code, stdout, stderr } = await clone.tool(["reschedule", "--since", start]);
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, /sbatch --wrap 'cat data\/in >one'/, "Shown first");
+      const ids = [...stdout.matchAll(/^Submitted batch job (\d+)$/gm)].map(([, id]) => id ?? "");
+      assert.equal(ids.length, 2);
+      await jobsAreOver(ids);
+      assert.equal(await Deno.readTextFile(`${clone.root}/data/in`), "input\n");
+      await clone.succeed(["finish"]);
+      await clone.git("annex", "fsck", "--quiet", "one", "two");
+      await checkWithDatalad(clone, { one: "input\n", two: "result of two\n" });
+    },
 });

@@ -3,7 +3,7 @@ import { checkDataset, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, datalad, dataladClone, noDatalad } from "../support/datalad.ts";
 import { jobIdIn, TestDataset, whenBranchMoves } from "../support/dataset.ts";
-import { jobsAreOver, jobsSubmittedBelow, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, jobsSubmittedBelow, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -30,7 +30,7 @@ async function recorded(dataset: TestDataset, path: string): Promise<string> {
   return (await dataset.git("rev-parse", `HEAD:${path}`)).trim();
 }
 
-concurrently(noSlurm || noDatalad, {
+concurrently(noDatalad, {
   "a finish that fails above after it has committed below is made whole by the next one":
     async () => {
       await using top = (await makeNested()).top;

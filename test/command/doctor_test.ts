@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
 import { readOutput } from "../support/output_records.ts";
-import { noSlurm, useCluster } from "../support/real_slurm.ts";
+import { noRealSlurm, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -62,7 +62,62 @@ async function pathOf(dataset: TestDataset, ...programs: string[]): Promise<stri
   return bin;
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
+  "a check whose program is not there is a problem, and the others are made": async () => {
+    await using dataset = await TestDataset.make();
+    const found = await examine(dataset, 1, { PATH: await pathOf(dataset, "git") });
+    assert.equal(found.get("space")?.verdict, "problem");
+    assert.match(found.get("space")?.message ?? "", /"df" is not on PATH/);
+    assert.equal(found.get("journal")?.verdict, "ok");
+  },
+  "where the stand-in is chosen it is looked at, and Slurm is not": async () => {
+    await using dataset = await TestDataset.make();
+    const folder = `${dataset.scratch.directory}/stand-in`;
+    const env = { PATH: await pathOf(dataset, "git", "df"), DATALAD_SLURM_LOCAL_DIR: folder };
+    const found = await examine(dataset, 0, env, "--slurm=local");
+    assert.match(found.get("Slurm's programs")?.message ?? "", /^Not looked at/);
+    assert.equal(found.has("slurmctld"), false);
+    assert.match(found.get("stand-in's programs")?.message ?? "", /^sbatch answers: slurm /);
+    assert.match(found.get("logout")?.message ?? "", /log out/);
+    await dataset.git("config", "datalad-slurm.slurm", "local");
+    const unusable = { ...env, DATALAD_SLURM: "", DATALAD_SLURM_LOCAL_DIR: "/proc/stand-in" };
+    const stuck = (await examine(dataset, 1, unusable)).get("stand-in");
+    assert.equal(stuck?.verdict, "problem");
+    assert.match(stuck?.message ?? "", /cannot be kept in "\/proc\/stand-in"/);
+    assert.match(stuck?.hint ?? "", /DATALAD_SLURM_LOCAL_DIR/);
+  },
+  "outside a dataset the machine is checked; a dataset that is named has to be there": async () => {
+    await using dataset = await TestDataset.make();
+    const outside = dataset.at(dataset.scratch.directory);
+    const found = await examine(outside, 0);
+    assert.match(found.get("dataset")?.message ?? "", /^None here/);
+    assert.equal(found.has("identity"), false);
+    assert.equal((await examine(outside, 0, {}, "-d", "ds")).get("identity")?.verdict, "ok");
+    expect(await examine(outside, 1, {}, "-d", "home"), {
+      "dataset": ["problem", /No dataset at/, /name one with -d/],
+    });
+  },
+  "a repository without a commit, of somebody else, or that cannot be written to": async () => {
+    await using empty = await TestDataset.make({ empty: true });
+    expect(await examine(empty, 1), {
+      "dataset": ["problem", /has no commit/, /datalad save/],
+    });
+    await using dataset = await TestDataset.make();
+    await dataset.write(".git/datalad-slurm", "no directory\n");
+    expect(await examine(dataset, 1), {
+      "file system": ["problem", /Not a directory/, /may write to the repository/],
+    });
+    // Only root can give a file away.
+    if (Deno.uid() !== 0) return;
+    await Deno.chown(dataset.root, 65534, 65534);
+    await Deno.chown(`${dataset.root}/.git`, 65534, 65534);
+    expect(await examine(dataset, 1), {
+      "dataset": ["problem", /dubious ownership/, /safe\.directory/],
+    });
+  },
+});
+
+concurrently(noRealSlurm, {
   "all is well in a dataset on a cluster, and nothing is changed by looking": async () => {
     await using dataset = await TestDataset.make({ kind: "annex" });
     const files = () =>
@@ -178,13 +233,6 @@ echo 'slurm_load_ctl_conf error: Unable to contact slurm controller (connect fai
       "slurmctld": ["problem", /cannot reach slurmctld/, /scontrol ping/],
     });
   },
-  "a check whose program is not there is a problem, and the others are made": async () => {
-    await using dataset = await TestDataset.make();
-    const found = await examine(dataset, 1, { PATH: await pathOf(dataset, "git") });
-    assert.equal(found.get("space")?.verdict, "problem");
-    assert.match(found.get("space")?.message ?? "", /"df" is not on PATH/);
-    assert.equal(found.get("journal")?.verdict, "ok");
-  },
   "a Slurm without configuration is one problem, and the stand-in a way to try things":
     async () => {
       await using dataset = await TestDataset.make();
@@ -213,49 +261,4 @@ echo '${program}: fatal: ${said}' >&2; exit 1`,
         ],
       });
     },
-  "where the stand-in is chosen it is looked at, and Slurm is not": async () => {
-    await using dataset = await TestDataset.make();
-    const folder = `${dataset.scratch.directory}/stand-in`;
-    const env = { PATH: await pathOf(dataset, "git", "df"), DATALAD_SLURM_LOCAL_DIR: folder };
-    const found = await examine(dataset, 0, env, "--slurm=local");
-    assert.match(found.get("Slurm's programs")?.message ?? "", /^Not looked at/);
-    assert.equal(found.has("slurmctld"), false);
-    assert.match(found.get("stand-in's programs")?.message ?? "", /^sbatch answers: slurm /);
-    assert.match(found.get("logout")?.message ?? "", /log out/);
-    await dataset.git("config", "datalad-slurm.slurm", "local");
-    const unusable = { ...env, DATALAD_SLURM: "", DATALAD_SLURM_LOCAL_DIR: "/proc/stand-in" };
-    const stuck = (await examine(dataset, 1, unusable)).get("stand-in");
-    assert.equal(stuck?.verdict, "problem");
-    assert.match(stuck?.message ?? "", /cannot be kept in "\/proc\/stand-in"/);
-    assert.match(stuck?.hint ?? "", /DATALAD_SLURM_LOCAL_DIR/);
-  },
-  "outside a dataset the machine is checked; a dataset that is named has to be there": async () => {
-    await using dataset = await TestDataset.make();
-    const outside = dataset.at(dataset.scratch.directory);
-    const found = await examine(outside, 0);
-    assert.match(found.get("dataset")?.message ?? "", /^None here/);
-    assert.equal(found.has("identity"), false);
-    assert.equal((await examine(outside, 0, {}, "-d", "ds")).get("identity")?.verdict, "ok");
-    expect(await examine(outside, 1, {}, "-d", "home"), {
-      "dataset": ["problem", /No dataset at/, /name one with -d/],
-    });
-  },
-  "a repository without a commit, of somebody else, or that cannot be written to": async () => {
-    await using empty = await TestDataset.make({ empty: true });
-    expect(await examine(empty, 1), {
-      "dataset": ["problem", /has no commit/, /datalad save/],
-    });
-    await using dataset = await TestDataset.make();
-    await dataset.write(".git/datalad-slurm", "no directory\n");
-    expect(await examine(dataset, 1), {
-      "file system": ["problem", /Not a directory/, /may write to the repository/],
-    });
-    // Only root can give a file away.
-    if (Deno.uid() !== 0) return;
-    await Deno.chown(dataset.root, 65534, 65534);
-    await Deno.chown(`${dataset.root}/.git`, 65534, 65534);
-    expect(await examine(dataset, 1), {
-      "dataset": ["problem", /dubious ownership/, /safe\.directory/],
-    });
-  },
 });

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
 const hasDatalad = await new Deno.Command("which", { args: ["datalad"], stdout: "null" }).output()
   .then(({ success }) => success, () => false);
 
-concurrently(noSlurm || !hasDatalad, {
+concurrently(!hasDatalad, {
   "a dataset made by datalad stays one: clean, and its outputs can be had from a clone":
     async () => {
       await using dataset = await TestDataset.make({ empty: true });

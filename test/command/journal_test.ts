@@ -9,7 +9,6 @@ import {
   jobsAreOver,
   jobsSubmittedBelow,
   noRealSlurm,
-  noSlurm,
   until,
   useCluster,
 } from "../support/real_slurm.ts";
@@ -179,7 +178,7 @@ concurrently(false, {
 });
 
 concurrently(
-  noSlurm || !isOnPath("cc"),
+  !isOnPath("cc"),
   Object.fromEntries(
     (["before", "after"] as const).map((when) => [
       `finish killed ${when} git update-ref where there are no hard links: git's lock is given back`,

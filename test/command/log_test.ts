@@ -3,7 +3,7 @@ import type { LoggedRecord } from "../../lib/cli/json/records.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
 import { readOutput } from "../support/output_records.ts";
-import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -37,7 +37,7 @@ async function logged(dataset: TestDataset, ...args: string[]): Promise<string[]
   });
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "log shows each job once, the newest first, and what it descends from": async () => {
     await using dataset = await TestDataset.make();
     const first = await runJob(dataset, "out", "mkdir -p out; date +%N >out/a; echo b >out/b");

@@ -1,7 +1,7 @@
 import { checkDataset, type Content, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -21,7 +21,7 @@ const names: Readonly<Record<string, string>> = {
 const kinds: readonly DatasetKind[] = ["git", "annex"];
 
 concurrently(
-  noSlurm,
+  false,
   Object.fromEntries(
     kinds.flatMap((kind) =>
       Object.entries({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
-import { jobIs, jobsAreOver, noSlurm, slurm, useCluster } from "../support/real_slurm.ts";
+import { jobIs, jobsAreOver, noRealSlurm, slurm, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -17,31 +17,7 @@ async function statusOf(dataset: TestDataset): Promise<string> {
   return await dataset.git("status", "--porcelain");
 }
 
-concurrently(noSlurm, {
-  "schedule warns of what only this clone has, and a clone that lacks it says so": async () => {
-    await using dataset = await TestDataset.make();
-    const args = ["schedule", "-o", "out", "sbatch", "mine.sh"];
-    await dataset.write("mine.sh", "#!/bin/sh\necho mine >out\n");
-    const { code, stderr, stdout } = await dataset.tool(args);
-    assert.equal(code, 0, stderr);
-    const warning = "Warning: Not as it is committed, so that no clone can run the job again: ";
-    assert.equal(stderr, `${warning}"mine.sh" (not committed)\n`);
-    const id = jobIdIn(stdout);
-    await jobsAreOver([id]);
-    await dataset.succeed(["finish"]);
-    await dataset.git("clone", "-q", ".", `${dataset.root}.clone`);
-    const clone = dataset.at(`${dataset.root}.clone`);
-    const again = await clone.tool(["reschedule", id]);
-    assert.equal(again.code, 1);
-    assert.match(
-      again.stderr,
-      new RegExp(
-        `There is no batch script "mine.sh"\nHint: Job ${id} ran it where it was submitted`,
-      ),
-    );
-    await dataset.commit("Script");
-    assert.doesNotMatch((await dataset.tool(["reschedule", id])).stderr, /Warning/);
-  },
+concurrently(false, {
   "script and inputs are pinned, and the record says where they differ from the commit":
     async () => {
       await using dataset = await TestDataset.make();
@@ -251,5 +227,32 @@ concurrently(noSlurm, {
     const { code, stderr } = await dataset.tool(["finish"]);
     assert.deepEqual([code, stderr], [0, ""]);
     assert.equal((await toolPart(dataset)).changed, undefined);
+  },
+});
+
+concurrently(noRealSlurm, {
+  "schedule warns of what only this clone has, and a clone that lacks it says so": async () => {
+    await using dataset = await TestDataset.make();
+    const args = ["schedule", "-o", "out", "sbatch", "mine.sh"];
+    await dataset.write("mine.sh", "#!/bin/sh\necho mine >out\n");
+    const { code, stderr, stdout } = await dataset.tool(args);
+    assert.equal(code, 0, stderr);
+    const warning = "Warning: Not as it is committed, so that no clone can run the job again: ";
+    assert.equal(stderr, `${warning}"mine.sh" (not committed)\n`);
+    const id = jobIdIn(stdout);
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"]);
+    await dataset.git("clone", "-q", ".", `${dataset.root}.clone`);
+    const clone = dataset.at(`${dataset.root}.clone`);
+    const again = await clone.tool(["reschedule", id]);
+    assert.equal(again.code, 1);
+    assert.match(
+      again.stderr,
+      new RegExp(
+        `There is no batch script "mine.sh"\nHint: Job ${id} ran it where it was submitted`,
+      ),
+    );
+    await dataset.commit("Script");
+    assert.doesNotMatch((await dataset.tool(["reschedule", id])).stderr, /Warning/);
   },
 });

@@ -7,7 +7,7 @@ import {
   cancelJobsBelow,
   jobsAreOver,
   jobsSubmittedBelow,
-  noSlurm,
+  noRealSlurm,
   useCluster,
 } from "../support/real_slurm.ts";
 import { linkTool } from "../support/tool.ts";
@@ -66,7 +66,7 @@ Deno.test("every command line that a document shows is run or listed with a reas
   assert(Object.keys(tests).length > 0);
 });
 
-concurrently(noSlurm, tests);
+concurrently(noRealSlurm, tests);
 
 /** Runs the commands of a section one after the other, in a dataset of its own. */
 async function runSection(document: string, { commands }: Section): Promise<void> {

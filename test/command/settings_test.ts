@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { concurrently } from "../support/concurrently.ts";
 import { TestDataset } from "../support/dataset.ts";
 import { startLocalSlurm } from "../support/local_slurm.ts";
-import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, noRealSlurm, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
 
@@ -19,7 +19,7 @@ async function setShared(dataset: TestDataset, key: string, value: string): Prom
   await dataset.git("config", "-f", ".datalad/config", key, value);
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "datalad-slurm.failed-jobs says what finish does with failed jobs; an option stands above it":
     async () => {
       await using dataset = await TestDataset.make();
@@ -63,24 +63,6 @@ concurrently(noSlurm, {
     await clone.schedule(["-i", "input", "-o", "out", "sbatch", "-H", "write.sh", "out"], { env });
     assert.match(await Deno.readTextFile(`${bin}/log`), /^get .*-J3$/m);
   },
-  "datalad-slurm.slurm is the clone's own: no dataset says where its jobs run": async () => {
-    await using dataset = await TestDataset.make();
-    const standIn = await startLocalSlurm();
-    await using _ = { [Symbol.asyncDispose]: () => standIn.release() };
-    dataset.env["DATALAD_SLURM_LOCAL_DIR"] = standIn.env["DATALAD_SLURM_LOCAL_DIR"] ?? "";
-    const hostile = `${dataset.root}/hostile`;
-    await Deno.writeTextFile(hostile, "[datalad-slurm]\n\tslurm = local\n\tuuid = theirs\n");
-    await setShared(dataset, "datalad-slurm.slurm", "local");
-    await setShared(dataset, "include.path", hostile);
-    const id = await dataset.schedule(["-o", "out", "sbatch", "-H", "write.sh", "out"]);
-    assert(Number(id) < 1e9, "The job went to the stand-in");
-    assert.notEqual(await dataset.git("config", "datalad-slurm.uuid"), "theirs");
-    const own = ["-o", "own", "sbatch", "write.sh", "own"];
-    await dataset.git("config", "datalad-slurm.slurm", "local");
-    const local = await dataset.schedule(own);
-    assert(Number(local) >= 1e9, "The job went to the cluster");
-    assert.match(await dataset.succeed(["finish", "--wait", local]), /Complete/);
-  },
   "a value that cannot be understood is an error that names key and file": async () => {
     await using dataset = await TestDataset.make();
     const wrong: [string, string, RegExp][] = [
@@ -109,5 +91,26 @@ concurrently(noSlurm, {
       (await dataset.tool(["doctor"])).stdout,
       /^warning +settings: .* datalad-slurm\.lock-timout\n +See .*help config$/m,
     );
+  },
+});
+
+concurrently(noRealSlurm, {
+  "datalad-slurm.slurm is the clone's own: no dataset says where its jobs run": async () => {
+    await using dataset = await TestDataset.make();
+    const standIn = await startLocalSlurm();
+    await using _ = { [Symbol.asyncDispose]: () => standIn.release() };
+    dataset.env["DATALAD_SLURM_LOCAL_DIR"] = standIn.env["DATALAD_SLURM_LOCAL_DIR"] ?? "";
+    const hostile = `${dataset.root}/hostile`;
+    await Deno.writeTextFile(hostile, "[datalad-slurm]\n\tslurm = local\n\tuuid = theirs\n");
+    await setShared(dataset, "datalad-slurm.slurm", "local");
+    await setShared(dataset, "include.path", hostile);
+    const id = await dataset.schedule(["-o", "out", "sbatch", "-H", "write.sh", "out"]);
+    assert(Number(id) < 1e9, "The job went to the stand-in");
+    assert.notEqual(await dataset.git("config", "datalad-slurm.uuid"), "theirs");
+    const own = ["-o", "own", "sbatch", "write.sh", "own"];
+    await dataset.git("config", "datalad-slurm.slurm", "local");
+    const local = await dataset.schedule(own);
+    assert(Number(local) >= 1e9, "The job went to the cluster");
+    assert.match(await dataset.succeed(["finish", "--wait", local]), /Complete/);
   },
 });

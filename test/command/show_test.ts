@@ -4,7 +4,7 @@ import { TestDataset } from "../support/dataset.ts";
 import {
   jobsAreAccounted,
   jobsAreOver,
-  noSlurm,
+  noRealSlurm,
   slurm,
   useCluster,
 } from "../support/real_slurm.ts";
@@ -33,7 +33,43 @@ async function putProgram(dataset: TestDataset, name: string, lines: string): Pr
   return `${bin}:${dataset.env["PATH"]}`;
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
+  "records of the DataLad extension are shown, all its forms": async () => {
+    await using dataset = await TestDataset.make();
+    const states: Record<string, string> = {
+      "schedule-2025-01.txt": "45",
+      "finish-2025-01.txt": "45",
+      "slurm-run-0.2.5.txt": "",
+      "slurm-run-failed-array-0.2.5.txt": "604",
+      "slurm-run-rescheduled-0.2.5.txt": "",
+    };
+    for (const [name, id] of Object.entries(states)) {
+      const message = await Deno.readTextFile(new URL(name, fixtures));
+      await dataset.run(["git", "commit", "-q", "--allow-empty", "-F", "-"], { stdin: message });
+      const shown = readPairs(await dataset.succeed(["show", "HEAD"]));
+      assert.match(shown["Job"] ?? "", new RegExp(`^${id}`), name);
+      assert.match(shown["Command"] ?? "", /^sbatch /, name);
+      assert.notEqual(shown["State"], undefined, name);
+    }
+    const shown = readPairs(await dataset.succeed(["show", "45"]));
+    assert.equal(shown["State"], "Completed");
+    assert.equal(shown["Outputs"]?.split("|")[0], "jobs/20");
+    assert.match(shown["Scheduled"] ?? "", /^[0-9a-f]{10}$/);
+    assert.match(readPairs(await dataset.succeed(["show", "604"]))["State"] ?? "", /^Array failed/);
+  },
+  "what is no recorded job is refused by name": async () => {
+    await using dataset = await TestDataset.make();
+    for (const target of ["HEAD", "999999", "nothing"]) {
+      const { code, stderr } = await dataset.tool(["show", target]);
+      assert.equal(code, 1, target);
+      assert.match(stderr, /Hint: See the recorded jobs with: datalad-slurm log/);
+    }
+    assert.equal((await dataset.tool(["show"])).code, 2);
+    assert.equal((await dataset.tool(["show", "1", "2"])).code, 2);
+  },
+});
+
+concurrently(noRealSlurm, {
   "an open job is shown with what Slurm says, a finished one from history alone": async () => {
     await using dataset = await TestDataset.make();
     await dataset.write("in", "in\n");
@@ -142,38 +178,5 @@ concurrently(noSlurm, {
     assert.match(shown.stdout, /closed without outputs$/m);
     assert.match(shown.stdout, /^ +It ran into its time limit of 7 min$/m);
     assert.match(shown.stderr, /^Hint: Give it more than 7 min with sbatch --time$/m);
-  },
-  "records of the DataLad extension are shown, all its forms": async () => {
-    await using dataset = await TestDataset.make();
-    const states: Record<string, string> = {
-      "schedule-2025-01.txt": "45",
-      "finish-2025-01.txt": "45",
-      "slurm-run-0.2.5.txt": "",
-      "slurm-run-failed-array-0.2.5.txt": "604",
-      "slurm-run-rescheduled-0.2.5.txt": "",
-    };
-    for (const [name, id] of Object.entries(states)) {
-      const message = await Deno.readTextFile(new URL(name, fixtures));
-      await dataset.run(["git", "commit", "-q", "--allow-empty", "-F", "-"], { stdin: message });
-      const shown = readPairs(await dataset.succeed(["show", "HEAD"]));
-      assert.match(shown["Job"] ?? "", new RegExp(`^${id}`), name);
-      assert.match(shown["Command"] ?? "", /^sbatch /, name);
-      assert.notEqual(shown["State"], undefined, name);
-    }
-    const shown = readPairs(await dataset.succeed(["show", "45"]));
-    assert.equal(shown["State"], "Completed");
-    assert.equal(shown["Outputs"]?.split("|")[0], "jobs/20");
-    assert.match(shown["Scheduled"] ?? "", /^[0-9a-f]{10}$/);
-    assert.match(readPairs(await dataset.succeed(["show", "604"]))["State"] ?? "", /^Array failed/);
-  },
-  "what is no recorded job is refused by name": async () => {
-    await using dataset = await TestDataset.make();
-    for (const target of ["HEAD", "999999", "nothing"]) {
-      const { code, stderr } = await dataset.tool(["show", target]);
-      assert.equal(code, 1, target);
-      assert.match(stderr, /Hint: See the recorded jobs with: datalad-slurm log/);
-    }
-    assert.equal((await dataset.tool(["show"])).code, 2);
-    assert.equal((await dataset.tool(["show", "1", "2"])).code, 2);
   },
 });

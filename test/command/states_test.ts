@@ -7,7 +7,7 @@ import {
   jobIs,
   jobsAreOver,
   jobsSubmittedBelow,
-  noSlurm,
+  noRealSlurm,
   slurm,
   until,
   useCluster,
@@ -49,7 +49,7 @@ async function withJob(
   await use(new Shown(dataset, id, table));
 }
 
-concurrently(noSlurm, {
+concurrently(false, {
   "a job that is held and released": () =>
     withJob(["sbatch", "--hold", "--wrap", "echo x >out"], async (job) => {
       await jobIs(job.id, "PENDING");
@@ -57,51 +57,6 @@ concurrently(noSlurm, {
       await slurm("scontrol", "release", job.id);
       await jobsAreOver([job.id]);
       await job.says("released", 0, /^Complete$/);
-    }),
-  "a job that is held while it is pending": () =>
-    withJob(["sbatch", "--begin=now+1hour", "--wrap", "true"], async (job) => {
-      await job.says("to begin later", 8, /^Pending \(BeginTime\)$/);
-      await slurm("scontrol", "hold", job.id);
-      await job.says("held by root", 8, /^Pending \(JobHeldAdmin\)$/);
-    }),
-  "a job that is suspended and resumed": () =>
-    withJob(SLEEP, async (job) => {
-      await jobIs(job.id, "RUNNING");
-      await slurm("scontrol", "suspend", job.id);
-      await job.says("suspended", 8, /^Suspended$/);
-      await slurm("scontrol", "resume", job.id);
-      await job.says("resumed", 8, /^Running$/);
-    }),
-  "a job that is requeued and completes": () =>
-    withJob(["sbatch", "--wrap", TWICE], async (job) => {
-      await hasBegun(job);
-      await slurm("scontrol", "requeue", job.id);
-      await jobIs(job.id, "PENDING");
-      await job.says("requeued", 8, /^Pending \((?:BeginTime(?:, requeued)?|requeued)\)$/);
-      await startNow(job.id);
-      await jobsAreOver([job.id]);
-      await job.says("requeued, second run over", 0, /^Complete(?: \(requeued\))?$/);
-    }),
-  "a job that is requeued and held": () =>
-    withJob(SLEEP, async (job) => {
-      await jobIs(job.id, "RUNNING");
-      await slurm("scontrol", "requeuehold", job.id);
-      await until("it is held", async () => {
-        return (await slurm("squeue", "-h", "-j", job.id, "-o", "%T %r")).includes("PENDING");
-      });
-      await job.says(
-        "requeued and held",
-        8,
-        /^Pending \(job requeued in held state(?:, requeued)?\)$/,
-      );
-    }),
-  "a job that is requeued as a special exit": () =>
-    withJob(SLEEP, async (job) => {
-      await jobIs(job.id, "RUNNING");
-      await slurm("scontrol", "requeuehold", "State=SpecialExit", job.id);
-      await jobIs(job.id, "SPECIAL_EXIT");
-      const hint = /^Hint: Slurm has requeued job \d+ and holds it.* scontrol release \d+/m;
-      await job.says("special exit", 8, /^Special exit(?: \(.*\))?$/, hint);
     }),
   "a pending job that is cancelled": () =>
     withJob(["sbatch", "--hold", "--wrap", "true"], async (job) => {
@@ -137,15 +92,6 @@ concurrently(noSlurm, {
       const words = /^Running \(1 of 3 Cancelled, 2 of 3 Running\)$/;
       await job.says("running task cancelled, others run", 8, words);
     }),
-  "one pending task of an array that is cancelled": () =>
-    withJob(["sbatch", "--hold", "--array=0-2", "--wrap", "true"], async (job) => {
-      await slurm("scancel", `${job.id}_1`);
-      await slurm("scontrol", "release", job.id);
-      await jobsAreOver([job.id]);
-      const words = /^Unknown \(2 of 3 Complete, 1 of 3 Unknown\)$/;
-      const reason = /No state is known of 1 array tasks \(1\), which is so .* cancelled before/;
-      await job.says("pending task cancelled, others complete", 1, words, reason);
-    }),
   "many jobs of a cluster without accounting": async () => {
     await using dataset = await TestDataset.make();
     const codes = Array.from({ length: 20 }, (_, at) => at + 1);
@@ -165,13 +111,6 @@ concurrently(noSlurm, {
     const shown = [...status.stdout.matchAll(/Failed \(exit code (\d+)\)/g)];
     assert.deepEqual(shown.map(([, code]) => Number(code)).toSorted((a, b) => a - b), codes);
   },
-  "a job that runs out of time": () =>
-    withJob(sbatch("--time=1"), async (job) => {
-      await jobIs(job.id, "RUNNING");
-      await slurm("scontrol", "update", `jobid=${job.id}`, "TimeLimit=0");
-      await jobsAreOver([job.id]);
-      await job.says("time limit", 1, /^Timeout(?: \(signal \d+\))?$/);
-    }),
   "a job that ends with an exit code": () =>
     withJob(["sbatch", "--wrap", "exit 3"], async (job) => {
       await jobsAreOver([job.id]);
@@ -234,7 +173,79 @@ concurrently(noSlurm, {
 });
 
 // Not beside the jobs above: one of theirs on such a node would be requeued for two minutes.
-concurrently(noSlurm, {
+concurrently(false, {});
+
+async function takeDown(node: string): Promise<void> {
+  await slurm("scontrol", "update", `nodename=${node}`, "state=down", "reason=test");
+  // It comes back by itself when its slurmd registers again, if this is too early.
+  await until(`${node} is back`, async () => {
+    await slurm("sh", "-c", `scontrol update nodename=${node} state=resume 2>/dev/null || true`);
+    return /^(?:idle|mix|alloc)/.test(await slurm("sinfo", "-hNn", node, "-o", "%t"));
+  });
+}
+
+concurrently(noRealSlurm, {
+  "a job that is held while it is pending": () =>
+    withJob(["sbatch", "--begin=now+1hour", "--wrap", "true"], async (job) => {
+      await job.says("to begin later", 8, /^Pending \(BeginTime\)$/);
+      await slurm("scontrol", "hold", job.id);
+      await job.says("held by root", 8, /^Pending \(JobHeldAdmin\)$/);
+    }),
+  "a job that is suspended and resumed": () =>
+    withJob(SLEEP, async (job) => {
+      await jobIs(job.id, "RUNNING");
+      await slurm("scontrol", "suspend", job.id);
+      await job.says("suspended", 8, /^Suspended$/);
+      await slurm("scontrol", "resume", job.id);
+      await job.says("resumed", 8, /^Running$/);
+    }),
+  "a job that is requeued and completes": () =>
+    withJob(["sbatch", "--wrap", TWICE], async (job) => {
+      await hasBegun(job);
+      await slurm("scontrol", "requeue", job.id);
+      await jobIs(job.id, "PENDING");
+      await job.says("requeued", 8, /^Pending \((?:BeginTime(?:, requeued)?|requeued)\)$/);
+      await startNow(job.id);
+      await jobsAreOver([job.id]);
+      await job.says("requeued, second run over", 0, /^Complete(?: \(requeued\))?$/);
+    }),
+  "a job that is requeued and held": () =>
+    withJob(SLEEP, async (job) => {
+      await jobIs(job.id, "RUNNING");
+      await slurm("scontrol", "requeuehold", job.id);
+      await until("it is held", async () => {
+        return (await slurm("squeue", "-h", "-j", job.id, "-o", "%T %r")).includes("PENDING");
+      });
+      await job.says(
+        "requeued and held",
+        8,
+        /^Pending \(job requeued in held state(?:, requeued)?\)$/,
+      );
+    }),
+  "a job that is requeued as a special exit": () =>
+    withJob(SLEEP, async (job) => {
+      await jobIs(job.id, "RUNNING");
+      await slurm("scontrol", "requeuehold", "State=SpecialExit", job.id);
+      await jobIs(job.id, "SPECIAL_EXIT");
+      const hint = /^Hint: Slurm has requeued job \d+ and holds it.* scontrol release \d+/m;
+      await job.says("special exit", 8, /^Special exit(?: \(.*\))?$/, hint);
+    }),
+  "one pending task of an array that is cancelled": () =>
+    withJob(["sbatch", "--hold", "--array=0-2", "--wrap", "true"], async (job) => {
+      await slurm("scancel", `${job.id}_1`);
+      await slurm("scontrol", "release", job.id);
+      await jobsAreOver([job.id]);
+      const words = /^Unknown \(2 of 3 Complete, 1 of 3 Unknown\)$/;
+      const reason = /No state is known of 1 array tasks \(1\), which is so .* cancelled before/;
+      await job.says("pending task cancelled, others complete", 1, words, reason);
+    }),
+  "a job that runs out of time": () =>
+    withJob(sbatch("--time=1"), async (job) => {
+      await jobIs(job.id, "RUNNING");
+      await slurm("scontrol", "update", `jobid=${job.id}`, "TimeLimit=0");
+      await jobsAreOver([job.id]);
+      await job.says("time limit", 1, /^Timeout(?: \(signal \d+\))?$/);
+    }),
   "a job whose node goes down": () =>
     withJob(sbatch("--no-requeue", "-w", "n4"), async (job) => {
       await jobIs(job.id, "RUNNING");
@@ -258,12 +269,3 @@ concurrently(noSlurm, {
       await job.says("node down, requeued, second run over", 0, again);
     }),
 });
-
-async function takeDown(node: string): Promise<void> {
-  await slurm("scontrol", "update", `nodename=${node}`, "state=down", "reason=test");
-  // It comes back by itself when its slurmd registers again, if this is too early.
-  await until(`${node} is back`, async () => {
-    await slurm("sh", "-c", `scontrol update nodename=${node} state=resume 2>/dev/null || true`);
-    return /^(?:idle|mix|alloc)/.test(await slurm("sinfo", "-hNn", node, "-o", "%t"));
-  });
-}

@@ -6,7 +6,7 @@ import {
   jobIs,
   jobsAreOver,
   jobsSubmittedBelow,
-  noSlurm,
+  noRealSlurm,
   useCluster,
 } from "../support/real_slurm.ts";
 
@@ -31,24 +31,7 @@ async function wrapSbatch(dataset: TestDataset, lines: string): Promise<{ PATH: 
 const TIMED_OUT =
   "echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2";
 
-concurrently(noSlurm, {
-  "the cluster that sbatch names is recorded, and asked later on": async () => {
-    await using dataset = await TestDataset.make();
-    const base = await dataset.git("rev-parse", "HEAD");
-    const stdout = await dataset.succeed(
-      ["schedule", "-o", "out", "sbatch", "-M", "test", "write.sh", "out"],
-    );
-    const id = jobIdIn(stdout);
-    assert.match(stdout, /^Submitted batch job \d+ on cluster test$/m);
-    assert.equal((await toolPart(dataset)).cluster, "test");
-    await jobsAreOver([id]);
-    // Whatever the environment names, that cluster is asked.
-    await dataset.succeed(["finish"], { env: { SLURM_CLUSTERS: "elsewhere" } });
-    const { [`slurm-job-${id}.env.json`]: known, ...others } = written(id, ["out"]);
-    assert.ok(known !== undefined);
-    const files = { ...others, [`slurm-job-${id}-test.env.json`]: known };
-    await checkDataset(dataset, { base, finished: { [id]: files } });
-  },
+concurrently(false, {
   "a job sees the environment as it is, whatever names are in it": async () => {
     await using dataset = await TestDataset.make();
     const names = ["pid", "others", "token", "bin", "line", "code"];
@@ -81,16 +64,6 @@ concurrently(noSlurm, {
     const id = await dataset.schedule(["-o", "out", command]);
     assert.deepEqual(await jobsSubmittedBelow(dataset.root), [id]);
     await checkDataset(dataset, { base, open: [id] });
-  },
-  "what slurmctld keeps of a job that it has refused is no job": async () => {
-    await using dataset = await TestDataset.make();
-    const base = await dataset.git("rev-parse", "HEAD");
-    const command = ["schedule", "-o", "out", "sbatch", "--mem=900G", "write.sh", "out"];
-    const { code, stderr } = await dataset.tool(command);
-    assert.equal(code, 3);
-    assert.match(stderr, /^Error: The command submitted no job/m);
-    assert.match(stderr, /Requested node configuration is not available/);
-    await checkDataset(dataset, { base });
   },
   "sbatch -Q --wait of a job that fails prints nothing, and its job is recorded": async () => {
     await using dataset = await TestDataset.make();
@@ -160,6 +133,71 @@ concurrently(noSlurm, {
       finished: { [id]: written(id, ["out"]) },
     });
   },
+  "of several jobs of one command the last is recorded, and the others are named": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    for (const quiet of ["", "-Q"]) {
+      const before = await jobsSubmittedBelow(dataset.root);
+      const { code, stdout, stderr } = await dataset.tool([
+        "schedule",
+        "-o",
+        `out${quiet}`,
+        `sbatch ${quiet} -H write.sh x; sbatch ${quiet} -H write.sh y`,
+      ]);
+      assert.equal(code, 0);
+      const [first, last] = (await jobsSubmittedBelow(dataset.root)).slice(before.length);
+      assert.equal(jobIdIn(stdout), last);
+      assert.match(
+        stderr,
+        new RegExp(`more than one job; recorded is ${last}, the last, but not ${first}`),
+      );
+    }
+    const all = await jobsSubmittedBelow(dataset.root);
+    await checkDataset(dataset, { base, open: all.filter((_, at) => at % 2 === 1) });
+  },
+  "paths outside the dataset are recorded without the user's name": async () => {
+    await using dataset = await TestDataset.make();
+    const home = dataset.env["HOME"] ?? "";
+    const logs = `${dataset.scratch.directory}/tmp/ada/logs`;
+    await Deno.mkdir(logs, { recursive: true });
+    await dataset.schedule(
+      ["-o", "out", "sbatch", "-H", "-D", home, "-o", `${logs}/%j.out`, "write.sh", "out"],
+      { env: { USER: "ada" } },
+    );
+    const { job } = await toolPart(dataset);
+    assert.equal(job.work_dir, "~");
+    assert.match(job.stdout, /\/tmp\/%u\/logs\/\d+\.out$/);
+  },
+});
+
+concurrently(noRealSlurm, {
+  "the cluster that sbatch names is recorded, and asked later on": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const stdout = await dataset.succeed(
+      ["schedule", "-o", "out", "sbatch", "-M", "test", "write.sh", "out"],
+    );
+    const id = jobIdIn(stdout);
+    assert.match(stdout, /^Submitted batch job \d+ on cluster test$/m);
+    assert.equal((await toolPart(dataset)).cluster, "test");
+    await jobsAreOver([id]);
+    // Whatever the environment names, that cluster is asked.
+    await dataset.succeed(["finish"], { env: { SLURM_CLUSTERS: "elsewhere" } });
+    const { [`slurm-job-${id}.env.json`]: known, ...others } = written(id, ["out"]);
+    assert.ok(known !== undefined);
+    const files = { ...others, [`slurm-job-${id}-test.env.json`]: known };
+    await checkDataset(dataset, { base, finished: { [id]: files } });
+  },
+  "what slurmctld keeps of a job that it has refused is no job": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const command = ["schedule", "-o", "out", "sbatch", "--mem=900G", "write.sh", "out"];
+    const { code, stderr } = await dataset.tool(command);
+    assert.equal(code, 3);
+    assert.match(stderr, /^Error: The command submitted no job/m);
+    assert.match(stderr, /Requested node configuration is not available/);
+    await checkDataset(dataset, { base });
+  },
   "sbatch --wrap and heterogeneous jobs are recorded with what Slurm knows of them": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
@@ -196,28 +234,6 @@ concurrently(noSlurm, {
     assert.equal(log, `Submitted batch job ${inner}`);
     assert.equal((await dataset.tool(["status"])).stdout, "No open jobs\n");
     assert.equal(await dataset.git("rev-list", "--count", `${base}..HEAD`), "2");
-  },
-  "of several jobs of one command the last is recorded, and the others are named": async () => {
-    await using dataset = await TestDataset.make();
-    const base = await dataset.git("rev-parse", "HEAD");
-    for (const quiet of ["", "-Q"]) {
-      const before = await jobsSubmittedBelow(dataset.root);
-      const { code, stdout, stderr } = await dataset.tool([
-        "schedule",
-        "-o",
-        `out${quiet}`,
-        `sbatch ${quiet} -H write.sh x; sbatch ${quiet} -H write.sh y`,
-      ]);
-      assert.equal(code, 0);
-      const [first, last] = (await jobsSubmittedBelow(dataset.root)).slice(before.length);
-      assert.equal(jobIdIn(stdout), last);
-      assert.match(
-        stderr,
-        new RegExp(`more than one job; recorded is ${last}, the last, but not ${first}`),
-      );
-    }
-    const all = await jobsSubmittedBelow(dataset.root);
-    await checkDataset(dataset, { base, open: all.filter((_, at) => at % 2 === 1) });
   },
   "a job is found again where sbatch timed out, or was killed": async () => {
     await using dataset = await TestDataset.make();
@@ -307,18 +323,5 @@ concurrently(noSlurm, {
     assert.equal(refused.code, 3);
     assert.match(refused.stderr, /Exit code: 77/);
     assert.equal(await dataset.git("rev-list", "--count", `${base}..${started}`), "1");
-  },
-  "paths outside the dataset are recorded without the user's name": async () => {
-    await using dataset = await TestDataset.make();
-    const home = dataset.env["HOME"] ?? "";
-    const logs = `${dataset.scratch.directory}/tmp/ada/logs`;
-    await Deno.mkdir(logs, { recursive: true });
-    await dataset.schedule(
-      ["-o", "out", "sbatch", "-H", "-D", home, "-o", `${logs}/%j.out`, "write.sh", "out"],
-      { env: { USER: "ada" } },
-    );
-    const { job } = await toolPart(dataset);
-    assert.equal(job.work_dir, "~");
-    assert.match(job.stdout, /\/tmp\/%u\/logs\/\d+\.out$/);
   },
 });

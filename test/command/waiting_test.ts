@@ -3,12 +3,12 @@ import { checkDataset, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { letGo, TestDataset } from "../support/dataset.ts";
 import { readOutput } from "../support/output_records.ts";
-import { jobIs, noSlurm, slurm, until, useCluster } from "../support/real_slurm.ts";
+import { jobIs, slurm, until, useCluster } from "../support/real_slurm.ts";
 import { Working } from "../support/working.ts";
 
 useCluster();
 
-concurrently(noSlurm, {
+concurrently(false, {
   "finish --wait commits each job as it ends, and ends with the last": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");

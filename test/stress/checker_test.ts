@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { checkDataset, type ExpectedHistory, written } from "../support/checker.ts";
 import { TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, useCluster } from "../support/real_slurm.ts";
 import { survey } from "./survival.ts";
 
 useCluster();
@@ -179,7 +179,6 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
 
 Deno.test({
   name: "the checkers find all damage that they are there for",
-  ignore: noSlurm,
   async fn(t) {
     await using sound = await inOrder();
     for (const [what, damage] of Object.entries(DAMAGES)) {

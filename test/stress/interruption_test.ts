@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, noRealSlurm, useCluster } from "../support/real_slurm.ts";
 import { goOn } from "./crashes.ts";
 import { type Interposed, runInterposed } from "./interpose.ts";
 import { survey } from "./survival.ts";
@@ -99,4 +99,4 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
   }
 }
 
-concurrently(noSlurm, tests);
+concurrently(noRealSlurm, tests);

@@ -9,7 +9,7 @@ import { TestDataset } from "../support/dataset.ts";
 import {
   jobsAreOver,
   jobsSubmittedBelow,
-  noSlurm,
+  noRealSlurm,
   until,
   useCluster,
 } from "../support/real_slurm.ts";
@@ -49,7 +49,7 @@ function planted(dataset: TestDataset): string {
   return `${dataset.root}/.git/datalad-slurm/journal/planted`;
 }
 
-concurrently(noSlurm, {
+concurrently(noRealSlurm, {
   "recover --force goes on with a finish on a vanished node, as nobody else may": async () => {
     await using dataset = await TestDataset.make({ kind: "annex" });
     const base = await dataset.git("rev-parse", "HEAD");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, until, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, noRealSlurm, until, useCluster } from "../support/real_slurm.ts";
 import { toolArgv, toolEnvironment } from "../support/tool.ts";
 import { goOn } from "./crashes.ts";
 import { type Interposed, runInterposed } from "./interpose.ts";
@@ -151,4 +151,4 @@ tests["a finish on a vanished node of which nobody knows is named to those who w
     assert.match((await dataset.tool(["recover"])).stderr, /at work[^]*@vanished/);
   };
 
-concurrently(noSlurm, tests);
+concurrently(noRealSlurm, tests);

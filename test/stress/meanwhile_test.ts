@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, until, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, noRealSlurm, until, useCluster } from "../support/real_slurm.ts";
 import { goOn } from "./crashes.ts";
 import { runInterposed } from "./interpose.ts";
 import { survey } from "./survival.ts";
@@ -248,4 +248,4 @@ tests["a stale index.lock keeps a finish waiting, but no schedule"] = async () =
   });
 };
 
-concurrently(noSlurm, tests);
+concurrently(noRealSlurm, tests);

@@ -3,7 +3,7 @@
  * `test/support/network_files.sh` has set it up: every second process is at the other node, with a
  * mount of its own. Ends with exit code 1 when something was lost, doubled, mixed up or left.
  */
-import { noSlurm, startCluster, stopCluster } from "../support/real_slurm.ts";
+import { noRealSlurm, startCluster, stopCluster } from "../support/real_slurm.ts";
 import { crowd, type CrowdOptions } from "./crowd.ts";
 
 /** Has what is started from now on be at the other node every second time. */
@@ -32,7 +32,7 @@ async function crowds(all: readonly Omit<CrowdOptions, "say">[]): Promise<void> 
 // A process that is dead, or stopped, is seen to be so in the process ids of its own node alone.
 useOtherNode("OTHER_MOUNT");
 await lock();
-if (noSlurm) {
+if (noRealSlurm) {
   console.error("No Slurm cluster can be started here");
   Deno.exit(1);
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
-import { jobsAreOver, noSlurm, slurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, noRealSlurm, slurm, useCluster } from "../support/real_slurm.ts";
 import { toolArgv, toolEnvironment } from "../support/tool.ts";
 import { addSubdataset, goOn } from "./crashes.ts";
 import { survey } from "./survival.ts";
@@ -110,4 +110,4 @@ tests["a job that Slurm ends while it finishes another one loses nothing"] = asy
   await survey(dataset);
 };
 
-concurrently(noSlurm, tests);
+concurrently(noRealSlurm, tests);

@@ -4,7 +4,7 @@
  * as it stands here. Ends with exit code 1 and the seam that gave way when something was lost,
  * doubled, mixed up or left.
  */
-import { noSlurm, startCluster, stopCluster } from "../support/real_slurm.ts";
+import { noRealSlurm, startCluster, stopCluster } from "../support/real_slurm.ts";
 import {
   crashEverywhere,
   type CrashOptions,
@@ -103,7 +103,7 @@ function report({ jobs, kills, ofUser }: CrowdCounts): void {
   say(`${jobs} jobs, ${kills} kills, ${ofUser} commands of the user: nothing lost`);
 }
 
-if (noSlurm) {
+if (noRealSlurm) {
   console.error("No Slurm cluster can be started here");
   Deno.exit(1);
 }

@@ -4,7 +4,7 @@ import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
 import { isOnPath } from "../support/pseudo_terminal.ts";
-import { jobsAreOver, noSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, noRealSlurm, useCluster } from "../support/real_slurm.ts";
 import { output, type Ran, runProgram } from "../support/scratch.ts";
 import { toolArgv, toolEnvironment } from "../support/tool.ts";
 import { goOn } from "./crashes.ts";
@@ -116,7 +116,7 @@ class QuotaDisk implements AsyncDisposable {
 }
 
 /** Whether no quota can be had here. */
-const noQuota = noSlurm || !isOnPath("mkfs.btrfs") || !isThere("/dev/loop-control") ||
+const noQuota = noRealSlurm || !isOnPath("mkfs.btrfs") || !isThere("/dev/loop-control") ||
   !Deno.readTextFileSync("/proc/filesystems").includes("btrfs");
 
 function fillScript({ root }: TestDataset): string {
@@ -134,7 +134,7 @@ const UNREADABLE = [
   { what: "a file for git and not the annex", kind: "text2git", closed: "d/a", named: "d/a" },
 ] as const;
 
-concurrently(noSlurm, {
+concurrently(noRealSlurm, {
   "a git-annex that answers a name when the next one is whole (10.20250416)": async () => {
     await using dataset = await TestDataset.make({ kind: "annex" });
     const base = await dataset.git("rev-parse", "HEAD");

@@ -3,15 +3,14 @@ import { acquireCluster, clusterObstacle } from "../cluster/cluster.ts";
 import { startLocalSlurm } from "./local_slurm.ts";
 import { output } from "./scratch.ts";
 
-/**
- * Whether no cluster can be started here, so that tests of what only a real Slurm does are left
- * out; the others run on the stand-in. `DATALAD_SLURM_TEST=local` wants that in any case.
- */
-export const noRealSlurm = Deno.env.get("DATALAD_SLURM_TEST") === "local" ||
-  clusterObstacle() !== undefined;
+/** Whether the tests are to do without a cluster, even where one can be started. */
+export const wantsLocal = Deno.env.get("DATALAD_SLURM_TEST") === "local";
 
-/** The same, for tests that have not been tried on the stand-in. */
-export const noSlurm = noRealSlurm;
+/**
+ * Whether there is no cluster, so that tests of what only a real Slurm does are left out; the others
+ * run on the stand-in.
+ */
+export const noRealSlurm = wantsLocal || clusterObstacle() !== undefined;
 
 /** What records name as the cluster: the stand-in's; Slurm's name is left out where it is not asked for. */
 export function recordedCluster(): { readonly cluster?: string } {

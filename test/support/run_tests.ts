@@ -6,6 +6,7 @@
 import { ToolError } from "../../lib/errors.ts";
 import { acquireCluster, type Cluster, clusterObstacle } from "../cluster/cluster.ts";
 import { type Counts, countTests } from "./junit.ts";
+import { wantsLocal } from "./real_slurm.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 const chosen = Deno.args;
@@ -64,7 +65,7 @@ async function main(): Promise<Counts> {
   const all = chosen.length === 0;
   const failedChecks = all ? await check() : 0;
   const paths = all ? ["test/"] : chosen.map((layer) => `test/${layer}`);
-  const obstacle = clusterObstacle();
+  const obstacle = wantsLocal ? "DATALAD_SLURM_TEST says so" : clusterObstacle();
   if (obstacle !== undefined) {
     console.error(
       `What only a real Slurm does is skipped, the stand-in does the rest: ${obstacle}`,

@@ -3,7 +3,7 @@ import { startAgain } from "../cluster/cluster.ts";
 import { slurmConfPath } from "../cluster/config.ts";
 import { startSecond, stopSecond } from "../cluster/second.ts";
 import { letGo, TestDataset } from "./dataset.ts";
-import { noSlurm, slurm, slurmEnvironment, until, useCluster } from "./real_slurm.ts";
+import { noRealSlurm, slurm, slurmEnvironment, until, useCluster } from "./real_slurm.ts";
 
 let second: string | undefined;
 
@@ -21,10 +21,10 @@ export function useClusters(): void {
   useCluster();
   Deno.test.beforeAll(async () => {
     // Ahead of the first cluster, which can catch up: see scheduleAs.
-    if (!noSlurm) second = await startSecond(directory(), Number(await idHere()) + 10);
+    if (!noRealSlurm) second = await startSecond(directory(), Number(await idHere()) + 10);
   });
   Deno.test.afterAll(async () => {
-    if (!noSlurm) await stopSecond(directory());
+    if (!noRealSlurm) await stopSecond(directory());
   });
 }
 
@@ -32,7 +32,7 @@ export function useClusters(): void {
 export function test(
   name: string,
   fn: (dataset: TestDataset) => Promise<void>,
-  ignore = noSlurm,
+  ignore = noRealSlurm,
 ): void {
   Deno.test({
     name,

@@ -48,9 +48,12 @@ export async function runTool(args: readonly string[], options: RanWith): Promis
 export async function linkTool(path: string): Promise<void> {
   if (executable !== undefined) return await Deno.symlink(executable, path);
   const words = toolArgv().map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-  await Deno.writeTextFile(
-    path,
-    `#!/bin/sh\nDENO_DIR='${denoDir}' DATALAD_SLURM_LAUNCHER_PATH=$0 exec ${words} "$@"\n`,
-    { mode: 0o755 },
-  );
+  const lines = [
+    "#!/bin/sh",
+    // As the stand-in's own programs have it, which take any name.
+    "# datalad-slurm: the local stand-in",
+    `DENO_DIR='${denoDir}' DATALAD_SLURM_LAUNCHER_PATH=$0 exec ${words} "$@"`,
+    "",
+  ];
+  await Deno.writeTextFile(path, lines.join("\n"), { mode: 0o755 });
 }
