@@ -8,7 +8,7 @@ import {
   memoryJob,
   memoryShown,
   rowThere,
-  scheduleAs,
+  scheduleOnBoth,
   test,
   useClusters,
 } from "../support/second_cluster.ts";
@@ -18,12 +18,11 @@ import { memoryGroupObstacle } from "./memory_group.ts";
 useClusters();
 
 test("jobs of one id on two clusters are each finished with their own state and files", async (dataset) => {
-  const scheduled = await dataset.succeed(
-    ["schedule", "-o", "theirs", "sbatch", "-M", "other", "-o", "theirs.log", "write.sh", "theirs"],
+  const id = await scheduleOnBoth(
+    dataset,
+    ["-o", "ours", "sbatch", "-o", "ours.log", "fail.sh", "ours"],
+    ["-o", "theirs", "sbatch", "-M", "other", "-o", "theirs.log", "write.sh", "theirs"],
   );
-  const id = /^Submitted batch job (\d+) on cluster other$/m.exec(scheduled)?.[1] ?? "";
-  assert.notEqual(id, "", scheduled);
-  await scheduleAs(id, dataset, ["-o", "ours", "sbatch", "-o", "ours.log", "fail.sh", "ours"]);
   await areOverThere(id);
   await jobsAreOver([id]);
 

@@ -172,8 +172,23 @@ concurrently(false, {
     }),
 });
 
-// Not beside the jobs above: one of theirs on such a node would be requeued for two minutes.
-concurrently(false, {});
+/** Keeps a node for one job, given the words that lead sbatch there: others' would go down with it. */
+async function withNode(
+  node: string,
+  use: (only: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const name = `only-${node}`;
+  const words = `reservationname=${name} nodes=${node} users=root starttime=now duration=10`;
+  await until(`nothing runs on ${node}`, async () => {
+    const said = await slurm("sh", "-c", `scontrol create reservation ${words} 2>&1 || true`);
+    return said.includes("Reservation created");
+  });
+  try {
+    await use([`--reservation=${name}`]);
+  } finally {
+    await slurm("scontrol", "delete", `reservationname=${name}`);
+  }
+}
 
 async function takeDown(node: string): Promise<void> {
   await slurm("scontrol", "update", `nodename=${node}`, "state=down", "reason=test");
@@ -246,26 +261,33 @@ concurrently(noRealSlurm, {
       await jobsAreOver([job.id]);
       await job.says("time limit", 1, /^Timeout(?: \(signal \d+\))?$/);
     }),
+});
+
+concurrently(noRealSlurm, {
   "a job whose node goes down": () =>
-    withJob(sbatch("--no-requeue", "-w", "n4"), async (job) => {
-      await jobIs(job.id, "RUNNING");
-      await takeDown("n4");
-      await jobIs(job.id, "NODE_FAIL");
-      await job.says("node down, not requeued", 1, /^Node fail(?: \(exit code 1\))?$/);
+    withNode("n4", async (only) => {
+      await withJob(sbatch("--no-requeue", ...only), async (job) => {
+        await jobIs(job.id, "RUNNING");
+        await takeDown("n4");
+        await jobIs(job.id, "NODE_FAIL");
+        await job.says("node down, not requeued", 1, /^Node fail(?: \(exit code 1\))?$/);
+      });
     }),
   "a job whose node goes down, and that Slurm runs again": () =>
-    withJob(["sbatch", "--requeue", "-w", "n3", "--wrap", TWICE], async (job) => {
-      await hasBegun(job);
-      await takeDown("n3");
-      await jobIs(job.id, "PENDING");
-      const words = /^Pending \((?:BeginTime, )?requeued after NODE_FAIL\)$/;
-      await until("accounting has the first run", async () => {
-        return (await slurm("sacct", "-nXPDj", job.id, "-o", "State")).includes("NODE_FAIL");
+    withNode("n3", async (only) => {
+      await withJob(["sbatch", "--requeue", ...only, "--wrap", TWICE], async (job) => {
+        await hasBegun(job);
+        await takeDown("n3");
+        await jobIs(job.id, "PENDING");
+        const words = /^Pending \((?:BeginTime, )?requeued after NODE_FAIL\)$/;
+        await until("accounting has the first run", async () => {
+          return (await slurm("sacct", "-nXPDj", job.id, "-o", "State")).includes("NODE_FAIL");
+        });
+        await job.says("node down, requeued", 8, words);
+        await startNow(job.id);
+        await jobsAreOver([job.id]);
+        const again = /^Complete \(requeued after NODE_FAIL\)$/;
+        await job.says("node down, requeued, second run over", 0, again);
       });
-      await job.says("node down, requeued", 8, words);
-      await startNow(job.id);
-      await jobsAreOver([job.id]);
-      const again = /^Complete \(requeued after NODE_FAIL\)$/;
-      await job.says("node down, requeued, second run over", 0, again);
     }),
 });

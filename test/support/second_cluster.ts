@@ -20,8 +20,7 @@ export function directoryThere(): string {
 export function useClusters(): void {
   useCluster();
   Deno.test.beforeAll(async () => {
-    // Ahead of the first cluster, which can catch up: see scheduleAs.
-    if (!noRealSlurm) second = await startSecond(directory(), Number(await idHere()) + 10);
+    if (!noRealSlurm) second = await startSecond(directory(), Number(await idHere()));
   });
   Deno.test.afterAll(async () => {
     if (!noRealSlurm) await stopSecond(directory());
@@ -55,11 +54,26 @@ async function idHere(): Promise<string> {
   return (await slurm("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "true")).trim();
 }
 
-/** Schedules a job on the first cluster that gets this id. */
-export async function scheduleAs(id: string, dataset: TestDataset, args: readonly string[]) {
-  let last = Number(await idHere());
-  while (last < Number(id) - 1) last = Number(await idHere());
-  assert.equal(await dataset.schedule(args), id, "Somebody else uses the cluster");
+/** Uses up a job id of the second cluster, and returns it. */
+async function idThere(): Promise<string> {
+  const argv = ["sbatch", "--parsable", "-M", "other", "-o", "/dev/null", "--wrap", "true"];
+  return (await slurm(...argv)).trim().replace(/;.*$/, "");
+}
+
+/** Schedules a job on each of the two clusters that both get one id, and returns it. */
+export async function scheduleOnBoth(
+  dataset: TestDataset,
+  here: readonly string[],
+  there: readonly string[],
+): Promise<string> {
+  // Others may use the first cluster at the same time, but nobody uses the second.
+  let last = Number(await idThere());
+  while (Number(await idHere()) < last);
+  const id = await dataset.schedule(here);
+  while (last < Number(id) - 1) last = Number(await idThere());
+  const scheduled = await dataset.succeed(["schedule", ...there]);
+  assert.match(scheduled, new RegExp(`^Submitted batch job ${id} on cluster other$`, "m"));
+  return id;
 }
 
 /** Waits until jobs of the second cluster are over, and accounting has them. */
