@@ -52,9 +52,12 @@ export async function memoryGroupObstacle(): Promise<string | undefined> {
   }
 }
 
-/** Removes a group in which no process is left, and all groups below it. */
+/** Removes a group and all groups below it, with the processes that are left there. */
 export async function removeMemoryGroup({ mountPoint, path }: MemoryGroup): Promise<void> {
-  const remove = `${MOUNT} || exit 0; [ ! -e "$mount/memory$group" ] || ` +
+  // Those of other namespaces have the process id 0.
+  const remove = `${MOUNT} || exit 0; [ -e "$mount/memory$group" ] || exit 0; ` +
+    'find "$mount/memory$group" -name cgroup.procs -exec cat {} + | grep -vx 0 | ' +
+    "xargs -r kill -KILL 2>/dev/null; " +
     'find "$mount/memory$group" -depth -type d -exec rmdir {} +';
   const variables = { mount: mountPoint, group: path };
   const argv = ["unshare", "--mount", "sh", "-c", remove];
