@@ -32,7 +32,7 @@ test("the cluster that Slurm has picked of several is recorded", async (dataset)
     // The nodes are accounting's to tell, which may lag behind.
     await (cluster === "other" ? areOverThere(id ?? "") : jobsAreAccounted([id ?? ""]));
   }
-  const finished = await dataset.succeed(["finish"]);
+  const finished = await dataset.succeed(["finish", "--wait"]);
   assert.equal(finished.match(/^Job \d+: Complete, committed as /gm)?.length, 2, finished);
   const nodes = [];
   for (const commit of [...finished.matchAll(/as (\w+)$/gm)].map(([, commit = ""]) => commit)) {
