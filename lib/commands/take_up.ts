@@ -276,10 +276,9 @@ async function takeOffLeft(
   recorded: readonly RecordedJob[],
 ): Promise<void> {
   const wanted = new Set(entry.jobs.map(({ key, tasks }) => finishName(key, tasks)));
-  for (const job of recorded) {
-    if (!wanted.has(nameOfFinish(job) ?? "")) continue;
-    await takeOff(root, await stillThere(root, job.commit, `${entry.temporaryIndex}-left`));
-  }
+  const commits = recorded.filter((job) => wanted.has(nameOfFinish(job) ?? ""))
+    .map(({ commit }) => commit);
+  await takeOff(root, await stillThere(root, commits, `${entry.temporaryIndex}-left`));
 }
 
 /** What is found out about a submission that was cut short. */

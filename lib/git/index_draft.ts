@@ -1,8 +1,7 @@
 import { isThere } from "../files.ts";
 import { pause } from "../process/interruption.ts";
-import { git } from "./git.ts";
 import type { Repository } from "./repository.ts";
-import type { StagedChange } from "./changes.ts";
+import { putIntoIndex, type StagedChange } from "./changes.ts";
 
 /** Longest wait for an index that another git command holds for a moment, in milliseconds. */
 const PATIENCE_MS = 1_000;
@@ -103,12 +102,7 @@ export class IndexDraft {
   async #renew(changes: readonly StagedChange[]): Promise<void> {
     this.#copied = this.#copy();
     if (changes.length === 0) return;
-    await git(this.#root, ["update-index", "--add", "--replace", "-z", "--index-info"], {
-      stdin: changes.map(({ mode, object, path }) =>
-        `${mode ?? "0"} ${mode === undefined ? "0".repeat(object.length) : object}\t${path}\0`
-      ).join(""),
-      env: this.environment,
-    });
+    await putIntoIndex(this.#root, changes, { env: this.environment });
   }
 
   #copy(): string {

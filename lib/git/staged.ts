@@ -2,12 +2,15 @@ import { isThere } from "../files.ts";
 import { parentPath } from "../paths.ts";
 import { text } from "../process/run.ts";
 import { git } from "./git.ts";
-import type { StagedChange } from "./changes.ts";
+import { putIntoIndex, type StagedChange } from "./changes.ts";
 import type { IndexDraft } from "./index_draft.ts";
 
 /** The modes that git has for what is not there, and for a subdataset. */
 const ABSENT = "000000";
 const SUBDATASET = "160000";
+
+/** How a diff is printed that {@link parseRawDiff} reads. */
+const RAW: readonly string[] = ["--raw", "-z", "--no-renames", "--no-abbrev"];
 
 /** A change of the index with what the commit has in its place. */
 export interface IndexChange extends StagedChange {
@@ -24,16 +27,11 @@ export async function stagedChanges(
   commit: string,
   draft: IndexDraft,
 ): Promise<IndexChange[]> {
-  const result = await git(root, [
-    "diff-index",
-    "--cached",
-    "--raw",
-    "-z",
-    "--no-renames",
-    "--no-abbrev",
-    "--ignore-submodules=none",
-    commit,
-  ], { env: draft.environment });
+  const result = await git(
+    root,
+    ["diff-index", "--cached", ...RAW, "--ignore-submodules=none", commit],
+    { env: draft.environment },
+  );
   return parseRawDiff(text(result.stdout));
 }
 
@@ -96,19 +94,18 @@ export async function entriesInCommit(
 }
 
 /**
- * Returns what of a commit's changes is not yet taken off ({@link takeOff}), with what HEAD has in its
- * place: the work tree is there as in the commit, the index is not. What anybody has changed since, or
+ * Returns what of the changes of commits is not yet taken off ({@link takeOff}), with what HEAD has in its
+ * place: the work tree is there as in its commit, the index is not. What anybody has changed since, or
  * HEAD has by now, is left out. `scratchIndex` is a path at which there is no file.
  */
 export async function stillThere(
   root: string,
-  commit: string,
+  commits: readonly string[],
   scratchIndex: string,
 ): Promise<IndexChange[]> {
-  const made = await git(root, [
-    ...["diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-abbrev"],
-    ...[`${commit}^`, commit],
-  ]);
+  const made = await git(root, ["diff-tree", "--stdin", "--no-commit-id", "-r", ...RAW], {
+    stdin: commits.map((commit) => `${commit}\n`).join(""),
+  });
   const changes = parseRawDiff(text(made.stdout)).filter(({ mode }) => mode !== SUBDATASET);
   const paths = changes.map(({ path }) => path);
   if (paths.length === 0) return [];
@@ -138,10 +135,7 @@ async function unchangedFiles(
   // Whoever was killed at this may have left them.
   removeIndex(scratchIndex);
   try {
-    await git(root, ["update-index", "--add", "-z", "--index-info"], {
-      stdin: entries.map(({ mode, object, path }) => `${mode} ${object}\t${path}\0`).join(""),
-      env,
-    });
+    await putIntoIndex(root, entries, { env });
     // Its exit code tells whether anything is changed.
     await git(root, ["update-index", "-q", "--refresh"], { env, tolerate: [1] });
     const changed = text((await git(root, ["diff-files", "--name-only", "-z"], { env })).stdout);
@@ -188,9 +182,7 @@ export async function takeOff(root: string, changes: readonly IndexChange[]): Pr
   for (const { path, before } of changes) if (isAbsent(before.mode)) removeFile(root, path);
   if (known.length === 0) return;
   // The index may still have what git-annex staged when it unlocked the file for the job.
-  await git(root, ["update-index", "--add", "--replace", "-z", "--index-info"], {
-    stdin: known.map(({ path, before }) => `${before.mode} ${before.object}\t${path}\0`).join(""),
-  });
+  await putIntoIndex(root, known.map(({ path, before }) => ({ path, ...before })));
   await git(root, ["checkout-index", "--force", "-u", "-z", "--stdin"], {
     stdin: known.map(({ path }) => `${path}\0`).join(""),
   });

@@ -2,7 +2,7 @@ import { externalError, text } from "../process/run.ts";
 import { initAnnex } from "./annexed.ts";
 import { git } from "./git.ts";
 import type { IndexDraft } from "./index_draft.ts";
-import type { StagedChange } from "./changes.ts";
+import { putIntoIndex, type StagedChange } from "./changes.ts";
 
 /** Returns the paths of a repository's subdatasets, as `.gitmodules` in the work tree has them. */
 export async function readSubdatasetPaths(root: string): Promise<Set<string>> {
@@ -33,10 +33,7 @@ export async function stageSubdatasets(
   draft: IndexDraft,
 ): Promise<void> {
   if (links.length === 0) return;
-  await git(root, ["update-index", "--add", "--replace", "-z", "--index-info"], {
-    stdin: links.map(({ mode, object, path }) => `${mode} ${object}\t${path}\0`).join(""),
-    env: draft.environment,
-  });
+  await putIntoIndex(root, links, { env: draft.environment });
 }
 
 /**
