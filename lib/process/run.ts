@@ -12,6 +12,8 @@ export interface RunOptions {
   readonly stdin?: string | Uint8Array;
   /** Where the program's stderr goes: collected (the default) or to ours, for progress. */
   readonly stderr?: "piped" | "inherit";
+  /** Takes the program's stdout as it comes, in place of the result. */
+  readonly onStdout?: (piece: Uint8Array) => void;
   /** After so many milliseconds the program is killed and the result says `timedOut`. */
   readonly timeoutMs?: number;
   /** Kills the program when its answer is not needed any more. */
@@ -356,10 +358,10 @@ let readAtOnce = 50;
 /** Returns how a program has ended, and what it printed. */
 async function ending(
   child: Deno.ChildProcess,
-  { stderr }: RunOptions,
+  { stderr, onStdout }: RunOptions,
 ): Promise<{ status: Deno.CommandStatus; stdout: Uint8Array; stderr: Uint8Array }> {
   const isInherited = stderr === "inherit";
-  if (readAtOnce > 0) {
+  if (readAtOnce > 0 && onStdout === undefined) {
     readAtOnce--;
     const output = await child.output();
     const { stdout } = output;
@@ -367,7 +369,7 @@ async function ending(
   }
   const [status, out, errors] = await Promise.all([
     child.status,
-    collect(child.stdout),
+    onStdout === undefined ? collect(child.stdout) : handOver(child.stdout, onStdout),
     isInherited ? NOTHING : collect(child.stderr),
   ]);
   return { status, stdout: out, stderr: errors };
@@ -392,6 +394,15 @@ async function collect(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> 
     at += chunk.length;
   }
   return whole;
+}
+
+/** Gives a stream away piece by piece; returns what is left to collect, which is nothing. */
+async function handOver(
+  stream: ReadableStream<Uint8Array>,
+  take: (piece: Uint8Array) => void,
+): Promise<Uint8Array> {
+  for await (const piece of stream) take(piece);
+  return NOTHING;
 }
 
 async function feed(

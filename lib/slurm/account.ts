@@ -8,7 +8,7 @@ import {
   parseReference,
   parseTime,
 } from "./fields.ts";
-import { formatIndices } from "./array.ts";
+import { IndexSet } from "./array.ts";
 import { classifyState } from "./states.ts";
 import type { TableRow } from "./table.ts";
 
@@ -152,41 +152,224 @@ interface Unit {
 }
 
 /**
- * Returns what rows of the accounting query (allocations, each followed by its steps) say about the
- * jobs asked for, by job id. A row submitted before `notBefore` gives for its job, in seconds
- * since 1970, is of an earlier use of the id and left out.
+ * What the rows of one accounting query (allocations, each followed by its steps) say about the jobs
+ * asked for. Of an array only what its record will have is kept, however many tasks it has.
  */
-export function accountRows(
-  rows: Iterable<TableRow>,
-  jobIds: ReadonlySet<string>,
-  notBefore: ReadonlyMap<string, number> = new Map(),
-): Map<string, JobAccounting> {
-  const units = new Map<string, Map<string, Unit>>();
-  for (const row of rows) {
+export class Accounts {
+  readonly #jobIds: ReadonlySet<string>;
+  readonly #notBefore: ReadonlyMap<string, number>;
+  readonly #jobs = new Map<string, JobRows>();
+
+  /**
+   * A row submitted before `notBefore` gives for its job, in seconds since 1970, is of an earlier use
+   * of the id and left out.
+   */
+  constructor(
+    jobIds: ReadonlySet<string>,
+    notBefore: ReadonlyMap<string, number> = new Map(),
+  ) {
+    this.#jobIds = jobIds;
+    this.#notBefore = notBefore;
+  }
+
+  /** Takes the next row. */
+  add(row: TableRow): void {
     const reference = parseReference(row["JobID"] ?? "");
     const raw = /^\d+/.exec(row["JobIDRaw"] ?? "")?.[0];
-    if (reference === undefined || raw === undefined) continue;
-    const jobId = jobIds.has(reference.jobId) ? reference.jobId : raw;
-    if (!jobIds.has(jobId)) continue;
-    const own = units.get(jobId) ?? new Map<string, Unit>();
-    units.set(jobId, own);
-    const key = keyOf(reference);
-    if (reference.step === undefined) {
-      if ((parseTime(row["Submit"]) ?? Infinity) < (notBefore.get(jobId) ?? 0)) continue;
-      own.set(key, { reference, accounting: allocation(row, raw) });
-    } else {
-      addStep(own.get(key)?.accounting, row);
+    if (reference === undefined || raw === undefined) return;
+    const jobId = this.#jobIds.has(reference.jobId) ? reference.jobId : raw;
+    if (!this.#jobIds.has(jobId)) return;
+    if (reference.step !== undefined) {
+      this.#jobs.get(jobId)?.addStep(reference, row);
+      return;
     }
+    if ((parseTime(row["Submit"]) ?? Infinity) < (this.#notBefore.get(jobId) ?? 0)) return;
+    const own = this.#jobs.get(jobId) ?? new JobRows();
+    this.#jobs.set(jobId, own);
+    own.add({ reference, accounting: allocation(row, raw) });
   }
-  return new Map(
-    [...units].filter(([, own]) => own.size > 0).map((
-      [jobId, own],
-    ) => [jobId, combine([...own.values()])]),
-  );
+
+  /** Returns what the rows so far say, by job id. */
+  result(): Map<string, JobAccounting> {
+    return new Map([...this.#jobs].map(([jobId, rows]) => [jobId, rows.result()]));
+  }
 }
 
-function keyOf({ jobId, task, tasks, component }: JobReference): string {
-  return `${jobId}_${task ?? tasks ?? ""}+${component ?? ""}`;
+/** The rows of one job. */
+class JobRows {
+  /** The job, its components, and the records of tasks that wait; never many. */
+  readonly #units = new Map<string, Unit>();
+  readonly #tasks = new TaskRows();
+
+  add(unit: Unit): void {
+    if (unit.reference.task === undefined) this.#units.set(keyOf(unit.reference), unit);
+    else this.#tasks.add(unit);
+  }
+
+  addStep(reference: JobReference, row: TableRow): void {
+    const rss = parseMemory(row["MaxRSS"])?.bytes;
+    if (rss === undefined) return;
+    if (reference.task !== undefined) this.#tasks.addStep(reference.task, rss);
+    else raise(this.#units.get(keyOf(reference))?.accounting, rss);
+  }
+
+  result(): JobAccounting {
+    const units = [...this.#units.values()];
+    const [first] = units;
+    const isArray = this.#tasks.count > 0 ||
+      units.some(({ reference }) => reference.tasks !== undefined);
+    if (isArray) return this.#tasks.result(units);
+    if (first?.reference.component === undefined) return first?.accounting ?? {};
+    const common = new Common();
+    for (const { accounting } of units) common.add(accounting);
+    return compact({
+      ...common.result(),
+      components: Object.fromEntries(
+        units.map(({ reference, accounting }) => [String(reference.component ?? 0), accounting]),
+      ),
+    });
+  }
+}
+
+/** The tasks of an array that have records of their own. */
+class TaskRows {
+  readonly #common = new Common();
+  readonly #states = new Map<string, IndexSet>();
+  readonly #all = new IndexSet();
+  /** The tasks that a line is kept of. */
+  #listed: Unit[] = [];
+  /** The task whose steps are being read. */
+  #last: Unit | undefined;
+
+  get count(): number {
+    return this.#all.size;
+  }
+
+  add(unit: Unit): void {
+    const { reference: { task = 0 }, accounting } = unit;
+    if (this.#all.has(task)) return;
+    this.#endTask();
+    this.#last = unit;
+    this.#all.add(task);
+    const state = accounting.state ?? "UNKNOWN";
+    const indices = this.#states.get(state) ?? new IndexSet();
+    this.#states.set(state, indices);
+    indices.add(task);
+    if (this.count === MOST_TASK_LINES + 1) this.#listed = this.#listed.filter(didNotComplete);
+    const isListed = this.count <= MOST_TASK_LINES ||
+      didNotComplete(unit) && this.#listed.length < MOST_TASK_LINES;
+    if (isListed) this.#listed.push(unit);
+  }
+
+  /** Steps follow their task. */
+  addStep(task: number, rss: number): void {
+    if (this.#last?.reference.task === task) raise(this.#last.accounting, rss);
+  }
+
+  #endTask(): void {
+    if (this.#last !== undefined) this.#common.add(this.#last.accounting);
+    this.#last = undefined;
+  }
+
+  /** Returns what the tasks and the records of those that wait say together. */
+  result(waiting: readonly Unit[]): JobAccounting {
+    this.#endTask();
+    const states = new Map([...this.#states].map(([state, indices]) => [state, `${indices}`]));
+    for (const { reference, accounting } of waiting) {
+      this.#common.add(accounting);
+      const state = accounting.state ?? "UNKNOWN";
+      const list = (reference.tasks ?? "").replace(/%.*$/, "");
+      const before = states.get(state);
+      states.set(state, before === undefined ? list : `${before},${list}`);
+    }
+    return compact({
+      ...this.#common.result(),
+      task_count: this.count,
+      task_states: Object.fromEntries(states),
+      tasks: this.#listed.sort(byIndex).map(taskLine),
+    });
+  }
+}
+
+function didNotComplete({ accounting }: Unit): boolean {
+  return accounting.state !== "COMPLETED";
+}
+
+/** What several tasks or components have in common, and the sums of what they used. */
+class Common {
+  #same: Accounting | undefined;
+  #elapsed: number | undefined;
+  #cpu: number | undefined;
+  #rss: number | undefined;
+  #submit: string | undefined;
+  #start: string | undefined;
+  #end: string | undefined;
+
+  add(one: Accounting): void {
+    const first = this.#same ?? one;
+    this.#same = Object.fromEntries(
+      SHARED.filter((key) => first[key] === one[key]).map((key) => [key, one[key]]),
+    );
+    this.#elapsed = sum(this.#elapsed, one.elapsed_seconds);
+    this.#cpu = sum(this.#cpu, one.cpu_seconds);
+    this.#rss = either(this.#rss, one.max_rss_bytes, (a, b) => a > b);
+    this.#submit = either(this.#submit, one.submit, (a, b) => a < b);
+    this.#start = either(this.#start, one.start, (a, b) => a < b);
+    this.#end = either(this.#end, one.end, (a, b) => a > b);
+  }
+
+  result(): Accounting {
+    const same = this.#same ?? {};
+    return compact({
+      cluster: same.cluster,
+      partition: same.partition,
+      qos: same.qos,
+      submit: this.#submit,
+      start: this.#start,
+      end: this.#end,
+      elapsed_seconds: thousandths(this.#elapsed),
+      time_limit_seconds: same.time_limit_seconds,
+      cpu_seconds: thousandths(this.#cpu),
+      max_rss_bytes: this.#rss,
+      requested_cpus: same.requested_cpus,
+      allocated_cpus: same.allocated_cpus,
+      requested_memory_bytes: same.requested_memory_bytes,
+      nodes: same.nodes,
+    });
+  }
+}
+
+/** What several tasks or components can have in common. */
+const SHARED = [
+  "cluster",
+  "partition",
+  "qos",
+  "time_limit_seconds",
+  "requested_cpus",
+  "allocated_cpus",
+  "requested_memory_bytes",
+  "nodes",
+] as const;
+
+function sum(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? a ?? b : a + b;
+}
+
+function either<Value>(
+  a: Value | undefined,
+  b: Value | undefined,
+  isBetter: (a: Value, b: Value) => boolean,
+): Value | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return isBetter(b, a) ? b : a;
+}
+
+function thousandths(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : Math.round(seconds * 1000) / 1000;
+}
+
+function keyOf({ jobId, tasks, component }: JobReference): string {
+  return `${jobId}_${tasks ?? ""}+${component ?? ""}`;
 }
 
 function allocation(row: TableRow, raw: string): Accounting {
@@ -219,10 +402,10 @@ function allocation(row: TableRow, raw: string): Accounting {
   });
 }
 
-function addStep(accounting: Accounting | undefined, row: TableRow): void {
-  const rss = parseMemory(row["MaxRSS"])?.bytes;
-  if (accounting === undefined || rss === undefined) return;
-  accounting.max_rss_bytes = Math.max(accounting.max_rss_bytes ?? 0, rss);
+function raise(accounting: Accounting | undefined, rss: number): void {
+  if (accounting !== undefined) {
+    accounting.max_rss_bytes = Math.max(accounting.max_rss_bytes ?? 0, rss);
+  }
 }
 
 /** sacct before 21.08 gives the request for each node or CPU. */
@@ -233,49 +416,6 @@ function requestedMemory(row: TableRow, allocated: number | undefined): number |
     ? parseCount(row["NNodes"])
     : allocated || parseCount(row["ReqCPUS"]);
   return factor === undefined ? undefined : amount.bytes * factor;
-}
-
-function combine(units: readonly Unit[]): JobAccounting {
-  const [first] = units;
-  if (first === undefined) return {};
-  if (first.reference.component !== undefined) return combineComponents(units);
-  const isArray = units.some(({ reference }) => (reference.task ?? reference.tasks) !== undefined);
-  return isArray ? combineTasks(units) : first.accounting;
-}
-
-function combineComponents(units: readonly Unit[]): JobAccounting {
-  return compact({
-    ...shared(units),
-    components: Object.fromEntries(
-      units.map(({ reference, accounting }) => [String(reference.component ?? 0), accounting]),
-    ),
-  });
-}
-
-function combineTasks(units: readonly Unit[]): JobAccounting {
-  const tasks = units.filter(({ reference }) => reference.task !== undefined);
-  const waiting = units.filter(({ reference }) => reference.tasks !== undefined);
-  const byState = Map.groupBy(tasks, ({ accounting }) => accounting.state ?? "UNKNOWN");
-  const states = [...byState].map(([state, units]) =>
-    [state, formatIndices(units.map(({ reference }) => reference.task ?? 0))] as const
-  );
-  for (const { reference, accounting } of waiting) {
-    const state = accounting.state ?? "UNKNOWN";
-    const list = (reference.tasks ?? "").replace(/%.*$/, "");
-    const at = states.findIndex(([word]) => word === state);
-    const before = states[at]?.[1];
-    if (before === undefined) states.push([state, list]);
-    else states[at] = [state, `${before},${list}`];
-  }
-  const listed = tasks.length > MOST_TASK_LINES
-    ? tasks.filter(({ accounting }) => accounting.state !== "COMPLETED").slice(0, MOST_TASK_LINES)
-    : tasks;
-  return compact({
-    ...shared(units),
-    task_count: tasks.length,
-    task_states: Object.fromEntries(states),
-    tasks: [...listed].sort(byIndex).map(taskLine),
-  });
 }
 
 function byIndex(a: Unit, b: Unit): number {
@@ -294,38 +434,6 @@ function taskLine({ reference, accounting }: Unit): string {
     accounting.max_rss_bytes,
     accounting.node_list,
   ].map((value) => value ?? "-").join(" ");
-}
-
-/** Returns what several tasks or components have in common, and the sums of what they used. */
-function shared(units: readonly Unit[]): Accounting {
-  const all = units.map(({ accounting }) => accounting);
-  const [first] = all;
-  if (first === undefined) return {};
-  const same = <Key extends keyof Accounting>(key: Key) =>
-    all.every((one) => one[key] === first[key]) ? first[key] : undefined;
-  const sum = (key: "elapsed_seconds" | "cpu_seconds") =>
-    all.some((one) => one[key] !== undefined)
-      ? Math.round(all.reduce((total, one) => total + (one[key] ?? 0), 0) * 1000) / 1000
-      : undefined;
-  const times = (key: "submit" | "start" | "end") =>
-    all.map((one) => one[key]).filter((time) => time !== undefined).sort();
-  const rss = all.reduce((most, one) => Math.max(most, one.max_rss_bytes ?? -1), -1);
-  return compact({
-    cluster: same("cluster"),
-    partition: same("partition"),
-    qos: same("qos"),
-    submit: times("submit")[0],
-    start: times("start")[0],
-    end: times("end").at(-1),
-    elapsed_seconds: sum("elapsed_seconds"),
-    time_limit_seconds: same("time_limit_seconds"),
-    cpu_seconds: sum("cpu_seconds"),
-    max_rss_bytes: rss < 0 ? undefined : rss,
-    requested_cpus: same("requested_cpus"),
-    allocated_cpus: same("allocated_cpus"),
-    requested_memory_bytes: same("requested_memory_bytes"),
-    nodes: same("nodes"),
-  });
 }
 
 /** Names that Slurm puts where there is none are left out. */

@@ -1,7 +1,7 @@
-import { accountRows, type JobAccounting } from "./account.ts";
+import { Accounts, type JobAccounting } from "./account.ts";
 import { ask, QUERY_TIMEOUT_MS } from "./ask.ts";
 import { isJobId } from "./fields.ts";
-import { byCluster, inPieces, jobKey, type QueryOptions, sacctRows } from "./query.ts";
+import { byCluster, inPieces, jobKey, type QueryOptions, readSacct } from "./query.ts";
 import { CLOCK_SLACK, type JobQuery } from "./report.ts";
 import { ACCOUNTING_COLUMNS } from "./sacct.ts";
 
@@ -19,15 +19,24 @@ export async function accountJobs(
   for (const [cluster, group] of byCluster(valid)) {
     const earliest = notBefore(group);
     for (const jobIds of inPieces([...new Set(group.map(({ jobId }) => jobId))])) {
-      const { rows } = await sacctRows({
-        jobIds,
-        columns: ACCOUNTING_COLUMNS,
-        steps: true,
-        ...(cluster === undefined ? {} : { cluster }),
-      }, options.timeoutMs ?? QUERY_TIMEOUT_MS);
-      const accounts = accountRows(rows, new Set(jobIds), earliest);
+      let accounts = new Accounts(new Set(jobIds), earliest);
+      const answer = await readSacct(
+        {
+          jobIds,
+          columns: ACCOUNTING_COLUMNS,
+          steps: true,
+          ...(cluster === undefined ? {} : { cluster }),
+        },
+        options.timeoutMs ?? QUERY_TIMEOUT_MS,
+        () => {
+          accounts = new Accounts(new Set(jobIds), earliest);
+          return (row) => accounts.add(row);
+        },
+      );
+      if (answer.outcome !== "answered") continue;
+      const known = accounts.result();
       for (const job of group) {
-        const account = accounts.get(job.jobId);
+        const account = known.get(job.jobId);
         if (account !== undefined) found.set(jobKey(job), account);
       }
     }

@@ -74,8 +74,12 @@ export function countIndices(ranges: readonly IndexRange[]): number {
 
 /** Returns distinct indices, in whatever order they come, as ascending ranges of step 1. */
 export function toRanges(distinct: Iterable<number>): IndexRange[] {
+  return ascendingRanges([...distinct].sort((a, b) => a - b));
+}
+
+function ascendingRanges(ascending: Iterable<number>): IndexRange[] {
   const ranges: { first: number; last: number; step: number }[] = [];
-  for (const index of [...distinct].sort((a, b) => a - b)) {
+  for (const index of ascending) {
     const range = ranges.at(-1);
     if (range !== undefined && index === range.last + 1) range.last = index;
     else if (range === undefined || index > range.last) {
@@ -164,7 +168,7 @@ export class IndexSet implements Iterable<number> {
 
   /** Returns the set as ascending ranges of step 1. */
   ranges(): IndexRange[] {
-    return toRanges(this);
+    return ascendingRanges(this);
   }
 
   /** Returns the set in Slurm's notation: `0-4,7`. */

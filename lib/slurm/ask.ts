@@ -8,11 +8,15 @@ import { classifyFailure, explain, type Outcome } from "./outcome.ts";
 export interface Answer {
   readonly program: string;
   readonly outcome: Outcome;
+  /** What it printed; empty where that was read as it came. */
   readonly stdout: string;
   readonly stderr: string;
   /** The outcome for people, starting with the program's name. */
   readonly said: string;
 }
+
+/** So much of what a program printed is kept to explain its failure, in characters. */
+const LONGEST_SAYING = 4_000;
 
 /** The time limit of one query in milliseconds: slurmctld being down takes 18 s to notice. */
 export const QUERY_TIMEOUT_MS = 30_000;
@@ -96,13 +100,23 @@ async function watched<Result>(program: string, answer: Promise<Result>): Promis
  * Runs one query and returns what it said; a program that is missing or does not answer in time is
  * an outcome too. The program gets a session of its own, so that the time limit also ends what a
  * site's wrapper script has started. One that may be stopped is asked ahead, and not reported as slow.
+ * `read` takes stdout as it comes, also of a program that fails in the end.
  */
 export async function ask(
   argv: readonly string[],
   timeoutMs: number = QUERY_TIMEOUT_MS,
-  { stdin, stop }: Pick<RunOptions, "stdin" | "stop"> = {},
+  { stdin, stop, read }: Pick<RunOptions, "stdin" | "stop"> & {
+    readonly read?: (piece: string) => void;
+  } = {},
 ): Promise<Answer> {
   const program = argv[0] ?? "";
+  const decoder = new TextDecoder();
+  let beginning = "";
+  const onStdout = (piece: Uint8Array) => {
+    const decoded = decoder.decode(piece, { stream: true });
+    if (beginning.length < LONGEST_SAYING) beginning += decoded.slice(0, LONGEST_SAYING);
+    read?.(decoded);
+  };
   try {
     const answer = run(argv, {
       env: await environmentFor(argv),
@@ -110,6 +124,7 @@ export async function ask(
       detached: true,
       ...(stdin === undefined ? {} : { stdin }),
       ...(stop === undefined ? {} : { stop }),
+      ...(read === undefined ? {} : { onStdout }),
     });
     const result = stop === undefined ? await watched(program, answer) : await answer;
     const failure = classifyFailure(result.stderr);
@@ -119,7 +134,7 @@ export async function ask(
       ? "answered"
       : failure;
     const stdout = text(result.stdout);
-    const said = explain(outcome, timeoutMs, result.stderr || stdout, result.code);
+    const said = explain(outcome, timeoutMs, result.stderr || stdout || beginning, result.code);
     return { program, outcome, stdout, stderr: result.stderr, said: `${program} ${said}` };
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;

@@ -1,3 +1,4 @@
+import { AlikeRows } from "./alike.ts";
 import { type Answer, ask, QUERY_TIMEOUT_MS } from "./ask.ts";
 import { classifyFailure, type Outcome } from "./outcome.ts";
 import { isJobId } from "./fields.ts";
@@ -26,7 +27,7 @@ import {
 } from "./scontrol.ts";
 import { SQUEUE_COLUMNS, squeueArgv, squeueStateRow } from "./squeue.ts";
 import { classifyState, isOver } from "./states.ts";
-import { type TableRow, tableRows } from "./table.ts";
+import { parseTable, TableReader, type TableRow } from "./table.ts";
 
 /** How Slurm is asked. */
 export interface QueryOptions {
@@ -101,6 +102,8 @@ export function inPieces(jobIds: readonly string[], longest: number = LONGEST_LI
 interface Inquiry {
   readonly query: JobQuery;
   readonly rows: StateRow[];
+  /** The parts by these rows, until more of them come. */
+  gathered?: Gathered | undefined;
   readonly said: string[];
   controllerAsked: boolean;
 }
@@ -174,8 +177,8 @@ function reportsOf(inquiries: readonly Inquiry[]): JobReport[] {
   );
 }
 
-function gathered({ query, rows }: Inquiry): Gathered {
-  return gather(query, rows);
+function gathered(inquiry: Inquiry): Gathered {
+  return inquiry.gathered ??= gather(inquiry.query, inquiry.rows);
 }
 
 function piecesOf(inquiries: readonly Inquiry[]): Inquiry[][] {
@@ -188,34 +191,47 @@ async function askSacct(
   cluster: string | undefined,
   timeoutMs: number,
 ): Promise<Outcome> {
-  const { answer, rows } = await sacctRows({
-    jobIds: idsOf(inquiries),
-    columns: STATE_COLUMNS,
-    earlierRuns: true,
-    ...(cluster === undefined ? {} : { cluster }),
-  }, timeoutMs);
-  distribute(inquiries, stateRows(rows, sacctStateRow), answer);
+  let delivery = new Delivery(inquiries);
+  const answer = await readSacct(
+    {
+      jobIds: idsOf(inquiries),
+      columns: STATE_COLUMNS,
+      earlierRuns: true,
+      ...(cluster === undefined ? {} : { cluster }),
+    },
+    timeoutMs,
+    () => {
+      delivery = new Delivery(inquiries);
+      return (row) => delivery.add(sacctStateRow(row));
+    },
+  );
+  delivery.end(answer);
   return answer.outcome;
 }
 
-/** Asks sacct for a table, leaving out columns that this version of it does not know. */
-export async function sacctRows(
+/**
+ * Asks sacct for a table, leaving out columns that this version of it does not know. Each time it is
+ * asked, `begin` returns what takes the rows as they come; of an answer that fails they are void.
+ */
+export async function readSacct(
   query: SacctQuery,
   timeoutMs: number,
-): Promise<{ answer: Answer; rows: Iterable<TableRow> }> {
-  const answer = await ask(sacctArgv(query), timeoutMs);
+  begin: () => (row: TableRow) => void,
+): Promise<Answer> {
+  const reader = new TableReader(query.columns, begin());
+  const answer = await ask(sacctArgv(query), timeoutMs, { read: (piece) => reader.read(piece) });
+  reader.end();
   const refused = answer.outcome === "failed" ? refusedColumn(answer.stderr) : undefined;
   const columns = query.columns.filter((column) => column !== refused);
-  if (columns.length < query.columns.length) {
-    return await sacctRows({ ...query, columns }, timeoutMs);
-  }
-  const rows = answer.outcome === "answered" ? tableRows(answer.stdout, query.columns) : [];
-  return { answer, rows };
+  return columns.length < query.columns.length
+    ? await readSacct({ ...query, columns }, timeoutMs, begin)
+    : answer;
 }
 
 function readSqueue(inquiries: readonly Inquiry[], answer: Answer): Outcome {
-  const rows = answer.outcome === "answered" ? tableRows(answer.stdout, SQUEUE_COLUMNS) : [];
-  distribute(inquiries, stateRows(rows, squeueStateRow), answer);
+  const delivery = new Delivery(inquiries);
+  for (const row of parseTable(answer.stdout, SQUEUE_COLUMNS)) delivery.add(squeueStateRow(row));
+  delivery.end(answer);
   if (fromController(answer.outcome)) {
     for (const inquiry of inquiries) inquiry.controllerAsked = true;
   }
@@ -252,9 +268,11 @@ async function askScontrol(
     answer.outcome === "unknown-id" && saysUnknownIdOnly(answer.stderr);
   // It answers job by job: what it said before it failed counts, but the last job's may be cut off.
   const last = jobs.at(-1)?.reference.jobId;
-  const rows = (isWhole ? jobs : jobs.filter(({ reference }) => reference.jobId !== last))
-    .flatMap((job) => scontrolStateRow(job) ?? []);
-  const named = distribute(inquiries, rows, answer);
+  const delivery = new Delivery(inquiries);
+  for (const job of jobs) {
+    if (isWhole || job.reference.jobId !== last) delivery.add(scontrolStateRow(job));
+  }
+  const named = delivery.end(answer, { isPartial: true });
   for (const inquiry of isWhole ? inquiries : named) inquiry.controllerAsked = true;
 }
 
@@ -288,41 +306,44 @@ function idsOf(inquiries: readonly Inquiry[]): string[] {
   return [...new Set(inquiries.map(({ query }) => query.jobId))];
 }
 
-/** Yields what rows of a table say, without those that are about no job. */
-function* stateRows(
-  rows: Iterable<TableRow>,
-  read: (row: TableRow) => StateRow | undefined,
-): Generator<StateRow, undefined> {
-  for (const row of rows) {
-    const state = read(row);
-    if (state !== undefined) yield state;
-  }
-}
+/** The rows of one answer on the way to the jobs that they are about. */
+class Delivery {
+  readonly #inquiries: readonly Inquiry[];
+  readonly #byId: ReadonlyMap<string, readonly Inquiry[]>;
+  readonly #rows = new Map<Inquiry, AlikeRows>();
 
-/**
- * Gives each row to the jobs it is about, and each job a line on what the program said; returns the
- * jobs that have got a row.
- */
-function distribute(
-  inquiries: readonly Inquiry[],
-  rows: Iterable<StateRow>,
-  answer: Answer,
-): ReadonlySet<Inquiry> {
-  const byId = Map.groupBy(inquiries, ({ query }) => query.jobId);
-  const named = new Set<Inquiry>();
-  for (const row of rows) {
-    const about = byId.get(row.reference.jobId) ?? byId.get(row.rawId ?? "") ?? [];
-    for (const inquiry of about) {
-      inquiry.rows.push(row);
-      named.add(inquiry);
+  constructor(inquiries: readonly Inquiry[]) {
+    this.#inquiries = inquiries;
+    this.#byId = Map.groupBy(inquiries, ({ query }) => query.jobId);
+  }
+
+  /** Takes the next row; undefined is one that is about no job. */
+  add(row: StateRow | undefined): void {
+    if (row === undefined) return;
+    const { reference, rawId } = row;
+    for (const inquiry of this.#byId.get(reference.jobId) ?? this.#byId.get(rawId ?? "") ?? []) {
+      const rows = this.#rows.get(inquiry) ?? new AlikeRows(inquiry.query.jobId);
+      this.#rows.set(inquiry, rows);
+      rows.add(row);
     }
   }
-  for (const inquiry of inquiries) {
-    if (named.has(inquiry)) {
-      if (missing(gathered(inquiry)).length === 0) continue;
-      inquiry.said.push(`${answer.program} has no current row of all of the job`);
-    } else if (answer.outcome !== "answered") inquiry.said.push(answer.said);
-    else inquiry.said.push(`${answer.program} has no row of the job`);
+
+  /**
+   * Gives each job its rows and a line on what the program said; returns the jobs that have got a
+   * row. The rows of an answer that failed count only if it `isPartial`: right as far as it goes.
+   */
+  end(answer: Answer, { isPartial = false } = {}): ReadonlySet<Inquiry> {
+    if (answer.outcome !== "answered" && !isPartial) this.#rows.clear();
+    for (const inquiry of this.#inquiries) {
+      const rows = this.#rows.get(inquiry);
+      if (rows !== undefined) {
+        inquiry.rows.push(...rows.rows());
+        inquiry.gathered = undefined;
+        if (missing(gathered(inquiry)).length === 0) continue;
+        inquiry.said.push(`${answer.program} has no current row of all of the job`);
+      } else if (answer.outcome !== "answered") inquiry.said.push(answer.said);
+      else inquiry.said.push(`${answer.program} has no row of the job`);
+    }
+    return new Set(this.#rows.keys());
   }
-  return named;
 }

@@ -24,6 +24,8 @@ export interface StateRow {
   readonly runaway?: string;
   /** How often slurmctld has requeued the job; scontrol alone says so. */
   readonly restarts?: number | undefined;
+  /** The tasks whose own rows all say this: the first of their starts, the last of their ends. */
+  readonly alike?: readonly number[];
 }
 
 /** A job whose state is wanted. */
@@ -124,9 +126,8 @@ export function gather(query: JobQuery, rows: readonly StateRow[]): Gathered {
   // Newest last; a record of many tasks gives way to the tasks' own records, whatever its place.
   const singles = own.filter(({ reference }) => reference.tasks === undefined);
   for (const row of singles) {
-    const key = keyOf(kind, row.reference);
-    if (key === undefined || submitted?.has(key) === false) continue;
-    place(parts, key, row);
+    const keys = row.alike ?? keyOf(kind, row.reference);
+    place(parts, submitted === undefined ? keys : only(keys, submitted), row);
   }
   if (kind === "array") {
     for (const row of own) placeTasks(parts, row, submitted);
@@ -183,16 +184,33 @@ function isTask(reference: JobReference): boolean {
   return reference.task !== undefined || reference.tasks !== undefined;
 }
 
-function keyOf(kind: Gathered["kind"], reference: JobReference): number | undefined {
-  if (kind === "array") return reference.task;
-  return kind === "components" ? reference.component : WHOLE;
+function keyOf(kind: Gathered["kind"], reference: JobReference): number[] {
+  const key = kind === "array"
+    ? reference.task
+    : kind === "components"
+    ? reference.component
+    : WHOLE;
+  return key === undefined ? [] : [key];
 }
 
-function place(parts: Map<number, StateRow>, key: number, row: StateRow): void {
-  const before = parts.get(key);
-  if (before !== undefined && !counts(row, before)) return;
-  const requeuedAfter = row.requeuedAfter ?? before?.requeuedAfter ?? earlierRun(row, before);
-  parts.set(key, requeuedAfter === undefined ? row : { ...row, requeuedAfter });
+function* only(keys: Iterable<number>, submitted: IndexSet): Generator<number, undefined> {
+  for (const key of keys) if (submitted.has(key)) yield key;
+}
+
+/** Gives a row to the parts it is about, which share it: an array has many of them. */
+function place(parts: Map<number, StateRow>, keys: Iterable<number>, row: StateRow): void {
+  const requeued = new Map<string, StateRow>();
+  for (const key of keys) {
+    const before = parts.get(key);
+    if (before !== undefined && !counts(row, before)) continue;
+    const requeuedAfter = row.requeuedAfter ?? before?.requeuedAfter ?? earlierRun(row, before);
+    if (requeuedAfter === undefined) parts.set(key, row);
+    else {
+      const again = requeued.get(requeuedAfter) ?? { ...row, requeuedAfter };
+      requeued.set(requeuedAfter, again);
+      parts.set(key, again);
+    }
+  }
 }
 
 /** Returns whether a row counts rather than the one that was there before. */
@@ -227,11 +245,26 @@ function placeTasks(
   const listed = list.endsWith("...")
     ? submitted ?? IndexSet.of(list.replace(/[^,]*$/, ""))
     : IndexSet.of(list);
-  for (const index of listed) {
-    if (submitted?.has(index) === false) continue;
-    const before = parts.get(index);
-    if (before === undefined || before.reference.tasks !== undefined) place(parts, index, row);
+  place(
+    parts,
+    withoutOwnRow(parts, submitted === undefined ? listed : only(listed, submitted)),
+    row,
+  );
+}
+
+function* withoutOwnRow(
+  parts: ReadonlyMap<number, StateRow>,
+  keys: Iterable<number>,
+): Generator<number, undefined> {
+  for (const key of keys) {
+    const before = parts.get(key);
+    if (before === undefined || before.reference.tasks !== undefined) yield key;
   }
+}
+
+/** Returns the rows of all parts, each row once. */
+function rowsOf({ parts }: Gathered): StateRow[] {
+  return [...new Set(parts.values())];
 }
 
 /** Returns the indices that must have a state and have none. */
@@ -246,7 +279,7 @@ export function missing({ expected, parts }: Gathered): number[] {
  * for ever as it was when its end did not reach it.
  */
 export function needsController(gathered: Gathered): boolean {
-  const rows = [...gathered.parts.values()];
+  const rows = rowsOf(gathered);
   if (gathered.laterUse !== undefined || rows.length === 0 || missing(gathered).length > 0) {
     return true;
   }
@@ -266,7 +299,7 @@ export function report(
 ): JobReport {
   const gathered = controllerAsked ? withRunaways(asGathered) : asGathered;
   const { query, kind, parts } = gathered;
-  const rows = [...parts.values()];
+  const rows = rowsOf(gathered);
   const gaps = missing(gathered);
   const doubts = doubtsOf(gathered, gaps, controllerAsked);
   const phase = combinedPhase(rows, doubts.length > 0);
@@ -304,19 +337,20 @@ export function report(
  * that slurmdbd was down and has not been told yet.
  */
 function withRunaways(gathered: Gathered): Gathered {
-  const parts = new Map(
-    [...gathered.parts].map(([key, row]) =>
-      row.source === "sacct" && isLive(row.state.phase)
-        ? [key, { ...row, state: UNKNOWN_STATE, runaway: row.state.word }] as const
-        : [key, row] as const
-    ),
+  const runaways = new Map(
+    rowsOf(gathered)
+      .filter(({ source, state }) => source === "sacct" && isLive(state.phase))
+      .map((row) => [row, { ...row, state: UNKNOWN_STATE, runaway: row.state.word }] as const),
   );
+  if (runaways.size === 0) return gathered;
+  const parts = new Map<number, StateRow>();
+  for (const [key, row] of gathered.parts) parts.set(key, runaways.get(row) ?? row);
   return { ...gathered, parts };
 }
 
 /** Says, for people, why a job that shows no live part cannot be called over. */
 function doubtsOf(gathered: Gathered, gaps: readonly number[], controllerAsked: boolean): string[] {
-  const rows = [...gathered.parts.values()];
+  const rows = rowsOf(gathered);
   const doubts: string[] = [];
   if (rows.length > 0 && gaps.length > 0) {
     doubts.push(
@@ -404,22 +438,23 @@ function groupsOf(
   gaps: readonly number[],
   controllerAsked: boolean,
 ): TaskGroup[] {
-  const byWord = new Map<string, { phase: JobPhase; keys: number[] }>();
+  const byWord = new Map<string, { phase: JobPhase; keys: IndexSet }>();
   for (const [key, { state }] of parts) {
-    const group = byWord.get(state.word);
     const phase = state.mayBeRequeued && !controllerAsked ? "unknown" : state.phase;
-    if (group === undefined) byWord.set(state.word, { phase, keys: [key] });
-    else group.keys.push(key);
+    const group = byWord.get(state.word) ?? { phase, keys: new IndexSet() };
+    byWord.set(state.word, group);
+    group.keys.add(key);
   }
   if (gaps.length > 0) {
-    const keys = [...(byWord.get(UNKNOWN_STATE.word)?.keys ?? []), ...gaps];
+    const { keys } = byWord.get(UNKNOWN_STATE.word) ?? { keys: new IndexSet() };
+    for (const gap of gaps) keys.add(gap);
     byWord.set(UNKNOWN_STATE.word, { phase: "unknown", keys });
   }
   return [...byWord].sort(([a], [b]) => a < b ? -1 : 1).map(([state, { phase, keys }]) => ({
     state,
     phase,
-    indices: formatIndices(keys),
-    count: keys.length,
+    indices: `${keys}`,
+    count: keys.size,
   }));
 }
 

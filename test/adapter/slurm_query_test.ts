@@ -361,6 +361,20 @@ esac`,
   ]);
 });
 
+Deno.test("what sacct has said before it fails does not count, and its output is named", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", { stdout: stateRow("5", "COMPLETED"), stderr: "lost my mind", code: 1 });
+  fake.put("squeue", { stdout: queueRow("5", "RUNNING") });
+  const live = await fake.ask<Reports>("query", { jobs: [{ jobId: "5" }] });
+  assert.deepEqual([live["5"]?.phase, live["5"]?.source], ["running", "squeue"]);
+  fake.put("sacct", { stdout: "No licence for sacct today\n", code: 1 });
+  fake.put("squeue", { stderr: "slurm_load_jobs error: Invalid job id specified", code: 1 });
+  fake.put("scontrol", { stderr: "slurm_load_jobs error: Invalid job id specified", code: 1 });
+  const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "5" }] });
+  assert.equal(answer["5"]?.phase, "unknown");
+  assert.match(answer["5"]?.reason ?? "", /sacct failed with exit code 1: No licence for sacct/);
+});
+
 Deno.test("jobs of another cluster are asked for there, under a key of their own", async () => {
   await using fake = new FakeSlurm();
   fake.put("sacct", {

@@ -4,7 +4,7 @@
  * Parameters, as environment variables: `DATALAD_SLURM_EXECUTABLE` (dist/datalad-slurm),
  * `BENCH_ROUNDS` (9; a third of it for what takes seconds), `BENCH_OPEN_JOBS` (2000), `BENCH_FILES`
  * (1000000), `BENCH_JOBS` (500 jobs to finish), `BENCH_BATCH` (500 jobs to schedule at once),
- * `BENCH_COMMITS` (100000 in the history to log). The Slurm cluster is that of `SLURM_CONF`, where it
+ * `BENCH_COMMITS` (100000 in the history to log), `BENCH_TASKS` (20000 of one array). The Slurm cluster is that of `SLURM_CONF`, where it
  * is set, or one that is started for the bench. A budget that is missed is marked, no more.
  */
 import { ToolError } from "../../lib/errors.ts";
@@ -40,6 +40,7 @@ interface Bench {
   readonly jobsToFinish: number;
   readonly batch: number;
   readonly commits: number;
+  readonly tasks: number;
 }
 
 const root = new URL("../../", import.meta.url).pathname;
@@ -58,6 +59,7 @@ async function main(cleanup: AsyncDisposableStack): Promise<void> {
     jobsToFinish: parameter("BENCH_JOBS", 500),
     batch: parameter("BENCH_BATCH", 500),
     commits: parameter("BENCH_COMMITS", 100_000),
+    tasks: parameter("BENCH_TASKS", 20_000),
   };
   const dir = await Deno.makeTempDir({ prefix: "datalad-slurm-bench-" });
   cleanup.defer(() => removeTree(dir));
@@ -79,6 +81,7 @@ async function main(cleanup: AsyncDisposableStack): Promise<void> {
     ...await finishRows(bench),
     ...await scheduleAndStatusRows(bench),
     ...await batchRows(bench),
+    ...await arrayRows(bench),
     ...await logRows(bench),
   ];
   console.log("");
@@ -391,6 +394,48 @@ async function batchRows(bench: Bench): Promise<Row[]> {
   ], bench.fewRounds) as [Measured, Measured, Measured];
   return [one, four].map((subject) => ({ subject, reference, budget: { ratio: 2 } }));
 }
+
+/** What the tasks of an array cost, of which a sacct tells that does nothing else. */
+async function arrayRows(bench: Bench): Promise<Row[]> {
+  const { dir, executable, fewRounds, tasks } = bench;
+  progress(`an array of ${tasks} tasks`);
+  const dataset = `${dir}/array`;
+  await createDataset(dataset);
+  await recordJobs(dataset, [recordedJob("5")]);
+  const programs = `${dir}/array-programs`;
+  await Deno.mkdir(programs);
+  await Deno.writeTextFile(`${programs}/sacct`, SACCT_OF_TASKS, { mode: 0o755 });
+  await Deno.writeTextFile(`${programs}/squeue`, "#!/bin/sh\n", { mode: 0o755 });
+  const status = (name: string, count: number): Contender => ({
+    name,
+    async run(start) {
+      const { stdout } = await start([executable, "status", "--json"], {
+        cwd: dataset,
+        env: { PATH: `${programs}:${Deno.env.get("PATH")}`, TASKS: `${count}` },
+      });
+      const shown = [...text(stdout).matchAll(/"count": ?(\d+)/g)]
+        .reduce((sum, [, tasks]) => sum + Number(tasks), 0);
+      if (shown !== count) throw new ToolError("external", "The status does not show all tasks");
+    },
+  });
+  const [reference, subject] = await measure([
+    status("status of an array of 1 task", 1),
+    status(`status of an array of ${number(tasks)} tasks`, tasks),
+  ], fewRounds) as [Measured, Measured];
+  return [{ subject, reference, budget: { memoryRatio: 2 } }];
+}
+
+/** Answers the state query; every hundredth task has failed. */
+const SACCT_OF_TASKS = `#!/bin/sh
+exec awk -v tasks="$TASKS" 'BEGIN {
+  OFS = "\\037"
+  now = ${Math.floor(Date.now() / 1000)}
+  for (task = 0; task < tasks; task++) {
+    state = task % 100 == 99 ? "FAILED" : "COMPLETED"
+    print "5_" task, 100 + task, state, (state == "FAILED" ? "3:0" : "0:0"), now, now + int(task / 9), now + 60 + int(task / 7), "None"
+  }
+}'
+`;
 
 /** How long it takes until a long history shows its first jobs. */
 async function logRows(bench: Bench): Promise<Row[]> {

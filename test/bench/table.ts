@@ -8,9 +8,10 @@ export interface Row {
   readonly budget?: Budget;
 }
 
-/** A limit for the ratio to the reference, or for the milliseconds of each of so many jobs. */
+/** A limit for the ratio of times or of memory, or for the milliseconds of each of so many jobs. */
 export type Budget =
   | { readonly ratio: number }
+  | { readonly memoryRatio: number }
   | { readonly jobs: number; readonly millisecondsAJob: number };
 
 const HEADINGS = ["measured", "median", "RSS", "against", "median", "RSS", "ratio", "budget", ""];
@@ -52,6 +53,13 @@ function figures({ milliseconds, peakMemory }: Measured): string[] {
 function verdict(subject: Measured, reference: Measured, budget: Budget): string[] {
   if ("ratio" in budget) {
     return [`≤ ${budget.ratio}×`, mark(ratioOf(subject, reference), budget.ratio)];
+  }
+  if ("memoryRatio" in budget) {
+    const ratio = (subject.peakMemory ?? NaN) / (reference.peakMemory ?? NaN);
+    return [
+      `≤ ${budget.memoryRatio}× memory`,
+      `${mark(ratio, budget.memoryRatio)} (${ratio.toFixed(2)}×)`,
+    ];
   }
   const each = subject.milliseconds / budget.jobs;
   return [

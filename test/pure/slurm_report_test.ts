@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { accountRows } from "../../lib/slurm/account.ts";
+import fc from "fast-check";
+import { Accounts } from "../../lib/slurm/account.ts";
 import { fromSession, fromSubmitLines } from "../../lib/slurm/recover.ts";
 import {
   gather,
@@ -10,8 +11,10 @@ import {
   type Source,
   type StateRow,
 } from "../../lib/slurm/report.ts";
+import { AlikeRows } from "../../lib/slurm/alike.ts";
 import { parseReference } from "../../lib/slurm/fields.ts";
 import { classifyState } from "../../lib/slurm/states.ts";
+import type { TableRow } from "../../lib/slurm/table.ts";
 
 const SUBMIT = 1_795_359_739;
 
@@ -33,6 +36,12 @@ function row(id: string, state: string, source: Source = "sacct", submit = SUBMI
 
 function judge(query: Partial<JobQuery>, rows: StateRow[], asked = false): JobReport {
   return report(gather({ jobId: "5", ...query }, rows), asked, []);
+}
+
+function accountsOf(rows: TableRow[], ...about: ConstructorParameters<typeof Accounts>) {
+  const accounts = new Accounts(...about);
+  for (const row of rows) accounts.add(row);
+  return accounts.result();
 }
 
 Deno.test("no row is unknown, whoever was asked", () => {
@@ -223,7 +232,7 @@ Deno.test("accounting adds up what steps used and names units", () => {
     { JobID: "5.0", JobIDRaw: "5.0", State: "CANCELLED", MaxRSS: "812K" },
     { JobID: "6", JobIDRaw: "6", State: "COMPLETED" },
   ];
-  assert.deepEqual(accountRows(rows, new Set(["5"])).get("5"), {
+  assert.deepEqual(accountsOf(rows, new Set(["5"])).get("5"), {
     job_id: "5",
     priority: 100,
     state: "CANCELLED",
@@ -240,7 +249,7 @@ Deno.test("accounting adds up what steps used and names units", () => {
     node_list: "n1",
   });
   const later = new Map([["5", SUBMIT + 1000]]);
-  assert.equal(accountRows(rows, new Set(["5"]), later).get("5"), undefined);
+  assert.equal(accountsOf(rows, new Set(["5"]), later).get("5"), undefined);
 });
 
 Deno.test("an array of very many tasks lists only those that did not complete", () => {
@@ -251,7 +260,7 @@ Deno.test("an array of very many tasks lists only those that did not complete", 
     ExitCode: task === 9 ? "3:0" : "0:0",
     ElapsedRaw: "2",
   }));
-  const account = accountRows(rows, new Set(["5"])).get("5");
+  const account = accountsOf(rows, new Set(["5"])).get("5");
   assert.equal(account?.elapsed_seconds, 4000);
   assert.deepEqual(account?.task_states, { COMPLETED: "0-8,10-1999", FAILED: "9" });
   assert.deepEqual(account?.tasks, ["9 109 FAILED 3:0 2 - - -"]);
@@ -281,4 +290,100 @@ Deno.test("jobs in accounting are found by the token in a submit line of several
     line("8", "tok=12/sbatch") + line("9", "sbatch");
   assert.deepEqual(fromSubmitLines(stdout, "tok=1/", 0), [{ jobId: "7", cluster: "test" }]);
   assert.deepEqual(fromSubmitLines(stdout, "tok=1/", SUBMIT + 1), []);
+});
+
+Deno.test("rows that are alike are one row, and the report is the same", () => {
+  const id = fc.oneof(
+    { weight: 8, arbitrary: fc.nat(5).map((task) => `5_${task}`) },
+    fc.constantFrom("5_[3-6]", "7_1"),
+  );
+  const rowFrom = (source: Source) =>
+    fc.record({
+      id,
+      state: fc.constantFrom("COMPLETED", "FAILED", "NODE_FAIL", "REQUEUED", "RUNNING", "PENDING"),
+      submit: fc.constantFrom(SUBMIT, SUBMIT + 100, SUBMIT + 200),
+      exit: fc.constantFrom(undefined, { code: 0, signal: 0 }, { code: 3, signal: 0 }),
+      reason: fc.constantFrom(undefined, undefined, "Resources"),
+    }).map(({ id, state, submit, ...said }) => ({ ...row(id, state, source, submit), ...said }));
+  const answers = fc.tuple(
+    ...(["sacct", "squeue", "scontrol"] as const).map((source) =>
+      fc.array(rowFrom(source), { maxLength: 12 })
+    ),
+  );
+  const query = fc.record({
+    expected: fc.constant("0-5"),
+    slurmSubmit: fc.constant(new Date((SUBMIT + 50) * 1000)),
+  }, { requiredKeys: [] });
+  fc.assert(
+    fc.property(answers, query, fc.boolean(), (answers, query, asked) => {
+      const alike = answers.flatMap((rows) => {
+        const kept = new AlikeRows("5");
+        for (const one of rows) kept.add(one);
+        return kept.rows();
+      });
+      // Which of several programs, tasks' reasons and earlier runs is named is left open.
+      const settled = ({ source: _, reason, requeuedAfter: __, ...rest }: JobReport) => ({
+        ...rest,
+        hasReason: reason !== undefined,
+      });
+      assert.deepEqual(
+        settled(judge(query, alike, asked)),
+        settled(judge(query, answers.flat(), asked)),
+      );
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+Deno.test("an array takes as many rows as its tasks have states, with its first start and last end", () => {
+  const kept = new AlikeRows("5");
+  for (let task = 0; task < 20_000; task++) {
+    const one = row(`5_${task}`, task % 2 === 0 ? "COMPLETED" : "TIMEOUT");
+    kept.add({ ...one, start: SUBMIT + 7 + task % 31, end: SUBMIT + 100 + task % 37 });
+  }
+  assert.equal(kept.rows().length, 2);
+  const answer = judge({ expected: "0-19999" }, kept.rows());
+  assert.deepEqual(answer.tasks?.map(({ state, count }) => [state, count]), [
+    ["COMPLETED", 10_000],
+    ["TIMEOUT", 10_000],
+  ]);
+  assert.equal(answer.start, SUBMIT + 7);
+  assert.equal(answer.end, SUBMIT + 136);
+});
+
+Deno.test("a task that one answer names twice is as its later row says", () => {
+  const kept = new AlikeRows("5");
+  for (const id of ["5_0", "5_1"]) kept.add(row(id, "NODE_FAIL"));
+  for (const id of ["5_1", "5_0"]) kept.add(row(id, "COMPLETED", "sacct", SUBMIT + 60));
+  kept.add(row("5_1", "FAILED", "sacct", SUBMIT + 90));
+  const answer = judge({ expected: "0-1" }, kept.rows(), true);
+  assert.deepEqual(answer.tasks?.map(({ state, indices }) => [state, indices]), [
+    ["COMPLETED", "0"],
+    ["FAILED", "1"],
+  ]);
+  assert.equal(kept.rows().length, 3);
+  const tie = new AlikeRows("5");
+  for (const id of ["5_1", "5_0"]) tie.add(row(id, id === "5_1" ? "COMPLETED" : "RUNNING"));
+  tie.add(row("5_0", "COMPLETED"));
+  assert.equal(judge({ expected: "0-1" }, tie.rows(), true).phase, "completed");
+});
+
+Deno.test("accounting of an array has each task's steps, and of a task that is named twice one row", () => {
+  const rows = [
+    { JobID: "5_0", JobIDRaw: "6", State: "COMPLETED", ElapsedRaw: "2", QOS: "a", NNodes: "1" },
+    { JobID: "5_0.batch", JobIDRaw: "6.batch", State: "COMPLETED", MaxRSS: "3K" },
+    { JobID: "5_0.0", JobIDRaw: "6.0", State: "COMPLETED", MaxRSS: "9K" },
+    { JobID: "5_1", JobIDRaw: "5", State: "FAILED", ElapsedRaw: "3", QOS: "b", NNodes: "1" },
+    { JobID: "5_1.batch", JobIDRaw: "5.batch", State: "FAILED", MaxRSS: "4K" },
+    { JobID: "5_1", JobIDRaw: "5", State: "RESIZING", ElapsedRaw: "1" },
+    { JobID: "5_[2-3%1]", JobIDRaw: "7", State: "PENDING", QOS: "a", NNodes: "1" },
+  ];
+  assert.deepEqual(accountsOf(rows, new Set(["5"])).get("5"), {
+    elapsed_seconds: 5,
+    max_rss_bytes: 9 * 1024,
+    nodes: 1,
+    task_count: 2,
+    task_states: { COMPLETED: "0", FAILED: "1", PENDING: "2-3" },
+    tasks: ["0 6 COMPLETED - 2 - 9216 -", "1 5 FAILED - 3 - 4096 -"],
+  });
 });

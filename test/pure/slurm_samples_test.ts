@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { accountRows } from "../../lib/slurm/account.ts";
+import { Accounts } from "../../lib/slurm/account.ts";
 import { countIndices, formatRanges, indices, parseArraySpec } from "../../lib/slurm/array.ts";
 import { classifyFailure, type Outcome } from "../../lib/slurm/outcome.ts";
 import { parseReference, parseTime } from "../../lib/slurm/fields.ts";
@@ -141,7 +141,9 @@ const CHECKS: Record<string, Check> = {
   }),
   "sacct_array_done_22.05.8": (name) => {
     reports({ 516: { phase: "failed", state: "FAILED", tasks: TASKS_DONE } })(name);
-    const account = accountRows(sampleRows(name), new Set(["516"])).get("516");
+    const accounts = new Accounts(new Set(["516"]));
+    for (const row of sampleRows(name)) accounts.add(row);
+    const account = accounts.result().get("516");
     assert.deepEqual(account?.task_states, { COMPLETED: "0,3", FAILED: "1-2,4-5" });
     assert.equal(account?.tasks?.[5], "5 516 FAILED 2:0 - - - -");
   },

@@ -28,7 +28,7 @@ import {
   saysRefused,
   saysTestOnly,
 } from "../../lib/slurm/submission.ts";
-import { parseTable } from "../../lib/slurm/table.ts";
+import { parseTable, TableReader } from "../../lib/slurm/table.ts";
 import { inPieces } from "../../lib/slurm/query.ts";
 import { readSample } from "../support/slurm_sample.ts";
 
@@ -257,6 +257,20 @@ Deno.test("a table joins lines up to the delimiter count, whatever the text hold
     const stdout = lines.map((line, at) => `${at}\x1f${line}\x1fCOMPLETED\n`).join("");
     assert.deepEqual(parseTable(stdout, columns).map((row) => row["SubmitLine"]), lines);
   }));
+});
+
+Deno.test("a table is read the same wherever its output was cut, with or without a last newline", () => {
+  const columns = ["JobID", "State"];
+  const whole = "CLUSTER: a\n5\x1fCOMPLETED\n6\x1fx\x1fFAILED\n7\x1fFAI\nLED\n8\x1fTIMEOUT";
+  for (const stdout of [whole, `${whole}\n`]) {
+    for (let size = 1; size <= stdout.length; size++) {
+      const ids: (string | undefined)[] = [];
+      const reader = new TableReader(columns, (row) => ids.push(row["JobID"]));
+      for (let at = 0; at < stdout.length; at += size) reader.read(stdout.slice(at, at + size));
+      reader.end();
+      assert.deepEqual(ids, ["5", "7", "8"], `in pieces of ${size}`);
+    }
+  }
 });
 
 Deno.test("a banner before a table and a row with a delimiter in its text cost no other row", () => {
