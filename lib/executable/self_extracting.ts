@@ -29,14 +29,14 @@ export async function selfExtracting(
   runtime: Uint8Array,
   { chunks, entry }: Program,
 ): Promise<Uint8Array> {
-  const text = linkChunks(chunks);
-  const program = encoder.encode(text);
-  const hash = await shortHash(encoder.encode(loaderText("", entry) + text));
+  const { bytes: program, table } = linkChunks(chunks);
+  const loader = encoder.encode(loaderText("", table, entry));
+  const hash = await shortHash(concatenated([loader, program]));
   const parts: Part[] = [
     { name: `deno-${await shortHash(runtime)}`, bytes: runtime },
     {
       name: `loader-${hash}.js`,
-      bytes: encoder.encode(loaderText(`program-${hash}.js`, entry)),
+      bytes: encoder.encode(loaderText(`program-${hash}.js`, table, entry)),
     },
     { name: `program-${hash}.js`, bytes: program },
   ];

@@ -1,3 +1,4 @@
+import { findProgram } from "../process/find_program.ts";
 import { quoteWord } from "../record/command.ts";
 
 /**
@@ -53,20 +54,6 @@ export function isSbatchWrapped(): boolean {
 
 function setPath(path: string): string[] {
   return [`PATH=${quoteWord(path)}`, "export PATH"];
-}
-
-/** Returns the absolute path of a program as a shell would find it. */
-function findProgram(name: string, path: string): string | undefined {
-  for (const directory of path.split(":")) {
-    if (!directory.startsWith("/")) continue;
-    try {
-      const { isFile, mode } = Deno.statSync(`${directory}/${name}`);
-      if (isFile && ((mode ?? 0) & 0o111) !== 0) return `${directory}/${name}`;
-    } catch {
-      // Not here.
-    }
-  }
-  return undefined;
 }
 
 /** Whether a program works under any name: one that is compiled, or the stand-in's script. */

@@ -33,3 +33,31 @@ Deno.test("what a program prints comes whole, however much it is", async () => {
   const none = await run(["true"]);
   assert.deepEqual([none.code, none.stdout.length, none.stderr], [0, 0, ""]);
 });
+
+Deno.test("a detached program leads a session of its own, and what it starts ends with it", async () => {
+  const lead = 'read -r pid _ _ _ pgid session _ </proc/self/stat; echo "$pid $pgid $session"';
+  const { stdout } = await run(["sh", "-c", lead], { detached: true });
+  const [pid, group, session] = text(stdout).trim().split(" ");
+  assert.deepEqual([group, session], [pid, pid]);
+  const started = performance.now();
+  const hanging = await run(["sh", "-c", "sleep 600 & sleep 600"], {
+    detached: true,
+    timeoutMs: 300,
+  });
+  // Whatever is left would hold the pipes for ten minutes.
+  assert.ok(hanging.timedOut && performance.now() - started < 60_000);
+});
+
+Deno.test("a detached program that there is not is named, as any other", async () => {
+  for (const detached of [true, false]) {
+    await assert.rejects(run(["no-such-program"], { detached }), {
+      message: 'Program "no-such-program" is not on PATH',
+    });
+    await assert.rejects(run(["true"], { detached, cwd: "/no/such/directory" }), {
+      message: 'There is no directory "/no/such/directory"',
+    });
+    await assert.rejects(run(["/etc/passwd"], { detached }), {
+      message: 'Program "/etc/passwd" may not be run',
+    });
+  }
+});

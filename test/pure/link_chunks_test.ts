@@ -8,11 +8,9 @@ async function run(chunks: Readonly<Record<string, string>>): Promise<string[]> 
   const world = globalThis as unknown as { tell?: (word: string) => void };
   try {
     world.tell = (word) => told.push(word);
-    await Deno.writeTextFile(
-      `${directory}/program.js`,
-      linkChunks(new Map(Object.entries(chunks))),
-    );
-    await Deno.writeTextFile(`${directory}/loader.js`, loaderText("program.js", "main.js"));
+    const { bytes, table } = linkChunks(new Map(Object.entries(chunks)));
+    await Deno.writeFile(`${directory}/program.js`, bytes);
+    await Deno.writeTextFile(`${directory}/loader.js`, loaderText("program.js", table, "main.js"));
     await import(`file://${directory}/loader.js`);
     return told;
   } finally {
@@ -37,6 +35,16 @@ Deno.test("a chunk is evaluated when it is needed, and once", async () => {
 Deno.test("a text that looks like an import stays as it is", async () => {
   const told = await run({ "main.js": "tell('import(\"./other.js\")');\n" });
   assert.deepEqual(told, ['import("./other.js")']);
+});
+
+Deno.test("offsets count bytes, so that any character may stand in a chunk", async () => {
+  const told = await run({
+    "chunk-A.js": 'var a = "\u00e4\u2026";\ntell(a);\nexport {\n  a\n};\n',
+    "chunk-B.js": 'var b = "b";\nexport {\n  b\n};\n',
+    "main.js":
+      'import {\n  a\n} from "./chunk-A.js";\nimport {\n  b\n} from "./chunk-B.js";\ntell(a + b);\n',
+  });
+  assert.deepEqual(told, ["\u00e4\u2026", "\u00e4\u2026b"]);
 });
 
 Deno.test("a form that the linker does not know is refused", () => {
