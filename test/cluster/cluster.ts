@@ -102,12 +102,18 @@ function isOnPath(program: string): boolean {
 }
 
 /**
- * Returns this checkout's cluster, which is started when it is not up. Throws a {@link ToolError}
- * when it cannot be.
+ * Names the cluster that a run of the tests holds for its files. None of them may judge for itself
+ * whether it is up, and start it anew: another one may just have taken a node down.
+ */
+export const HELD_CLUSTER = "DATALAD_SLURM_TEST_CLUSTER";
+
+/**
+ * Returns this checkout's cluster, which is started when it is not up and nobody holds it for us.
+ * Throws a {@link ToolError} when it cannot be.
  */
 export async function acquireCluster(): Promise<Cluster> {
   const dir = clusterDir();
-  const started = await up(dir);
+  const started = Deno.env.get(HELD_CLUSTER) !== dir && await up(dir);
   return {
     dir,
     env: { SLURM_CONF: slurmConfPath(dir) },

@@ -4,7 +4,7 @@
  * well, and each check that fails counts as one failure.
  */
 import { ToolError } from "../../lib/errors.ts";
-import { acquireCluster, type Cluster, clusterObstacle } from "../cluster/cluster.ts";
+import { acquireCluster, type Cluster, clusterObstacle, HELD_CLUSTER } from "../cluster/cluster.ts";
 import { type Counts, countTests } from "./junit.ts";
 import { wantsLocal } from "./real_slurm.ts";
 
@@ -51,7 +51,10 @@ async function test(paths: readonly string[], cluster: Cluster | undefined): Pro
   const report = await Deno.makeTempFile({ suffix: ".xml" });
   try {
     const options = ["--parallel", "--permit-no-files", `--junit-path=${report}`];
-    const env = { DENO_JOBS: Deno.env.get("DENO_JOBS") ?? FILES_AT_ONCE, ...cluster?.env };
+    const env = {
+      DENO_JOBS: Deno.env.get("DENO_JOBS") ?? FILES_AT_ONCE,
+      ...(cluster === undefined ? {} : { ...cluster.env, [HELD_CLUSTER]: cluster.dir }),
+    };
     const code = await deno(["test", "-A", ...options, ...paths], env);
     const counts = countTests(await Deno.readTextFile(report));
     // A file that cannot be loaded is no test case, but the exit code tells of it.
