@@ -4,9 +4,11 @@
  * well, and each check that fails counts as one failure.
  */
 import { ToolError } from "../../lib/errors.ts";
+import { buildProgram } from "../../lib/executable/build.ts";
 import { acquireCluster, type Cluster, clusterObstacle, HELD_CLUSTER } from "../cluster/cluster.ts";
 import { type Counts, countTests } from "./junit.ts";
 import { wantsLocal } from "./real_slurm.ts";
+import { BUNDLED_PROGRAM } from "./tool.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 const chosen = Deno.args;
@@ -48,11 +50,15 @@ async function check(): Promise<number> {
 }
 
 async function test(paths: readonly string[], cluster: Cluster | undefined): Promise<Counts> {
-  const report = await Deno.makeTempFile({ suffix: ".xml" });
+  const directory = await Deno.makeTempDir();
+  // For tests that run as another user, too.
+  await Deno.chmod(directory, 0o755);
+  const report = `${directory}/report.xml`;
   try {
     const options = ["--parallel", "--permit-no-files", `--junit-path=${report}`];
     const env = {
       DENO_JOBS: Deno.env.get("DENO_JOBS") ?? FILES_AT_ONCE,
+      [BUNDLED_PROGRAM]: await buildProgram(directory),
       ...(cluster === undefined ? {} : { ...cluster.env, [HELD_CLUSTER]: cluster.dir }),
     };
     const code = await deno(["test", "-A", ...options, ...paths], env);
@@ -60,7 +66,7 @@ async function test(paths: readonly string[], cluster: Cluster | undefined): Pro
     // A file that cannot be loaded is no test case, but the exit code tells of it.
     return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
   } finally {
-    await Deno.remove(report);
+    await Deno.remove(directory, { recursive: true });
   }
 }
 

@@ -1,11 +1,14 @@
 import { type Ran, type RanWith, runProgram } from "./scratch.ts";
 
-const main = new URL("../../main.ts", import.meta.url).pathname;
+/** Names the program that a run of the tests has bundled, which starts in less time. */
+export const BUNDLED_PROGRAM = "DATALAD_SLURM_TEST_PROGRAM";
+
+const main = Deno.env.get(BUNDLED_PROGRAM) ?? new URL("../../main.ts", import.meta.url).pathname;
 
 /** The built executable that is to be tested, or undefined for the program as it stands here. */
 const executable = Deno.env.get("DATALAD_SLURM_EXECUTABLE") || undefined;
 
-/** Returns how the tool is called; from source by the deno that runs the tests. */
+/** Returns how the tool is called; unless it is built, by the deno that runs the tests. */
 export function toolArgv(): string[] {
   return executable === undefined
     ? [Deno.execPath(), "run", "--quiet", "--no-prompt", "-A", main]
