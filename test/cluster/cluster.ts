@@ -444,7 +444,7 @@ export async function nodesAreUp(dir: string): Promise<boolean> {
   const states = text(result.stdout).trim().split("\n").map((line) => line.split(" ")[1] ?? "");
   const nodes = Deno.readTextFileSync(slurmConfPath(dir)).match(/^NodeName=/gm) ?? [];
   return states.length === nodes.length &&
-    states.every((state) => /^(?:idle|mix|alloc|comp)$/.test(state));
+    states.every((state) => /^(?:idle|mix|alloc|comp|resv)$/.test(state));
 }
 
 async function accountingAnswers(dir: string): Promise<boolean> {

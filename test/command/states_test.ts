@@ -195,7 +195,8 @@ async function takeDown(node: string): Promise<void> {
   // It comes back by itself when its slurmd registers again, if this is too early.
   await until(`${node} is back`, async () => {
     await slurm("sh", "-c", `scontrol update nodename=${node} state=resume 2>/dev/null || true`);
-    return /^(?:idle|mix|alloc)/.test(await slurm("sinfo", "-hNn", node, "-o", "%t"));
+    // Idle, it is "resv" once slurmctld has looked at the reservations again.
+    return /^(?:idle|mix|alloc|resv)/.test(await slurm("sinfo", "-hNn", node, "-o", "%t"));
   });
 }
 
