@@ -404,7 +404,7 @@ async function arrayRows(bench: Bench): Promise<Row[]> {
   await recordJobs(dataset, [recordedJob("5")]);
   const programs = `${dir}/array-programs`;
   await Deno.mkdir(programs);
-  await Deno.writeTextFile(`${programs}/sacct`, SACCT_OF_TASKS, { mode: 0o755 });
+  await Deno.writeTextFile(`${programs}/sacct`, sacctOfTasks(), { mode: 0o755 });
   await Deno.writeTextFile(`${programs}/squeue`, "#!/bin/sh\n", { mode: 0o755 });
   const status = (name: string, count: number): Contender => ({
     name,
@@ -425,8 +425,9 @@ async function arrayRows(bench: Bench): Promise<Row[]> {
   return [{ subject, reference, budget: { memoryRatio: 2 } }];
 }
 
-/** Answers the state query; every hundredth task has failed. */
-const SACCT_OF_TASKS = `#!/bin/sh
+/** Returns a sacct that answers the state query of an array submitted now; every hundredth task has failed. */
+const sacctOfTasks = () =>
+  `#!/bin/sh
 exec awk -v tasks="$TASKS" 'BEGIN {
   OFS = "\\037"
   now = ${Math.floor(Date.now() / 1000)}
