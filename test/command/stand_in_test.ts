@@ -150,6 +150,19 @@ concurrently(false, {
     assert.match(stderr, /^sbatch: error: Unable to open file missing\.sh$/m);
     assert.ok(!isThere(state));
   },
+  "sbatch refuses heterogeneous jobs, on the command line and in the script": async () => {
+    const dataset = await onLaptop();
+    await using _ = dataset;
+    await dataset.write("het.sh", "#!/bin/sh\n#SBATCH -n1\n#SBATCH hetjob\n#SBATCH -n2\ntrue\n");
+    const state = `${dataset.scratch.directory}/no-stand-in-yet`;
+    const env = { DATALAD_SLURM_LOCAL_DIR: state, PATH: standIn?.env["PATH"] ?? "" };
+    for (const words of [["het.sh"], [":", "het.sh"], ["-n1", ":", "-n2", "het.sh"]]) {
+      const { code, stdout, stderr } = await dataset.run(["sbatch", ...words], { env });
+      assert.deepEqual([code, stdout], [1, ""]);
+      assert.match(stderr, /^sbatch: error: The local stand-in has no heterogeneous jobs$/m);
+    }
+    assert.ok(!isThere(state));
+  },
   "what the killed runner did to a job counts for the next one": async () => {
     await using standIn = await withOwnStandIn({ DATALAD_SLURM_LOCAL_MINUTE: "1" });
     const { dataset } = standIn;

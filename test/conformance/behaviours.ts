@@ -361,13 +361,14 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
     );
     const ids = [
       await bench.submit("-J", "a b", "-A", "acc", "env.sh", "plain", "x y"),
-      await bench.submit("-n2", "-c2", "--ntasks-per-node=2", "env.sh", "sized"),
+      await bench.submit("-n2", "-c2", "--ntasks-per-node=2", "--mem=1MB", "env.sh", "sized"),
+      await bench.submit("--ntasks-per-node=2", "env.sh", "pernode"),
       await bench.submit("--array=3-7:2%5", "env.sh", "array"),
     ];
     await bench.over(...ids);
     const told: string[] = [];
     // The last task has the master's id.
-    for (const name of ["plain", "sized", "array7"]) {
+    for (const name of ["plain", "sized", "pernode", "array7"]) {
       const lines = (await bench.read(`env-${name}`) ?? "").split("\n");
       for (const line of lines.filter((line) => /^(SLURM|ENVIRONMENT|HOSTNAME)/.test(line))) {
         if (!CHANCE.test(line)) told.push(`${name}: ${bench.plain(line)}`);

@@ -33,14 +33,17 @@ export async function sbatch(context: Context, words: readonly string[]): Promis
     context.out("Usage: sbatch [OPTIONS] script [ARGUMENTS], see Slurm's manual of sbatch\n");
     return 0;
   }
-  if (operands[0] === ":") {
+  const wrap = options.findLast(({ name }) => name === "wrap")?.value;
+  const script = operands[0] === ":"
+    ? undefined
+    : await readScript(operands[0], wrap, operands.length > 0);
+  const directives = wrap === undefined ? directiveWords(script ?? "") : [];
+  if (script === undefined || directives.some((word) => /^(?:hetjob|packjob)$/.test(word))) {
     throw new Refusal("sbatch: error: The local stand-in has no heterogeneous jobs");
   }
-  const wrap = options.findLast(({ name }) => name === "wrap")?.value;
-  const script = await readScript(operands[0], wrap, operands.length > 0);
   const request = toRequest(
     [
-      ...(wrap === undefined ? optionsOfDirectives(directiveWords(script), BAD_OPTION) : []),
+      ...optionsOfDirectives(directives, BAD_OPTION),
       ...optionsOfEnvironment(context.environment),
       ...options,
     ],

@@ -181,6 +181,12 @@ export interface Request {
   readonly wrap?: string;
 }
 
+/** Returns an amount of memory as `16G`, which may be written `16GB`, or undefined for anything else. */
+function readMemory(text: string): string | undefined {
+  const [, count, unit = ""] = /^(\d+)(?:([KMGT])B?)?$/i.exec(text) ?? [];
+  return count === undefined ? undefined : `${count}${unit}`;
+}
+
 /** Returns the grammar of sbatch's command line; what it cannot read ends with `refusalCode`. */
 export function sbatchGrammar(refusalCode: number): Grammar {
   return { program: "sbatch", options: OPTIONS, stopsAtOperand: true, refusalCode };
@@ -247,7 +253,7 @@ export function toRequest(
   refuseNodes(value("nodes"));
   const array = value("array") || undefined;
   const memoryPer = value("mem-per-cpu") === undefined ? "mem" : "mem-per-cpu";
-  const memory = read(memoryPer, (text) => /^\d+[KMGT]?$/i.test(text) ? text : undefined);
+  const memory = read(memoryPer, readMemory);
   const request = {
     account: value("account"),
     array: array === undefined ? undefined : readArray(array),
