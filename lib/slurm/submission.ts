@@ -38,10 +38,11 @@ function submissionIn(match: RegExpExecArray | null): Submission[] {
 
 /**
  * Returns whether stderr holds the answer of `sbatch --test-only`, whose job id never exists:
- * `sbatch: Job 475 to start at 2026-11-22T14:59:22 using 1 processors on nodes n1 …` (22.05).
+ * `sbatch: Job 475 to start at 2026-11-22T14:59:22 using 1 processors on nodes n1 …` (22.05). With
+ * `SLURM_TIME_FORMAT` the time may hold spaces.
  */
 export function saysTestOnly(stderr: string): boolean {
-  return /^sbatch: Job \d+ to start at \S+ using \d+ processors /m.test(stderr);
+  return /^sbatch: Job \d+ to start at \S.*? using \d+ processors /m.test(stderr);
 }
 
 /**

@@ -93,6 +93,11 @@ Deno.test("text around a submission line makes it none", () => {
     ]
   ) assert.deepEqual(parseSubmissions(text).submissions, [], text);
   assert.equal(saysTestOnly("sbatch: error: Job 475 failed"), false);
+  for (const time of ["2026-11-22T14:59:22", "Tomorr 10:00", "22 Nov 14:59"]) {
+    const line =
+      `sbatch: Job 475 to start at ${time} using 1 processors on nodes n1 in partition main`;
+    assert.equal(saysTestOnly(`Welcome\n${line}\n`), true, time);
+  }
 });
 
 Deno.test("a state word is judged by its first word, and a truncated one is unknown", () => {
