@@ -1,8 +1,8 @@
 /**
  * The program of the self-extracting executable: the chunks that the bundler splits the modules
- * into, in one file, of which a start reads and evaluates only those that it needs. Deno parses every module
- * at each start to find its imports unless it may keep the answer in a database; a script goes to
- * the engine as it is, which saves 15 ms for 160 KB (2.9.6). And what is not evaluated costs next
+ * into, in one file, of which a start reads and evaluates only those that it needs. Deno parses
+ * every module at each start to find its imports unless it may keep the answer in a database; a
+ * script goes to the engine as it is, which saves 15 ms for 160 KB (2.9.6). And what is not evaluated costs next
  * to nothing, whatever commands there are besides the one that is called.
  */
 

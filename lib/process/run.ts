@@ -269,17 +269,17 @@ function spawn(
   const environment = childEnvironment(options.env ?? {});
   // In a session of its own Ctrl-C does not reach it.
   const detached = options.detached ?? isUninterrupted();
-  const setsid = detached ? setsidFor(program, environment["PATH"]) : undefined;
+  const leader = detached ? setsidFor(program, environment["PATH"]) : undefined;
   try {
-    return new Deno.Command(setsid ?? program, {
-      args: setsid === undefined ? args : [program, ...args],
+    return new Deno.Command(leader ?? program, {
+      args: leader === undefined ? args : [program, ...args],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       env: environment,
       clearEnv: true,
       stdin,
       stdout: "piped",
       stderr: options.stderr ?? "piped",
-      detached: detached && setsid === undefined,
+      detached: detached && leader === undefined,
     }).spawn();
   } catch (error) {
     throw startError(error, program, options.cwd);

@@ -9,6 +9,7 @@ import {
   parseTime,
 } from "./fields.ts";
 import { IndexSet } from "./array.ts";
+import { larger, smaller } from "./extremes.ts";
 import { classifyState } from "./states.ts";
 import type { TableRow } from "./table.ts";
 
@@ -312,10 +313,10 @@ class Common {
     );
     this.#elapsed = sum(this.#elapsed, one.elapsed_seconds);
     this.#cpu = sum(this.#cpu, one.cpu_seconds);
-    this.#rss = either(this.#rss, one.max_rss_bytes, (a, b) => a > b);
-    this.#submit = either(this.#submit, one.submit, (a, b) => a < b);
-    this.#start = either(this.#start, one.start, (a, b) => a < b);
-    this.#end = either(this.#end, one.end, (a, b) => a > b);
+    this.#rss = larger(this.#rss, one.max_rss_bytes);
+    this.#submit = smaller(this.#submit, one.submit);
+    this.#start = smaller(this.#start, one.start);
+    this.#end = larger(this.#end, one.end);
   }
 
   result(): Accounting {
@@ -353,15 +354,6 @@ const SHARED = [
 
 function sum(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined ? a ?? b : a + b;
-}
-
-function either<Value>(
-  a: Value | undefined,
-  b: Value | undefined,
-  isBetter: (a: Value, b: Value) => boolean,
-): Value | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return isBetter(b, a) ? b : a;
 }
 
 function thousandths(seconds: number | undefined): number | undefined {

@@ -19,8 +19,7 @@ export async function accountJobs(
   for (const [cluster, group] of byCluster(valid)) {
     const earliest = notBefore(group);
     for (const jobIds of inPieces([...new Set(group.map(({ jobId }) => jobId))])) {
-      let accounts = new Accounts(new Set(jobIds), earliest);
-      const answer = await readSacct(
+      const { answer, taker } = await readSacct(
         {
           jobIds,
           columns: ACCOUNTING_COLUMNS,
@@ -28,13 +27,10 @@ export async function accountJobs(
           ...(cluster === undefined ? {} : { cluster }),
         },
         options.timeoutMs ?? QUERY_TIMEOUT_MS,
-        () => {
-          accounts = new Accounts(new Set(jobIds), earliest);
-          return (row) => accounts.add(row);
-        },
+        () => new Accounts(new Set(jobIds), earliest),
       );
       if (answer.outcome !== "answered") continue;
-      const known = accounts.result();
+      const known = taker.result();
       for (const job of group) {
         const account = known.get(job.jobId);
         if (account !== undefined) found.set(jobKey(job), account);

@@ -1,4 +1,5 @@
 import { IndexSet } from "./array.ts";
+import { larger, smaller } from "./extremes.ts";
 import type { StateRow } from "./report.ts";
 
 /** A row that stands for all tasks of which it says the same. */
@@ -39,8 +40,8 @@ export class AlikeRows {
       layer.rows.set(key, { ...row, alike: [task] });
     } else {
       same.alike.push(task);
-      same.start = least(same.start, row.start);
-      same.end = most(same.end, row.end);
+      same.start = smaller(same.start, row.start);
+      same.end = larger(same.end, row.end);
     }
   }
 
@@ -59,12 +60,4 @@ export class AlikeRows {
 function wordsOf(row: StateRow): string {
   const { state, exit, submit, reason, requeuedAfter, runaway, restarts } = row;
   return JSON.stringify([state.word, exit, submit, reason, requeuedAfter, runaway, restarts]);
-}
-
-function least(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? a ?? b : Math.min(a, b);
-}
-
-function most(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? a ?? b : Math.max(a, b);
 }

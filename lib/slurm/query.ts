@@ -191,8 +191,7 @@ async function askSacct(
   cluster: string | undefined,
   timeoutMs: number,
 ): Promise<Outcome> {
-  let delivery = new Delivery(inquiries);
-  const answer = await readSacct(
+  const { answer, taker } = await readSacct(
     {
       jobIds: idsOf(inquiries),
       columns: STATE_COLUMNS,
@@ -201,31 +200,33 @@ async function askSacct(
     },
     timeoutMs,
     () => {
-      delivery = new Delivery(inquiries);
-      return (row) => delivery.add(sacctStateRow(row));
+      const delivery = new Delivery(inquiries);
+      return { delivery, add: (row) => delivery.add(sacctStateRow(row)) };
     },
   );
-  delivery.end(answer);
+  taker.delivery.end(answer);
   return answer.outcome;
 }
 
 /**
  * Asks sacct for a table, leaving out columns that this version of it does not know. Each time it is
- * asked, `begin` returns what takes the rows as they come; of an answer that fails they are void.
+ * asked, `begin` makes what takes the rows as they come; of an answer that fails they are void.
+ * Returns the last answer and what has taken its rows.
  */
-export async function readSacct(
+export async function readSacct<Taker extends { add(row: TableRow): void }>(
   query: SacctQuery,
   timeoutMs: number,
-  begin: () => (row: TableRow) => void,
-): Promise<Answer> {
-  const reader = new TableReader(query.columns, begin());
+  begin: () => Taker,
+): Promise<{ answer: Answer; taker: Taker }> {
+  const taker = begin();
+  const reader = new TableReader(query.columns, (row) => taker.add(row));
   const answer = await ask(sacctArgv(query), timeoutMs, { read: (piece) => reader.read(piece) });
   reader.end();
   const refused = answer.outcome === "failed" ? refusedColumn(answer.stderr) : undefined;
   const columns = query.columns.filter((column) => column !== refused);
   return columns.length < query.columns.length
     ? await readSacct({ ...query, columns }, timeoutMs, begin)
-    : answer;
+    : { answer, taker };
 }
 
 function readSqueue(inquiries: readonly Inquiry[], answer: Answer): Outcome {

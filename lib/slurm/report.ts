@@ -1,4 +1,5 @@
 import { formatIndices, type IndexRange, IndexSet, indices, parseArraySpec } from "./array.ts";
+import { larger, smaller } from "./extremes.ts";
 import type { ExitStatus, JobReference } from "./fields.ts";
 import { isLive, isOver, type JobPhase, type JobState, UNKNOWN_STATE } from "./states.ts";
 
@@ -127,7 +128,7 @@ export function gather(query: JobQuery, rows: readonly StateRow[]): Gathered {
   const singles = own.filter(({ reference }) => reference.tasks === undefined);
   for (const row of singles) {
     const keys = row.alike ?? keyOf(kind, row.reference);
-    place(parts, submitted === undefined ? keys : only(keys, submitted), row);
+    place(parts, within(submitted, keys), row);
   }
   if (kind === "array") {
     for (const row of own) placeTasks(parts, row, submitted);
@@ -193,8 +194,12 @@ function keyOf(kind: Gathered["kind"], reference: JobReference): number[] {
   return key === undefined ? [] : [key];
 }
 
-function* only(keys: Iterable<number>, submitted: IndexSet): Generator<number, undefined> {
-  for (const key of keys) if (submitted.has(key)) yield key;
+/** Yields the keys that were submitted; all of them where that is not known. */
+function* within(
+  submitted: IndexSet | undefined,
+  keys: Iterable<number>,
+): Generator<number, undefined> {
+  for (const key of keys) if (submitted?.has(key) !== false) yield key;
 }
 
 /** Gives a row to the parts it is about, which share it: an array has many of them. */
@@ -245,11 +250,7 @@ function placeTasks(
   const listed = list.endsWith("...")
     ? submitted ?? IndexSet.of(list.replace(/[^,]*$/, ""))
     : IndexSet.of(list);
-  place(
-    parts,
-    withoutOwnRow(parts, submitted === undefined ? listed : only(listed, submitted)),
-    row,
-  );
+  place(parts, withoutOwnRow(parts, within(submitted, listed)), row);
 }
 
 function* withoutOwnRow(
@@ -312,9 +313,9 @@ export function report(
   const { requeuedAfter } = rows.find((row) => row.state.phase === phase) ?? {};
   const groups = kind === "job" ? undefined : groupsOf(parts, gaps, controllerAsked);
   const exit = kind === "job" ? rows[0]?.exit : kind === "array" ? sharedExit(rows) : undefined;
-  const end = isOver(phase) ? extreme(rows, "end", Math.max) : undefined;
-  const start = extreme(rows, "start", Math.min);
-  const submit = extreme(rows, "submit", Math.min);
+  const end = isOver(phase) ? extreme(rows, "end", larger) : undefined;
+  const start = extreme(rows, "start", smaller);
+  const submit = extreme(rows, "submit", smaller);
   return {
     jobId: query.jobId,
     ...(query.cluster === undefined ? {} : { cluster: query.cluster }),
@@ -461,12 +462,7 @@ function groupsOf(
 function extreme(
   rows: readonly StateRow[],
   field: "submit" | "start" | "end",
-  choose: (a: number, b: number) => number,
+  choose: typeof larger<number>,
 ): number | undefined {
-  let found: number | undefined;
-  for (const row of rows) {
-    const value = row[field];
-    if (value !== undefined) found = found === undefined ? value : choose(found, value);
-  }
-  return found;
+  return rows.reduce<number | undefined>((found, row) => choose(found, row[field]), undefined);
 }

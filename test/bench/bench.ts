@@ -4,8 +4,9 @@
  * Parameters, as environment variables: `DATALAD_SLURM_EXECUTABLE` (dist/datalad-slurm),
  * `BENCH_ROUNDS` (9; a third of it for what takes seconds), `BENCH_OPEN_JOBS` (2000), `BENCH_FILES`
  * (1000000), `BENCH_JOBS` (500 jobs to finish), `BENCH_BATCH` (500 jobs to schedule at once),
- * `BENCH_COMMITS` (100000 in the history to log), `BENCH_TASKS` (20000 of one array). The Slurm cluster is that of `SLURM_CONF`, where it
- * is set, or one that is started for the bench. A budget that is missed is marked, no more.
+ * `BENCH_COMMITS` (100000 in the history to log), `BENCH_TASKS` (20000 of one array). The
+ * Slurm cluster is that of `SLURM_CONF`, where it is set, or one that is started for the bench. A
+ * budget that is missed is marked, no more.
  */
 import { ToolError } from "../../lib/errors.ts";
 import { runFlags } from "../../lib/executable/flags.ts";

@@ -162,6 +162,10 @@ concurrently(false, {
       assert.match(stderr, /^sbatch: error: The local stand-in has no heterogeneous jobs$/m);
     }
     assert.ok(!isThere(state));
+    // As the value of an option it is a word like any other.
+    await dataset.write("named.sh", "#!/bin/sh\n#SBATCH -J hetjob --test-only\ntrue\n");
+    const { stderr } = await dataset.run(["sbatch", "named.sh"], { env });
+    assert.match(stderr, /^sbatch: Job \d+ to start at /m);
   },
   "what the killed runner did to a job counts for the next one": async () => {
     await using standIn = await withOwnStandIn({ DATALAD_SLURM_LOCAL_MINUTE: "1" });

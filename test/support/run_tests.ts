@@ -81,7 +81,7 @@ async function main(): Promise<Counts> {
     );
   }
   const layers = ["cluster", "command", "conformance", "stress"];
-  const wantsCluster = all || chosen.some((layer) => layers.includes(layer));
+  const wantsCluster = all || chosen.some((path) => layers.includes(path.split("/", 1)[0] ?? ""));
   const cluster = wantsCluster && obstacle === undefined && !interrupted
     ? await acquireCluster()
     : undefined;

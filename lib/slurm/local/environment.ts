@@ -51,6 +51,7 @@ export function slurmVariables(
 ): Record<string, string> {
   const { spec } = job;
   const id = String(rawId(job, key));
+  const tasks = (spec.tasks ?? spec.tasksPerNode)?.toString();
   const cpus = String(cpusOf(spec));
   const variables: Record<string, string | undefined> = {
     ENVIRONMENT: "BATCH",
@@ -80,8 +81,8 @@ export function slurmVariables(
     SLURM_NODEID: "0",
     SLURM_NODELIST: spec.host,
     SLURM_NODE_ALIASES: "(null)",
-    SLURM_NPROCS: (spec.tasks ?? spec.tasksPerNode)?.toString(),
-    SLURM_NTASKS: (spec.tasks ?? spec.tasksPerNode)?.toString(),
+    SLURM_NPROCS: tasks,
+    SLURM_NTASKS: tasks,
     SLURM_NTASKS_PER_NODE: spec.tasksPerNode?.toString(),
     SLURM_PRIO_PROCESS: "0",
     SLURM_PROCID: "0",

@@ -6,6 +6,7 @@ import { jobEnvironment } from "./environment.ts";
 import { cpusOf, isDone, type Job, type Part, type Spec, WHOLE } from "./job.ts";
 import { ownSession, ownUser } from "./machine.ts";
 import {
+  noHeterogeneousJobs,
   optionsOfDirectives,
   optionsOfEnvironment,
   type Request,
@@ -33,17 +34,12 @@ export async function sbatch(context: Context, words: readonly string[]): Promis
     context.out("Usage: sbatch [OPTIONS] script [ARGUMENTS], see Slurm's manual of sbatch\n");
     return 0;
   }
+  if (operands[0] === ":") throw noHeterogeneousJobs();
   const wrap = options.findLast(({ name }) => name === "wrap")?.value;
-  const script = operands[0] === ":"
-    ? undefined
-    : await readScript(operands[0], wrap, operands.length > 0);
-  const directives = wrap === undefined ? directiveWords(script ?? "") : [];
-  if (script === undefined || directives.some((word) => /^(?:hetjob|packjob)$/.test(word))) {
-    throw new Refusal("sbatch: error: The local stand-in has no heterogeneous jobs");
-  }
+  const script = await readScript(operands[0], wrap, operands.length > 0);
   const request = toRequest(
     [
-      ...optionsOfDirectives(directives, BAD_OPTION),
+      ...(wrap === undefined ? optionsOfDirectives(directiveWords(script), BAD_OPTION) : []),
       ...optionsOfEnvironment(context.environment),
       ...options,
     ],

@@ -192,6 +192,11 @@ export function sbatchGrammar(refusalCode: number): Grammar {
   return { program: "sbatch", options: OPTIONS, stopsAtOperand: true, refusalCode };
 }
 
+/** Returns the refusal of what parts the components of a heterogeneous job. */
+export function noHeterogeneousJobs(): Refusal {
+  return new Refusal("sbatch: error: The local stand-in has no heterogeneous jobs");
+}
+
 /** Returns the options that the environment gives. */
 export function optionsOfEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
@@ -208,8 +213,9 @@ export function optionsOfEnvironment(
 
 /** Returns the options in the words of `#SBATCH` lines; `--quiet` has no effect there (22.05). */
 export function optionsOfDirectives(words: readonly string[], refusalCode: number): GivenOption[] {
-  return readWords(sbatchGrammar(refusalCode), words).options
-    .filter(({ name }) => name !== "quiet" && name !== "wrap");
+  const { options, operands } = readWords(sbatchGrammar(refusalCode), words);
+  if (operands[0] === "hetjob" || operands[0] === "packjob") throw noHeterogeneousJobs();
+  return options.filter(({ name }) => name !== "quiet" && name !== "wrap");
 }
 
 /**
