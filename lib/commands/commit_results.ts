@@ -123,8 +123,10 @@ export async function commitResults(
 function settle({ part: planned, ...finishing }: PlannedFinish, claim: Claim):
   | FinishingJob
   | undefined {
-  const job = claim.jobs.get(jobKeyOf(finishing.job));
-  if (job === undefined) return undefined;
+  const claimed = claim.jobs.get(jobKeyOf(finishing.job));
+  if (claimed === undefined) return undefined;
+  const { runs } = finishing.job;
+  const job = runs === undefined ? claimed : { ...claimed, runs };
   const { report, withFiles } = finishing;
   const all = allTasks(job, report);
   // Others may have finished tasks of it since it was to be finished as a whole.

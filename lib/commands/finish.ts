@@ -4,8 +4,7 @@ import { ToolError } from "../errors.ts";
 import { removeAutoFinish } from "../store/auto_finish.ts";
 import { findHolder } from "../store/reservations.ts";
 import { reservedPaths } from "./reserved_paths.ts";
-import { finishedTasks, jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
-import { submittedTasks } from "../dataset/task_paths.ts";
+import { jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
 import { requireAnnex } from "../git/annexed.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { jobName } from "../record/subject.ts";
@@ -13,7 +12,7 @@ import type { JobAccounting } from "../slurm/account.ts";
 import { accountJobs, slurmVersion } from "../slurm/accounting.ts";
 import { type Shortage, shortageOf } from "../slurm/shortage.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
-import type { JobQuery, JobReport } from "../slurm/report.ts";
+import type { JobReport } from "../slurm/report.ts";
 import { existingRefs, readTip } from "../git/refs.ts";
 import { IndexSet } from "../slurm/array.ts";
 import type { JobPhase } from "../slurm/states.ts";
@@ -25,7 +24,8 @@ import { withUntrackedLogs } from "./closed_logs.ts";
 import { commitResults, jobBranch, type PlannedFinish } from "./commit_results.ts";
 import type { FinishNotes } from "./gather_results.ts";
 import { type LeftBehind, leftBehind } from "./left_behind.ts";
-import { logsThere, type WantedTasks } from "./job_files.ts";
+import { logsNear, logsThere, type WantedTasks } from "./job_files.ts";
+import { queryOf, withRuns } from "./job_query.ts";
 import type { LockPatience } from "./locked.ts";
 import { openTakingUp } from "./take_up.ts";
 import { type NotOpen, type Selection, selectOpenJobs } from "./select_jobs.ts";
@@ -141,7 +141,7 @@ export async function finish(
     : undefined;
   const reports = await queryJobs(queries);
   const done: FinishedJob[] = [];
-  const finishing: Decision[] = [];
+  const decided: Decision[] = [];
   const notArrays: NotOpen[] = [];
   for (const job of jobs) {
     const said = reports.get(jobKey(queryOf(job)));
@@ -163,12 +163,25 @@ export async function finish(
         ...options,
         failedJobs: options.failedJobs ?? dataset.settings.failedJobs,
       });
-      if (decision.takes !== undefined) finishing.push(decision);
+      if (decision.takes !== undefined) decided.push(decision);
       done.push(...decision.left);
     }
   }
   const without = [...notOpen, ...notArrays];
-  const explained = done.map((item) =>
+  const taken = new Set(decided.map(({ job }) => job));
+  const rest = open.filter((job) => !taken.has(job));
+  const outputs = [...addedOutputs, ...[...taken].flatMap(({ record }) => record.outputs)];
+  const named = await withRuns(dataset.root, [
+    ...taken,
+    ...done.flatMap(({ job, outcome }) => ["failed", "unknown"].includes(outcome) ? [job] : []),
+    ...rest.filter((job) => logsNear(dataset.root, job, outputs)),
+  ]);
+  const withNames = <Item extends { readonly job: RecordedJob }>(item: Item): Item => ({
+    ...item,
+    job: named(item.job),
+  });
+  const finishing = decided.map(withNames);
+  const explained = done.map(withNames).map((item) =>
     item.outcome === "unknown"
       ? { ...item, left: leftBehind(dataset.root, item.job) }
       : item.outcome === "failed"
@@ -188,8 +201,7 @@ export async function finish(
     slurmVersion(),
     changedFiles(dataset, finishing.map(({ job, report }) => ({ job, end: report?.end }))),
   ]);
-  const taken = new Set(finishing.map(({ job }) => job));
-  const otherOpenJobs = open.filter((job) => !taken.has(job));
+  const otherOpenJobs = rest.map(named);
   const { committed, notAdded } = await commitResults(dataset, {
     jobs: finishing.flatMap(({ job, report, takes }) =>
       report === undefined || takes === undefined ? [] : [{
@@ -228,7 +240,7 @@ export async function finish(
     };
   });
   const withLogs = await withUntrackedLogs(dataset, results, otherOpenJobs);
-  const all = inOrder(jobs, [...withLogs, ...told]);
+  const all = inOrder(jobs.map(named), [...withLogs, ...told]);
   return { root: dataset.root, jobs: all, tasks, notOpen: without, unreadable };
 }
 
@@ -378,22 +390,6 @@ function addOutputs(
     }
   }
   return paths;
-}
-
-/** Returns the question to Slurm about a recorded job; of an array about the tasks that are open. */
-export function queryOf(recorded: RecordedJob): JobQuery {
-  const { jobId, record } = recorded;
-  const { cluster, submitted_at, job } = record.datalad_slurm ?? {};
-  // What is finished already may be gone from Slurm's memory.
-  const open = recorded.finished && submittedTasks(recorded)?.without(finishedTasks(recorded));
-  const expected = open === undefined || open.size === 0 ? job?.array : `${open}`;
-  return {
-    jobId,
-    ...(cluster === undefined ? {} : { cluster }),
-    ...(submitted_at === undefined ? {} : { submittedAt: new Date(submitted_at) }),
-    ...(expected === undefined ? {} : { expected }),
-    ...(job?.submit_time === undefined ? {} : { slurmSubmit: new Date(job.submit_time) }),
-  };
 }
 
 /**

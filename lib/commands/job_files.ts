@@ -1,10 +1,10 @@
 import type { RecordedJob } from "../dataset/history.ts";
-import { submittedTasks } from "../dataset/task_paths.ts";
+import { reservedPath, submittedTasks } from "../dataset/task_paths.ts";
 import { isThere } from "../files.ts";
-import { joinPath, parentPath, pathBelow } from "../paths.ts";
+import { isWithin, joinPath, parentPath, pathBelow } from "../paths.ts";
 import type { IndexSet } from "../slurm/array.ts";
 import { isStandIn } from "../slurm/stand_in.ts";
-import { expandPattern, patternGlob } from "../slurm/patterns.ts";
+import { expandPattern, type PatternFields, patternGlob } from "../slurm/patterns.ts";
 
 /** The files that a job leaves besides its declared outputs; paths are relative to the root. */
 export interface JobFiles {
@@ -84,10 +84,14 @@ function recordedLogs(job: RecordedJob): Log[] | undefined {
 }
 
 function submittedLogs(root: string, job: RecordedJob): Log[] | undefined {
-  const known = job.record.datalad_slurm?.job;
-  const patterns = [known?.stdout, known?.stderr].filter((path) => path !== undefined);
+  const patterns = logPatterns(job);
   if (patterns.length === 0) return undefined;
-  return [...new Set(patterns)].flatMap((pattern) => expand(root, job, pattern));
+  return patterns.flatMap((pattern) => expand(root, job, pattern));
+}
+
+function logPatterns(job: RecordedJob): string[] {
+  const { stdout, stderr } = job.record.datalad_slurm?.job ?? {};
+  return [...new Set([stdout, stderr].filter((path) => path !== undefined))];
 }
 
 /** Without an answer of Slurm's at submission: the default name, where such a file is. */
@@ -96,56 +100,123 @@ function defaultLogs(root: string, job: RecordedJob): Log[] {
   return isThere(`${root}/${path}`) ? [{ path }] : [];
 }
 
-/** Stands for the index of any task: no number of ten digits is one, and none is padded. */
-const ANY_TASK = 4_111_222_333;
-
-function expand(root: string, job: RecordedJob, pattern: string): Log[] {
-  // A job that ran elsewhere leaves its logs there, at the place that mirrors the dataset's.
-  const altDir = job.record.alt_dir;
-  const inside = pattern.startsWith("/")
-    ? pathBelow(root, pattern) ?? (altDir ? pathBelow(altDir, pattern) : undefined)
-    : pattern;
-  if (inside === undefined) return [];
-  const { name } = job.record.datalad_slurm?.job ?? {};
-  const tasks = submittedTasks(job);
-  const fieldsOf = (task: number | null) => ({
-    ...(task === null ? { jobId: job.jobId } : {}),
-    arrayJobId: job.jobId,
-    arrayTaskId: task,
-    ...(name === undefined ? {} : { jobName: name }),
-  });
-  const some = fieldsOf(tasks === undefined ? null : ANY_TASK);
-  const path = expandPattern(inside, some);
-  if (path === undefined && parentPath(patternGlob(inside, some)).includes(`${ANY_TASK}`)) {
-    return [...tasks ?? []].flatMap((task) =>
-      matches(altDir || root, patternGlob(inside, fieldsOf(task))).map((log) => ({ ...log, task }))
-    );
-  }
-  if (path === undefined) return matches(altDir || root, patternGlob(inside, some));
-  if (tasks === undefined || !path.includes(`${ANY_TASK}`)) return [{ path }];
-  return [...tasks].flatMap((task) => {
-    const path = expandPattern(inside, fieldsOf(task));
-    return path === undefined ? [] : [{ path, task }];
+/**
+ * Returns whether the names of a job's logs depend on where it ran, or on the ids that its tasks had:
+ * on the node, or of an array on what slurmctld shows as the master's id, which is that of each
+ * task (`%j`) or the master's (`%A`).
+ */
+export function dependsOnRuns(root: string, job: RecordedJob): boolean {
+  const isArray = submittedTasks(job) !== undefined;
+  return logPatterns(job).some((pattern) => {
+    const inside = insideOf(root, job, pattern);
+    if (inside === undefined) return false;
+    if (/%\d*N/.test(inside)) return true;
+    if (!isArray) return false;
+    if (/%\d*[jJ]/.test(inside)) return true;
+    if (!hasId(inside, job.jobId)) return false;
+    const base = job.record.alt_dir || root;
+    return !/%\d*a/.test(inside) ||
+      expand(root, job, pattern).some(({ path }) => !isThere(`${base}/${path}`));
   });
 }
 
-/** Returns the files that match a glob whose directory part holds no wildcard and names no task. */
-function matches(root: string, glob: string): Log[] {
+/** Returns whether a job may write logs among the files that some declared outputs stand for. */
+export function logsNear(root: string, job: RecordedJob, outputs: readonly string[]): boolean {
+  return logPatterns(job).some((pattern) => {
+    const inside = insideOf(root, job, pattern);
+    if (inside === undefined) return false;
+    const directory = parentPath(inside.replace(/%.*$/s, ""));
+    return outputs.map(reservedPath).some((output) =>
+      isWithin(directory, output) || isWithin(output, directory)
+    );
+  });
+}
+
+/** Returns whether a job id stands in a name, and not only its digits. */
+function hasId(name: string, id: string): boolean {
+  return new RegExp(`(?<!\\d)0*${id}(?!\\d)`).test(name);
+}
+
+/** Returns the pattern of a log relative to the dataset; undefined where it is elsewhere. */
+function insideOf(root: string, job: RecordedJob, pattern: string): string | undefined {
+  // A job that ran elsewhere leaves its logs there, at the place that mirrors the dataset's.
+  const { alt_dir: altDir } = job.record;
+  return pattern.startsWith("/")
+    ? pathBelow(root, pattern) ?? (altDir ? pathBelow(altDir, pattern) : undefined)
+    : pattern;
+}
+
+function expand(root: string, job: RecordedJob, pattern: string): Log[] {
+  const inside = insideOf(root, job, pattern);
+  if (inside === undefined) return [];
+  const tasks: Iterable<number | null> = submittedTasks(job) ?? [null];
+  const writers = new Map<string, (number | null)[]>();
+  for (const task of tasks) {
+    for (const path of namesOf(job.record.alt_dir || root, job, inside, task)) {
+      const others = writers.get(path);
+      if (others === undefined) writers.set(path, [task]);
+      else others.push(task);
+    }
+  }
+  return [...writers].map(([path, [task, ...others]]) =>
+    typeof task !== "number" || others.length > 0 ? { path } : { path, task }
+  );
+}
+
+/** Returns the names that one task's log can have, of those that differ the ones that are there. */
+function namesOf(base: string, job: RecordedJob, pattern: string, task: number | null): string[] {
+  const { name } = job.record.datalad_slurm?.job ?? {};
+  const run = job.runs?.get(task);
+  const jobId = task === null ? job.jobId : run?.jobId;
+  const fields: PatternFields = {
+    ...(jobId === undefined ? {} : { jobId }),
+    arrayJobId: job.jobId,
+    arrayTaskId: task,
+    ...(name === undefined ? {} : { jobName: name }),
+    ...(run?.node === undefined ? {} : { node: run.node }),
+  };
+  // `%b` has a meaning to some versions of Slurm.
+  const [older, newer] = ["22.05", "24.05"].map((slurmVersion) =>
+    expandPattern(pattern, { ...fields, slurmVersion })
+  );
+  const hasNode = /%\d*N/.test(pattern);
+  if (older === undefined || newer === undefined || hasNode && !isThere(`${base}/${older}`)) {
+    // Which node is not told any more, or it has another name than its host. Without the job's id
+    // in it, a name may be another job's.
+    const { node: _, ...others } = fields;
+    const glob = patternGlob(pattern, others);
+    const found = hasId(glob.slice(parentPath(glob).length), jobId ?? job.jobId)
+      ? matches(base, glob)
+      : [];
+    return found.length > 0 ? found : [older ?? pattern];
+  }
+  const names = [...new Set([older, newer, ...withOwnId(older, job.jobId, jobId)])];
+  const there = names.length === 1 ? [] : names.filter((path) => isThere(`${base}/${path}`));
+  return [(there.length > 1 ? there.at(-1) : there[0]) ?? older];
+}
+
+/** Returns a name with a task's own id in the place of the array's, as often as that stands there. */
+function withOwnId(name: string, arrayId: string, own: string | undefined): string[] {
+  if (own === undefined || own === arrayId) return [];
+  const [start = "", ...rest] = name.split(new RegExp(`(?<!\\d)${arrayId}(?!\\d)`));
+  let names = [start];
+  for (const part of rest) {
+    names = names.flatMap((before) => [`${before}${arrayId}${part}`, `${before}${own}${part}`]);
+  }
+  return names.filter((other) => other !== name);
+}
+
+/** Returns the files that match a glob whose directory part holds no wildcard. */
+function matches(root: string, glob: string): string[] {
   const directory = parentPath(glob);
   const pattern = glob.slice(directory === "." ? 0 : directory.length + 1)
     .replace(/\[(.)\]|([\\^$.|+(){}])/g, (_, bracketed, plain) => `\\${bracketed ?? plain}`)
-    .replace(/(?<!\\)\*/g, ".*")
-    .replace(`${ANY_TASK}`, "0*(\\d+)")
-    .replaceAll(`${ANY_TASK}`, "\\d+");
+    .replace(/(?<!\\)\*/g, "[\\w.-]+");
   const expression = new RegExp(`^${pattern}$`);
   try {
     return [...Deno.readDirSync(directory === "." ? root : `${root}/${directory}`)]
-      .flatMap(({ name, isFile }) => {
-        const match = isFile ? expression.exec(name) : null;
-        if (match === null) return [];
-        const task = match[1] === undefined ? {} : { task: Number(match[1]) };
-        return [{ path: joinPath(directory, name), ...task }];
-      }).sort((a, b) => a.path < b.path ? -1 : 1);
+      .filter(({ name, isFile }) => isFile && expression.test(name))
+      .map(({ name }) => joinPath(directory, name)).sort();
   } catch {
     return [];
   }

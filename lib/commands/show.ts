@@ -12,7 +12,8 @@ import { type Shortage, shortageOf } from "../slurm/shortage.ts";
 import { finisherQuery, type FinisherStatus, finisherStatus } from "./auto_finish.ts";
 import { type ChangedFile, changedFiles } from "./changed_files.ts";
 import { jobBranch } from "./commit_results.ts";
-import { jobsOfThisClone, queryOf, statesIn } from "./finish.ts";
+import { jobsOfThisClone, statesIn } from "./finish.ts";
+import { queryOf, withRuns } from "./job_query.ts";
 import { isEnvironment, logsThere } from "./job_files.ts";
 import { finishesIn } from "./select_jobs.ts";
 import { explainUnknown } from "./unknown_job.ts";
@@ -88,6 +89,7 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
     open === undefined ? undefined : ask(dataset, open),
     here ? compare(dataset, submission ?? job) : undefined,
   ]);
+  const named = await withRuns(dataset.root, open === undefined ? [] : [open]);
   const branch = jobBranch(job);
   const branches = finish === undefined
     ? await existingRefs(dataset.repository, [branch])
@@ -104,7 +106,11 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
     parts,
     finish,
     record,
-    files: filesOf(dataset, open, commits.length > 0 ? commits : [submission ?? job]),
+    files: filesOf(
+      dataset,
+      open && named(open),
+      commits.length > 0 ? commits : [submission ?? job],
+    ),
     closedTasks: `${closedTasks(commits)}`,
     state,
     report: asked?.report,

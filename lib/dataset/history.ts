@@ -4,6 +4,7 @@ import { decodeMessage } from "../record/message.ts";
 import { recordPaths } from "../record/paths.ts";
 import type { JobRecord } from "../record/schema.ts";
 import { IndexSet } from "../slurm/array.ts";
+import type { TaskRuns } from "../slurm/task_runs.ts";
 import { readOpenJobsCache, writeOpenJobsCache } from "../store/open_jobs.ts";
 import type { Dataset } from "./dataset.ts";
 import { readSidecar } from "./sidecar.ts";
@@ -24,6 +25,8 @@ export interface RecordedJob {
   readonly record: JobRecord;
   /** Of an open array: what its parts have finished already. */
   readonly finished?: FinishedTasks;
+  /** What Slurm says of the job's runs, where that was asked: the names of its logs depend on it. */
+  readonly runs?: TaskRuns;
 }
 
 /** The tasks of an open array that are finished, in Slurm's notation. */

@@ -45,6 +45,20 @@ async function runTasks(id: string, tasks: readonly number[], state = "COMPLETED
   for (const task of tasks) await jobIs(`${id}_${task}`, state);
 }
 
+/** Returns the ids that Slurm has given the tasks of an array which is over. */
+async function rawIds(id: string): Promise<Map<number, string>> {
+  let tasks = new Map<number, string>();
+  // For a second after its end, sacct shows of an array its last task alone, as a job (22.05).
+  await until(`accounting has the tasks of job ${id}`, async () => {
+    const rows = await slurm("sacct", "-nXPj", id, "-o", "JobID,JobIDRaw");
+    tasks = new Map(
+      [...rows.matchAll(/^\d+_(\d+)\|(\d+)$/gm)].map(([, task, raw]) => [Number(task), `${raw}`]),
+    );
+    return tasks.size > 0;
+  });
+  return tasks;
+}
+
 /** Returns a PATH on which Slurm's programs do not know some tasks of a job, or any of it. */
 async function forgetting(
   dataset: TestDataset,
@@ -495,6 +509,75 @@ concurrently(noRealSlurm, {
           [`slurm-job-${again}.env.json`]: environmentOf(again, "FAILED"),
         },
       },
+    });
+  },
+  "logs that carry each task's own id are committed, and those of no other job": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("logs/collected", "before\n");
+    const base = await dataset.commit("A directory for logs");
+    const script = (directory: string) =>
+      "--wrap=echo out $SLURM_JOB_ID; echo err $SLURM_JOB_ID >&2; " +
+      `mkdir -p ${directory}; echo >${directory}/$SLURM_ARRAY_TASK_ID`;
+    const own = await dataset.schedule(
+      [
+        "-o",
+        "own/%a",
+        "sbatch",
+        "-o",
+        "%j.out",
+        "-e",
+        "err-%A-%j-%4a",
+        "--array=1-3",
+        script("own"),
+      ],
+    );
+    const below = await dataset.schedule(
+      ["-o", "below/%a", "sbatch", "-o", "logs/%9j-%N", "--array=1,4", script("below")],
+    );
+    const collects = "--wrap=echo collected >logs/collected";
+    const whole = await dataset.schedule(["-o", "logs", "sbatch", "-o", "all-%j-%N", collects]);
+    await jobsAreOver([own, below, whole]);
+    // `%N` is the host, which has another name than its nodes where it is several.
+    const host = (await dataset.run(["hostname", "-s"])).stdout.trim();
+    const others = ["1.out", "1234567.out", `all-1-${host}`, `all-${whole}0-n1`, "err-1-2-0001"];
+    for (const name of others) await dataset.write(name, "another job's\n");
+
+    const logsOf = async (
+      id: string,
+      named: (raw: string, task: number) => string,
+      words: string,
+    ) =>
+      Object.fromEntries([...await rawIds(id)].map(([task, raw]) => [
+        named(raw, task),
+        words.replaceAll("ID", raw),
+      ]));
+    const expected = {
+      [whole]: {
+        "logs/collected": "collected\n",
+        [`all-${whole}-${host}`]: "",
+        [`slurm-job-${whole}.env.json`]: environmentOf(whole),
+      },
+      [own]: {
+        ...await logsOf(own, (_, task) => `own/${task}`, "\n"),
+        ...await logsOf(own, (raw) => `${raw}.out`, "out ID\n"),
+        ...await logsOf(own, (raw, task) => `err-${own}-${raw}-000${task}`, "err ID\n"),
+        [`slurm-job-${own}.env.json`]: environmentOf(own),
+      },
+      [below]: {
+        ...await logsOf(below, (_, task) => `below/${task}`, "\n"),
+        ...await logsOf(
+          below,
+          (raw) => `logs/${raw.padStart(9, "0")}-${host}`,
+          "out ID\nerr ID\n",
+        ),
+        [`logs/slurm-job-${below}.env.json`]: environmentOf(below),
+      },
+    };
+    for (const job of [whole, own, below]) await dataset.succeed(["finish", job]);
+    await checkDataset(dataset, {
+      base,
+      finished: expected,
+      status: others.map((name) => `?? ${name}`),
     });
   },
 });

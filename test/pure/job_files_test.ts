@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { jobBranch } from "../../lib/commands/commit_results.ts";
-import { jobFiles } from "../../lib/commands/job_files.ts";
+import { dependsOnRuns, jobFiles } from "../../lib/commands/job_files.ts";
 import type { RecordedJob } from "../../lib/dataset/history.ts";
+import { IndexSet } from "../../lib/slurm/array.ts";
 import { standInCluster } from "../../lib/slurm/stand_in.ts";
 
 /** Returns a recorded job with what Slurm said of it at its submission. */
@@ -76,20 +77,88 @@ Deno.test("records of the DataLad extension name the logs themselves", () => {
   assert.deepEqual(jobFiles("/ds", job).logs, ["sub/log.slurm-45.out"]);
 });
 
-Deno.test("names that are not known are looked for on the disk", () => {
+/** Makes empty files in a directory of its own and has `check` look at them. */
+function withFiles(names: readonly string[], check: (root: string) => void): void {
   const root = Deno.makeTempDirSync();
   try {
     Deno.mkdirSync(`${root}/sub`);
-    for (const name of ["n7.out", "n8.err", "x.n7.out", "slurm-45.out"]) {
-      Deno.writeTextFileSync(`${root}/sub/${name}`, "");
-    }
-    assert.deepEqual(jobFiles(root, recorded({ stdout: "sub/%N.out" })).logs, [
-      "sub/n7.out",
-      "sub/slurm-45.out",
-      "sub/x.n7.out",
-    ]);
-    assert.deepEqual(jobFiles(root, recorded(undefined)).logs, ["sub/slurm-45.out"]);
+    for (const name of names) Deno.writeTextFileSync(`${root}/sub/${name}`, "");
+    check(root);
   } finally {
     Deno.removeSync(root, { recursive: true });
   }
+}
+
+/** Returns an array of the tasks 1 to 3 with the ids that they ran with. */
+function arrayThatRan(stdout: string): RecordedJob {
+  const runs = new Map(
+    [[1, "46"], [2, "47"], [3, "45"]].map(([task, jobId]) =>
+      [Number(task), { jobId: `${jobId}`, node: "n7" }] as const
+    ),
+  );
+  return { ...recorded({ stdout, array: "1-3" }), runs };
+}
+
+Deno.test("a job's default log is taken where it is there", () => {
+  withFiles(["slurm-45.out", "slurm-46.out"], (root) => {
+    assert.deepEqual(jobFiles(root, recorded(undefined)).logs, ["sub/slurm-45.out"]);
+  });
+});
+
+Deno.test("a log named after the node is known when Slurm says which", () => {
+  withFiles(["n7.out", "n8.out", "45-n8.out", "45-n9.out", "145-n9.out"], (root) => {
+    const job = recorded({ stdout: "sub/%N.out" });
+    const runs = new Map([[null, { jobId: "45", node: "n8" }]]);
+    assert.ok(dependsOnRuns(root, job));
+    assert.deepEqual(jobFiles(root, { ...job, runs }).logs, ["sub/n8.out"]);
+    // Else no other job's is taken: it is missing by the name that is known of it.
+    assert.deepEqual(jobFiles(root, job).logs, ["sub/%N.out"]);
+    const elsewhere = new Map([[null, { jobId: "45", node: "n1" }]]);
+    assert.deepEqual(jobFiles(root, { ...job, runs: elsewhere }).logs, ["sub/n1.out"]);
+    const named = recorded({ stdout: "sub/%5j-%N.out" });
+    assert.deepEqual(jobFiles(root, named).logs, ["sub/%5j-%N.out"]);
+    const own = recorded({ stdout: "sub/45-%N.out" });
+    assert.deepEqual(jobFiles(root, own).logs, ["sub/45-n8.out", "sub/45-n9.out"]);
+    assert.deepEqual(jobFiles(root, { ...own, runs }).logs, ["sub/45-n8.out"]);
+    // Slurm may know a node by another name than the host's.
+    assert.deepEqual(jobFiles(root, { ...own, runs: elsewhere }).logs, [
+      "sub/45-n8.out",
+      "sub/45-n9.out",
+    ]);
+  });
+});
+
+Deno.test("of an array the id that Slurm shows stands for each task's own, where logs say so", () => {
+  withFiles(["45.out", "46.out", "47.out", "48.out", "45-47.err", "45_1.log"], (root) => {
+    const own = arrayThatRan("sub/45.out");
+    assert.ok(dependsOnRuns(root, own));
+    assert.deepEqual(jobFiles(root, own).logs, ["sub/46.out", "sub/47.out", "sub/45.out"]);
+    const wanted = { tasks: IndexSet.of("2-3"), withShared: false };
+    assert.deepEqual(jobFiles(root, own, wanted).logs, ["sub/47.out", "sub/45.out"]);
+    const shared = arrayThatRan("sub/45-45.err");
+    assert.deepEqual(jobFiles(root, shared).logs, ["sub/45-45.err", "sub/45-47.err"]);
+    const padded = arrayThatRan("sub/%5j.out");
+    assert.deepEqual(
+      jobFiles(root, padded).logs,
+      ["46", "47", "45"].map((id) => `sub/000${id}.out`),
+    );
+    const unknown = recorded({ stdout: "sub/%5j.out", array: "1-3" });
+    assert.deepEqual(jobFiles(root, unknown).logs, ["sub/%5j.out"]);
+  });
+});
+
+Deno.test("an array whose logs are all where they should be depends on no more", () => {
+  withFiles(["45_1.out", "45_2.out", "45_3.out", "46_1.err"], (root) => {
+    const job = (stdout: string) => recorded({ stdout, array: "1-3" });
+    assert.equal(dependsOnRuns(root, job("sub/45_%a.out")), false);
+    assert.equal(dependsOnRuns(root, job("sub/%a.out")), false);
+    assert.equal(dependsOnRuns(root, job("/elsewhere/%j.out")), false);
+    assert.equal(dependsOnRuns(root, recorded({ stdout: "sub/45.out" })), false);
+    assert.equal(dependsOnRuns(root, job("sub/45_%a.err")), true);
+    assert.deepEqual(jobFiles(root, arrayThatRan("sub/45_%a.err")).logs, [
+      "sub/46_1.err",
+      "sub/45_2.err",
+      "sub/45_3.err",
+    ]);
+  });
 });
