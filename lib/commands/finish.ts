@@ -9,13 +9,19 @@ import { requireAnnex } from "../git/annexed.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { jobName } from "../record/subject.ts";
 import type { JobAccounting } from "../slurm/account.ts";
-import { accountJobs, slurmVersion } from "../slurm/accounting.ts";
+import {
+  type Accounted,
+  accountEndedJobs,
+  accountJobs,
+  type EndedJob,
+  slurmVersion,
+} from "../slurm/accounting.ts";
 import { type Shortage, shortageOf } from "../slurm/shortage.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobReport } from "../slurm/report.ts";
 import { existingRefs, readTip } from "../git/refs.ts";
 import { IndexSet } from "../slurm/array.ts";
-import type { JobPhase } from "../slurm/states.ts";
+import { isOver, type JobPhase } from "../slurm/states.ts";
 import { allTasks, reportOfOpenTasks, union } from "./array_parts.ts";
 import { type AssumedPhase, assumeState } from "./assume_state.ts";
 import { changedFiles } from "./changed_files.ts";
@@ -197,7 +203,7 @@ export async function finish(
   if (dataset.hasAnnex) requireAnnex(dataset.root);
   await requireIdentity(dataset.root, dataset.configuration);
   const [accounts, version, changed] = await Promise.all([
-    early ?? accountJobs(finishing.map(({ job }) => queryOf(job))),
+    accountEndedJobs(endedJobs(finishing), early),
     slurmVersion(),
     changedFiles(dataset, finishing.map(({ job, report }) => ({ job, end: report?.end }))),
   ]);
@@ -210,7 +216,7 @@ export async function finish(
         ...takes,
         addedOutputs,
         verifyCopies: options.verifyCopies,
-        accounting: ofWholeJob(accounts.get(jobKey(queryOf(job))), report, version),
+        accounting: withVersion(accounts.get(jobKey(queryOf(job))), version),
         changed: changed.get(jobKeyOf(job)) ?? [],
       }]
     ),
@@ -257,7 +263,7 @@ function failedTasks({ report, tasks }: FinishedJob): WantedTasks | undefined {
 /** Adds what failed jobs had too little of; accounting is asked about those that it can help. */
 async function withShortages(
   done: readonly FinishedJob[],
-  early: Promise<Map<string, JobAccounting>> | undefined,
+  early: Promise<Accounted> | undefined,
 ): Promise<FinishedJob[]> {
   const short = new Set(
     done.filter(({ outcome, report }) =>
@@ -265,7 +271,8 @@ async function withShortages(
     ),
   );
   if (short.size === 0) return [...done];
-  const accounts = await (early ?? accountJobs([...short].map(({ job }) => queryOf(job))));
+  const asked = early ?? accountJobs([...short].map(({ job }) => queryOf(job)));
+  const { accounts } = await asked;
   return done.map((item) => ({ ...item, ...short.has(item) ? shortagePart(item, accounts) : {} }));
 }
 
@@ -409,14 +416,18 @@ export function jobsOfThisClone(
   );
 }
 
-/** For a second after its end, sacct shows of an array its last task alone, as a job (22.05). */
-function ofWholeJob(
+/** Returns the questions about jobs that are over altogether: no part of an array has accounting. */
+function endedJobs(finishing: readonly Decision[]): EndedJob[] {
+  return finishing.flatMap(({ job, report }) =>
+    report !== undefined && isOver(report.phase) ? [{ query: queryOf(job), report }] : []
+  );
+}
+
+function withVersion(
   accounting: JobAccounting | undefined,
-  report: JobReport,
   version: string | undefined,
 ): JobAccounting | undefined {
-  const known = report.tasks !== undefined && accounting?.tasks === undefined ? {} : accounting;
-  const all = { ...known, ...(version === undefined ? {} : { slurm_version: version }) };
+  const all = { ...accounting, ...(version === undefined ? {} : { slurm_version: version }) };
   return Object.keys(all).length === 0 ? undefined : all;
 }
 

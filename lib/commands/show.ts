@@ -168,7 +168,7 @@ async function ask(
 ): Promise<Pick<JobDetails, "report" | "accounting" | "finisher">> {
   const query = queryOf(job);
   const finisher = finisherQuery(dataset, job);
-  const [reports, accounts] = await Promise.all([
+  const [reports, { accounts }] = await Promise.all([
     queryJobs(finisher === undefined ? [query] : [query, finisher]),
     accountJobs([query]),
   ]);

@@ -378,9 +378,9 @@ function allocation(row: TableRow, raw: string): Accounting {
     exit_code: exit?.code,
     signal: exit?.signal,
     derived_exit_code: parseExit(row["DerivedExitCode"])?.code,
-    submit: isoTime(row["Submit"]),
-    start: isoTime(row["Start"]),
-    end: isoTime(row["End"]),
+    submit: isoTime(parseTime(row["Submit"])),
+    start: isoTime(parseTime(row["Start"])),
+    end: isoTime(parseTime(row["End"])),
     elapsed_seconds: parseCount(row["ElapsedRaw"]),
     time_limit_seconds: minutes === undefined ? undefined : minutes * 60,
     cpu_seconds: parseDuration(row["TotalCPU"]),
@@ -435,8 +435,8 @@ function named(text: string | undefined): string | undefined {
     : text;
 }
 
-function isoTime(text: string | undefined): string | undefined {
-  const seconds = parseTime(text);
+/** Returns a time in seconds since 1970 as accounting is recorded: `2026-11-22T14:02:19Z`. */
+export function isoTime(seconds: number | undefined): string | undefined {
   if (seconds === undefined) return undefined;
   return new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
 }

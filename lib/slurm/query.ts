@@ -3,6 +3,7 @@ import { type Answer, ask, QUERY_TIMEOUT_MS } from "./ask.ts";
 import { classifyFailure, type Outcome } from "./outcome.ts";
 import { isJobId } from "./fields.ts";
 import {
+  FORGOTTEN_AFTER,
   gather,
   type Gathered,
   type JobQuery,
@@ -46,6 +47,9 @@ const LONGEST_LIST = 100_000;
 /** For each job scontrol asks slurmctld once, in 2 to 3 ms (22.05): so many it is asked for at most. */
 const MOST_SCONTROL_JOBS = 1_000;
 
+/** slurmctld is not waited for any longer than this for an exit code alone, in milliseconds. */
+const EXIT_MS = 3_000;
+
 /** Returns the key of a job in the answer of {@link queryJobs}: `516`, or `516;cluster`. */
 export function jobKey(job: { readonly jobId: string; readonly cluster?: string }): string {
   return job.cluster === undefined ? job.jobId : `${job.jobId};${job.cluster}`;
@@ -54,7 +58,7 @@ export function jobKey(job: { readonly jobId: string; readonly cluster?: string 
 /**
  * Returns a report on every job asked for, by {@link jobKey}. One sacct call asks for all jobs of a
  * cluster, squeue is asked for those that sacct does not call over, and one scontrol for those that
- * squeue does not know or whose exit code is wanted. A program that fails is part of the reason for
+ * squeue does not know or whose exit code is not sure. A program that fails is part of the reason for
  * "unknown", never an exception; two that do not answer are not waited for in turn.
  */
 export async function queryJobs(
@@ -132,8 +136,12 @@ async function queryCluster(
     speaks = !isSilent(readSqueue(unsettled, answer));
   }
   if (!speaks) return reportsOf(inquiries);
-  const asked = open.filter(wantsScontrol).slice(0, MOST_SCONTROL_JOBS);
-  if (asked.length > 0) await askScontrol(asked, cluster, timeoutMs);
+  const needed = open.filter(wantsScontrol);
+  const asked = [...needed, ...valid.filter((job) => !needed.includes(job) && mayHideExit(job))]
+    .slice(0, MOST_SCONTROL_JOBS);
+  if (asked.length > 0) {
+    await askScontrol(asked, cluster, needed.length > 0 ? timeoutMs : Math.min(EXIT_MS, timeoutMs));
+  }
   return reportsOf(inquiries);
 }
 
@@ -254,6 +262,19 @@ function wantsScontrol(inquiry: Inquiry): boolean {
   if (row === undefined || laterUse?.source === "squeue") return true;
   if (!inquiry.controllerAsked) return true;
   return kind === "job" && isOver(row.state.phase) && row.exit === undefined;
+}
+
+/**
+ * Whether scontrol may know an exit code from 128 on, which sacct before 25.11 shows less 128. It
+ * does so soon after the job's end only.
+ */
+function mayHideExit(inquiry: Inquiry): boolean {
+  const { kind, parts } = gathered(inquiry);
+  const row = parts.values().next().value;
+  if (kind !== "job" || row?.source !== "sacct" || row.state.word !== "FAILED") return false;
+  const { code = 0, signal = 0 } = row.exit ?? {};
+  const isRecent = (row.end ?? 0) > Date.now() / 1000 - FORGOTTEN_AFTER;
+  return isRecent && signal === 0 && code > 0 && code < 128;
 }
 
 async function askScontrol(

@@ -153,8 +153,11 @@ function isLater({ slurmSubmit }: JobQuery, { submit }: StateRow): boolean {
     submit > slurmSubmit.getTime() / 1000 + 1;
 }
 
-/** Slurm forgets a job soon after its end (MinJobAge, in seconds), and can requeue it until then. */
-const REQUEUE_WINDOW = 3600;
+/**
+ * slurmctld forgets a job soon after its end, and can requeue it until then: after MinJobAge, which is
+ * hardly ever more than this, in seconds.
+ */
+export const FORGOTTEN_AFTER = 3600;
 
 /**
  * Returns a row of another job that has got our id since, or undefined when there is none. Slurm
@@ -171,7 +174,7 @@ function findLaterUse(query: JobQuery, rows: readonly StateRow[]): StateRow | un
     row.source === "sacct" && !isLater(query, row) &&
     (row.state.word === "REQUEUED" ||
       isOver(row.state.phase) && row.state.word !== "CANCELLED" &&
-        (row.end ?? 0) > since - REQUEUE_WINDOW)
+        (row.end ?? 0) > since - FORGOTTEN_AFTER)
   );
   return wasRequeued ? undefined : first;
 }
@@ -207,7 +210,10 @@ function place(parts: Map<number, StateRow>, keys: Iterable<number>, row: StateR
   const requeued = new Map<string, StateRow>();
   for (const key of keys) {
     const before = parts.get(key);
-    if (before !== undefined && !counts(row, before)) continue;
+    if (before !== undefined && !counts(row, before)) {
+      if (isSameEnd(row, before)) parts.set(key, { ...before, exit: row.exit });
+      continue;
+    }
     const requeuedAfter = row.requeuedAfter ?? before?.requeuedAfter ?? earlierRun(row, before);
     if (requeuedAfter === undefined) parts.set(key, row);
     else {
@@ -225,6 +231,12 @@ function counts(row: StateRow, before: StateRow): boolean {
   if (isLive(row.state.phase)) return true;
   if (!isOver(row.state.phase)) return false;
   return isLive(before.state.phase) || before.exit === undefined && row.exit !== undefined;
+}
+
+/** Returns whether scontrol, whose exit codes are right, tells of the end that sacct has told of. */
+function isSameEnd(row: StateRow, before: StateRow): boolean {
+  return row.source === "scontrol" && row.exit !== undefined && isOver(row.state.phase) &&
+    row.state.word === before.state.word;
 }
 
 /** Returns the word of the row before, where that is of a run which has ended in a requeue. */

@@ -207,6 +207,43 @@ Deno.test("without accounting squeue gives the states and scontrol the exit code
   assert.deepEqual(told(fake), ["show job 520", "quit"]);
 });
 
+Deno.test("scontrol is asked for the exit codes of jobs that have just failed, once for all", async () => {
+  await using fake = new FakeSlurm();
+  const now = String(Math.floor(Date.now() / 1000) - 60);
+  const failed = (id: string, exit: string, submit = now) => stateRow(id, "FAILED", exit, submit);
+  fake.put("sacct", {
+    stdout: failed("520", "2:0") + failed("521", "2:0") + failed("522", "2:0", "1795359739") +
+      failed("523", "0:9") + stateRow("524", "COMPLETED", "0:0", now) + failed("525", "0:53"),
+  });
+  // slurmctld has forgotten one of them.
+  putScontrol(fake, ["520"]);
+  const jobs = [520, 521, 522, 523, 524, 525].map((id) => ({ jobId: `${id}` }));
+  const answer = await fake.ask<Reports>("query", { jobs });
+  assert.deepEqual(told(fake), ["show job 520", "show job 521", "quit"]);
+  assert.deepEqual(programs(fake), ["sacct", "scontrol"]);
+  const exits = Object.values(answer).map(({ state, exitCode, signal }) =>
+    `${state} ${exitCode}:${signal}`
+  );
+  assert.deepEqual(exits, [
+    "FAILED 130:0",
+    "FAILED 2:0",
+    "FAILED 2:0",
+    "FAILED 0:9",
+    "COMPLETED 0:0",
+    "FAILED 0:53",
+  ]);
+  assert.equal(answer["520"]?.source, "sacct");
+});
+
+Deno.test("a slurmctld that is down does not hold up what accounting knows", async () => {
+  await using fake = new FakeSlurm();
+  const now = String(Math.floor(Date.now() / 1000) - 60);
+  fake.put("sacct", { stdout: stateRow("520", "FAILED", "2:0", now) });
+  fake.replay("scontrol", "scontrol_ctld_down_22.05.8");
+  const answer = await fake.ask<Reports>("query", { jobs: [{ jobId: "520" }] });
+  assert.deepEqual([answer["520"]?.phase, answer["520"]?.exitCode], ["failed", 2]);
+});
+
 Deno.test("without accounting one scontrol gives the exit codes of a thousand jobs", async () => {
   await using fake = new FakeSlurm();
   fake.replay("sacct", "sacct_noacct_22.05.8");
@@ -402,4 +439,49 @@ Deno.test("twenty thousand jobs and an array as large cost a few calls", async (
   assert.equal(Object.values(answer).filter(({ phase }) => phase === "completed").length, 20_001);
   assert.equal(answer["7"]?.tasks?.[0]?.indices, "0-19999");
   assert.deepEqual(programs(fake), ["sacct", "sacct"]);
+});
+
+/** Returns one row of the question for what tasks ran with. */
+const runRow = (id: string, raw: string, nodes: string, submit = "1795359739") =>
+  [id, raw, nodes, submit].join("\x1f") + "\n";
+
+Deno.test("sacct tells what ids and nodes tasks ran with, scontrol of tasks it leaves out", async () => {
+  await using fake = new FakeSlurm();
+  fake.put("sacct", {
+    stdout: runRow("516_0", "516", "n1") + runRow("516_1", "520", "node[08-11,20],m1") +
+      runRow("516_[4-5%2]", "516", "None assigned") + runRow("7", "7", "a-[1,3]-b") +
+      // Of an earlier use of the id.
+      runRow("8", "8", "n1", "1600000000"),
+  });
+  const shown = readSample("scontrol_array_task_22.05.8").stdout;
+  fake.put("scontrol", { stdout: shown });
+  const answer = await fake.ask<Record<string, [number | null, unknown][]>>("runs", {
+    jobs: [
+      { jobId: "516", expected: "0,1,3" },
+      { jobId: "7" },
+      { jobId: "8", submittedAt: "2026-01-01T00:00:00Z" },
+      { jobId: "no id" },
+    ],
+  });
+  assert.deepEqual(answer, {
+    "516": [
+      [0, { jobId: "516", node: "n1" }],
+      [1, { jobId: "520", node: "node08" }],
+      [3, { jobId: "522", node: "n1" }],
+    ],
+    "7": [[null, { jobId: "7", node: "a-1-b" }]],
+    "8": [],
+  });
+  assert.deepEqual(fake.calls().map(([program, ...words]) => `${program} ${words.at(-1) ?? ""}`), [
+    "sacct --jobs=516,7,8",
+    "scontrol ",
+  ]);
+});
+
+Deno.test("what nobody tells of the runs of a job is left out", async () => {
+  await using fake = new FakeSlurm();
+  fake.replay("sacct", "sacct_noacct_22.05.8");
+  fake.replay("scontrol", "scontrol_purged_22.05.8");
+  const answer = await fake.ask("runs", { jobs: [{ jobId: "516", expected: "0-1" }] });
+  assert.deepEqual(answer, { "516": [] });
 });

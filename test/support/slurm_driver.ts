@@ -4,6 +4,7 @@ import { accountJobs } from "../../lib/slurm/accounting.ts";
 import { queryJobs } from "../../lib/slurm/query.ts";
 import { findSubmission } from "../../lib/slurm/recover.ts";
 import type { JobQuery } from "../../lib/slurm/report.ts";
+import { taskRuns } from "../../lib/slurm/task_runs.ts";
 
 const [name, file] = Deno.args;
 const { jobs, trace, options } = JSON.parse(Deno.readTextFileSync(file ?? ""));
@@ -19,7 +20,9 @@ const dated = (jobs ?? []).map((job: Dated) => ({
 const result = name === "query"
   ? Object.fromEntries(await queryJobs(dated, options))
   : name === "account"
-  ? Object.fromEntries(await accountJobs(dated, options))
+  ? Object.fromEntries((await accountJobs(dated, options)).accounts)
+  : name === "runs"
+  ? Object.fromEntries([...await taskRuns(dated)].map(([key, runs]) => [key, [...runs]]))
   : await findSubmission(
     { ...trace, since: new Date(trace.since), namedClusters: () => trace.namedClusters ?? [] },
     options,

@@ -1,0 +1,94 @@
+import { type Accounting, isoTime, type JobAccounting, readTaskLine } from "./account.ts";
+import { IndexSet } from "./array.ts";
+import type { JobReport } from "./report.ts";
+import { classifyState, isOver } from "./states.ts";
+
+/**
+ * Returns whether accounting has the end of all of a job that is over by the report: sacct lags
+ * behind slurmctld, and shows of an array its last task alone for a second after the end (22.05).
+ */
+export function knowsEnd(account: JobAccounting | undefined, report: JobReport): boolean {
+  if (account === undefined) return false;
+  if (report.components !== undefined) {
+    const components = Object.values(account.components ?? {});
+    const count = report.components.reduce((sum, group) => sum + group.count, 0);
+    return components.length >= count && components.every(hasEnded);
+  }
+  if (report.tasks === undefined) return hasEnded(account);
+  const over = report.tasks.filter(({ phase }) => isOver(phase));
+  const ended = endedTasks(account);
+  return over.every(({ indices }) => IndexSet.of(indices).without(ended).size === 0);
+}
+
+function hasEnded({ state }: Accounting): boolean {
+  return isOver(classifyState(state ?? "").phase);
+}
+
+function endedTasks({ task_states = {} }: JobAccounting): IndexSet {
+  const all = new IndexSet();
+  for (const [state, indices] of Object.entries(task_states)) {
+    if (isOver(classifyState(state).phase)) all.addAll(IndexSet.of(indices));
+  }
+  return all;
+}
+
+/** What accounting cannot have right of a job whose end it does not know. */
+const OF_THE_END = [
+  "state",
+  "exit_code",
+  "signal",
+  "derived_exit_code",
+  "end",
+  "elapsed_seconds",
+  "cpu_seconds",
+  "max_rss_bytes",
+] as const;
+
+/**
+ * Returns the accounting of a job that is over, with what the report has and accounting has not. The
+ * exit code is the report's: sacct before 25.11 shows those from 128 on less 128. Of an array whose
+ * end accounting does not know the tasks are told as the report has them.
+ */
+export function withReport(account: JobAccounting | undefined, report: JobReport): JobAccounting {
+  const isPart = report.tasks !== undefined && account?.tasks === undefined;
+  const own = isPart || account === undefined ? {} : account;
+  if (report.assumed === true) return own;
+  const isWhole = knowsEnd(own, report);
+  const known = isWhole ? own : Object.fromEntries(
+    Object.entries(own).filter(([name]) => !(OF_THE_END as readonly string[]).includes(name)),
+  );
+  const times = {
+    submit: known.submit ?? isoTime(report.submit),
+    start: known.start ?? isoTime(report.start),
+    end: known.end ?? isoTime(report.end),
+  };
+  const ending = report.tasks !== undefined || report.components !== undefined ? {} : {
+    state: known.state ?? report.state,
+    exit_code: report.exitCode ?? known.exit_code,
+    signal: report.signal ?? known.signal,
+  };
+  const all = { ...known, ...times, ...ending, ...isWhole ? {} : tasksOf(known, report) };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+/** Returns the tasks of an array with the states of the report, and the lines of those that ended. */
+function tasksOf(
+  { task_states = {}, tasks = [] }: JobAccounting,
+  report: JobReport,
+): Pick<JobAccounting, "task_states" | "tasks"> {
+  if (report.tasks === undefined) return {};
+  const reported = new IndexSet();
+  for (const { indices } of report.tasks) reported.addAll(IndexSet.of(indices));
+  const states = new Map<string, IndexSet>();
+  const add = (state: string, indices: IndexSet) => {
+    if (indices.size > 0) states.set(state, (states.get(state) ?? new IndexSet()).addAll(indices));
+  };
+  for (const [state, indices] of Object.entries(task_states)) {
+    add(state, IndexSet.of(indices).without(reported));
+  }
+  for (const { state, indices } of report.tasks) add(state, IndexSet.of(indices));
+  return {
+    task_states: Object.fromEntries([...states].map(([state, all]) => [state, `${all}`])),
+    tasks: tasks.filter((line) => isOver(classifyState(readTaskLine(line)?.state ?? "").phase)),
+  };
+}
