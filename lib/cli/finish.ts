@@ -16,7 +16,7 @@ import { aboutDataset } from "./json/about.ts";
 import type { FinishedRecord } from "./json/records.ts";
 import { showFinished } from "./finished_jobs.ts";
 import { showNotOpen, showStatus } from "./status.ts";
-import { shortageInWords } from "./shortage.ts";
+import { allInWords } from "./shortage.ts";
 import { showUntrackedLogs } from "./untracked_logs.ts";
 import { TIMEOUT, timeoutOf } from "./waiting.ts";
 import { hintOnLiveJob, leftAsJson } from "./job_state.ts";
@@ -179,7 +179,7 @@ export function finishExitCode(jobs: readonly FinishedJob[], someNotOpen: boolea
 
 function asRecord(
   root: string,
-  { job, tasks, report, outcome, commit, notes, shortage, left, logs }: FinishedJob,
+  { job, tasks, report, outcome, commit, notes, shortages, left, logs }: FinishedJob,
 ): FinishedRecord {
   return {
     action: "finish",
@@ -197,9 +197,7 @@ function asRecord(
     exit_code: report?.exitCode,
     signal: report?.signal,
     commit,
-    hint: shortage === undefined
-      ? report && hintOnLiveJob(report)
-      : Object.values(shortageInWords(shortage)).join(". "),
+    hint: shortages === undefined ? report && hintOnLiveJob(report) : allInWords(shortages),
     left_behind: left && leftAsJson(left),
     logs: logs && [...logs],
     notes: notes && {

@@ -43,13 +43,13 @@ export function showFinished(jobs: readonly FinishedJob[], terminal: Terminal): 
       for (const line of others) terminal.say(`  ${line}`);
     }
     if (notes !== undefined) showNotes(finished, notes, terminal);
-    const shortage = finished.shortage && shortageInWords(finished.shortage);
-    if (shortage !== undefined) terminal.say(`${nameOf(finished)}: ${shortage.happened}`);
+    const shortages = (finished.shortages ?? []).map(shortageInWords);
+    for (const { happened } of shortages) terminal.say(`${nameOf(finished)}: ${happened}`);
     // Thousands of failed jobs need no list of all logs.
     if (outcome === "failed" && finished.logs !== undefined && logsLeft-- > 0) {
       showLogs(finished, terminal);
     }
-    for (const hint of [shortage?.hint, ...hintsOf(finished)]) {
+    for (const hint of [...shortages.map(({ hint }) => hint), ...hintsOf(finished)]) {
       if (hint === undefined) continue;
       const those = hints.get(hint);
       if (those === undefined) hints.set(hint, [finished]);

@@ -23,7 +23,7 @@ import { aboutDataset } from "./json/about.ts";
 import type { ShownRecord } from "./json/records.ts";
 import { type Pair, pairLines } from "./pairs.ts";
 import { readableDuration } from "./progress.ts";
-import { readableMemory, shortageInWords } from "./shortage.ts";
+import { allInWords, readableMemory, shortageInWords } from "./shortage.ts";
 import { phaseStyle } from "./style.ts";
 import { localTime } from "./times.ts";
 
@@ -58,7 +58,7 @@ export const showCommand: Command = {
       return EXIT.done;
     }
     terminal.result(pairLines(describe(details), terminal).join("\n"));
-    if (details.shortage !== undefined) terminal.hint(shortageInWords(details.shortage).hint);
+    for (const shortage of details.shortages) terminal.hint(shortageInWords(shortage).hint);
     if (details.branch !== undefined) terminal.hint(mergeHint([details.branch]));
     return EXIT.done;
   },
@@ -81,7 +81,7 @@ function describe(details: JobDetails): Pair[] {
     { ...pair("State", stateLine(details)), style: phaseStyle(phase) },
     pair(
       "",
-      details.shortage === undefined ? undefined : shortageInWords(details.shortage).happened,
+      ...details.shortages.map((shortage) => shortageInWords(shortage).happened),
     ),
     pair("Message", ...lines((finish ?? submission)?.message)),
     pair("Command", harmless(commandOf(record))),
@@ -208,11 +208,13 @@ function used(one: Accounting, taskCount?: number): [string, string][] {
     rows.push(["CPUs", `${cpus}${busy}`]);
   }
   const requested = memory ? `${readableMemory(memory)} requested` : undefined;
-  if (rss) {
+  const largest = one.step_rss_bytes ?? rss;
+  if (largest) {
+    const by = one.step_rss_bytes === undefined ? "by one task" : "by the tasks of one step";
     rows.push([
       "Memory",
-      `${readableMemory(rss)} used at most by one task` +
-      (memory ? `, of ${requested}${percent(rss, memory)}` : ""),
+      `${readableMemory(largest)} used at most ${by}` +
+      (memory ? `, of ${requested}${percent(largest, memory)}` : ""),
     ]);
   } else if (requested !== undefined) {
     rows.push(["Memory", `${requested}${hasStarted ? ", what was used is not known" : ""}`]);
@@ -243,12 +245,16 @@ function tasks({ report, record, accounting, closedTasks }: JobDetails): string[
     );
   const slowest = most(({ elapsedSeconds }) => elapsedSeconds);
   const largest = most(({ maxRssBytes }) => maxRssBytes);
-  const failed = all.filter(({ state }) => classifyState(state).phase === "failed");
+  const hasFailed = (state: string) => classifyState(state).phase === "failed";
+  const failed = all.filter(({ state }) => hasFailed(state));
+  // Of a large array not every task has a line.
+  const failedCount = states.filter(([state]) => hasFailed(state))
+    .reduce((count, [, indices]) => count + IndexSet.of(indices).size, 0);
   return [
     ...states.map(([state, indices]) => `${harmless(stateWord(state))}: ${harmless(indices)}`),
     ...(closedTasks === "" ? [] : [`${CLOSED}: ${closedTasks}`]),
     ...failed.slice(0, MOST_TASKS).map((task) => `${task.index}: ${taskLine(task)}`),
-    ...(failed.length > MOST_TASKS ? [`and ${failed.length - MOST_TASKS} more that failed`] : []),
+    ...(failedCount > MOST_TASKS ? [`and ${failedCount - MOST_TASKS} more that failed`] : []),
     ...(slowest?.elapsedSeconds === undefined || all.length < 2 ? [] : [
       `the longest, ${slowest.index}: ${readableDuration(slowest.elapsedSeconds)}` +
       (limit === undefined
@@ -356,7 +362,7 @@ function waitingTime({ submit, start }: Accounting): string | undefined {
 }
 
 function asRecord(details: JobDetails): ShownRecord {
-  const { root, jobId, submission, finish, record, report, accounting, shortage } = details;
+  const { root, jobId, submission, finish, record, report, accounting, shortages } = details;
   const part = record.datalad_slurm;
   const cluster = part?.cluster ?? accounting?.cluster;
   const start = accounting?.start ?? isoOf(report?.start);
@@ -410,6 +416,6 @@ function asRecord(details: JobDetails): ShownRecord {
       commit,
       ...(jobId === undefined ? {} : { slurm_job_id: jobId }),
     })),
-    hint: shortage && Object.values(shortageInWords(shortage)).join(". "),
+    hint: shortages.length === 0 ? undefined : allInWords(shortages),
   };
 }

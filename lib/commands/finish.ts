@@ -16,7 +16,7 @@ import {
   type EndedJob,
   slurmVersion,
 } from "../slurm/accounting.ts";
-import { type Shortage, shortageOf } from "../slurm/shortage.ts";
+import type { Shortage } from "../slurm/shortage.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobReport } from "../slurm/report.ts";
 import { existingRefs, readTip } from "../git/refs.ts";
@@ -32,6 +32,7 @@ import type { FinishNotes } from "./gather_results.ts";
 import { type LeftBehind, leftBehind } from "./left_behind.ts";
 import { logsNear, logsThere, type WantedTasks } from "./job_files.ts";
 import { queryOf, withRuns } from "./job_query.ts";
+import { shortagesOfJob, statesIn } from "./job_shortage.ts";
 import type { LockPatience } from "./locked.ts";
 import { openTakingUp } from "./take_up.ts";
 import { type NotOpen, type Selection, selectOpenJobs } from "./select_jobs.ts";
@@ -93,7 +94,7 @@ export interface FinishedJob {
   readonly branch?: string;
   readonly notes?: FinishNotes;
   /** What a job that failed had too little of. */
-  readonly shortage?: Shortage;
+  readonly shortages?: readonly Shortage[];
   /** What a job whose state is not known has left. */
   readonly left?: LeftBehind;
   /**
@@ -242,7 +243,7 @@ export async function finish(
       outcome: withFiles ? "finished" : "closed",
       ...others,
       ...(options.layout === "branches" ? { branch: jobBranch(job) } : {}),
-      ...shortagePart({ job, report }, accounts),
+      ...shortagesPart({ job, report }, accounts),
     };
   });
   const withLogs = await withUntrackedLogs(dataset, results, otherOpenJobs);
@@ -265,29 +266,23 @@ async function withShortages(
   done: readonly FinishedJob[],
   early: Promise<Accounted> | undefined,
 ): Promise<FinishedJob[]> {
-  const short = new Set(
-    done.filter(({ outcome, report }) =>
-      outcome === "failed" && report !== undefined && shortageOf(statesIn(report), {}) !== undefined
-    ),
-  );
+  const failed = done.filter(({ outcome }) => outcome === "failed");
+  const short = new Set(failed.filter((item) => "shortages" in shortagesPart(item, new Map())));
   if (short.size === 0) return [...done];
   const asked = early ?? accountJobs([...short].map(({ job }) => queryOf(job)));
   const { accounts } = await asked;
-  return done.map((item) => ({ ...item, ...short.has(item) ? shortagePart(item, accounts) : {} }));
+  return done.map((item) => ({ ...item, ...short.has(item) ? shortagesPart(item, accounts) : {} }));
 }
 
-function shortagePart(
+function shortagesPart(
   { job, report }: Pick<FinishedJob, "job" | "report">,
   accounts: ReadonlyMap<string, JobAccounting>,
-): Pick<FinishedJob, "shortage"> {
+): Pick<FinishedJob, "shortages"> {
   if (report?.phase !== "failed") return {};
-  const shortage = shortageOf(statesIn(report), accounts.get(jobKey(queryOf(job))));
-  return shortage === undefined ? {} : { shortage };
-}
-
-/** Returns Slurm's words for the state of a job and of its tasks. */
-export function statesIn({ state, tasks = [] }: JobReport): string[] {
-  return [state, ...tasks.map((group) => group.state)];
+  const accounting = accounts.get(jobKey(queryOf(job)));
+  const submitted = job.record.datalad_slurm?.job;
+  const shortages = shortagesOfJob(statesIn(report), accounting, submitted);
+  return shortages.length === 0 ? {} : { shortages };
 }
 
 /** Returns what was done in the order of the jobs. */

@@ -8,13 +8,14 @@ import { IndexSet } from "../slurm/array.ts";
 import { accountJobs } from "../slurm/accounting.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobReport } from "../slurm/report.ts";
-import { type Shortage, shortageOf } from "../slurm/shortage.ts";
+import type { Shortage } from "../slurm/shortage.ts";
 import { finisherQuery, type FinisherStatus, finisherStatus } from "./auto_finish.ts";
 import { type ChangedFile, changedFiles } from "./changed_files.ts";
 import { jobBranch } from "./commit_results.ts";
-import { jobsOfThisClone, statesIn } from "./finish.ts";
+import { jobsOfThisClone } from "./finish.ts";
 import { queryOf, withRuns } from "./job_query.ts";
 import { isEnvironment, logsThere } from "./job_files.ts";
+import { shortagesOfJob, statesIn } from "./job_shortage.ts";
 import { finishesIn } from "./select_jobs.ts";
 import { explainUnknown } from "./unknown_job.ts";
 
@@ -64,7 +65,7 @@ export interface JobDetails {
   readonly changed: readonly ChangedFile[] | undefined;
   /** The commits that the job descends from, oldest first. */
   readonly chain: readonly { readonly commit: string; readonly jobId: string | undefined }[];
-  readonly shortage: Shortage | undefined;
+  readonly shortages: readonly Shortage[];
   /** Submissions of other jobs that had the same id. */
   readonly namesakes: readonly RecordedJob[];
 }
@@ -122,7 +123,7 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
       commit,
       jobId: history.find((other) => other.commit === commit)?.jobId,
     })),
-    shortage: shortageOf(states, accounting),
+    shortages: shortagesOfJob(states, accounting, record.datalad_slurm?.job),
     namesakes: history.filter((other) =>
       isSubmission(other) && other.jobId === job.jobId && jobKeyOf(other) !== jobKeyOf(job) &&
       other !== submission

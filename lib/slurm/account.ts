@@ -34,8 +34,10 @@ export interface Accounting {
   /** Absent without a limit. */
   time_limit_seconds?: number;
   cpu_seconds?: number;
-  /** The largest resident set of one task of one step. */
+  /** The largest resident set of one process group that srun has started: a task of a step. */
   max_rss_bytes?: number;
+  /** The largest resident sets of all tasks of one step together, where it has several. */
+  step_rss_bytes?: number;
   requested_cpus?: number;
   allocated_cpus?: number;
   requested_memory_bytes?: number;
@@ -51,8 +53,8 @@ export interface JobAccounting extends Accounting {
   /** Task indices by state in Slurm's notation: `{ "COMPLETED": "0-4,7" }`. */
   task_states?: Record<string, string>;
   /**
-   * One line a task, with the words that {@link TASK_LINE} names; only the tasks that did not
-   * complete, of an array of more than 1000.
+   * One line a task, with the words that {@link TASK_LINE} names. Of an array of more than 1000 only
+   * tasks that did not complete, 1000 at most, the one that took longest and the largest.
    */
   tasks?: string[];
   /** The components of a heterogeneous job by offset. */
@@ -68,6 +70,7 @@ const NUMBERS: readonly (keyof JobAccounting)[] = [
   "time_limit_seconds",
   "cpu_seconds",
   "max_rss_bytes",
+  "step_rss_bytes",
   "requested_cpus",
   "allocated_cpus",
   "requested_memory_bytes",
@@ -208,10 +211,12 @@ class JobRows {
   }
 
   addStep(reference: JobReference, row: TableRow): void {
-    const rss = parseMemory(row["MaxRSS"])?.bytes;
-    if (rss === undefined) return;
-    if (reference.task !== undefined) this.#tasks.addStep(reference.task, rss);
-    else raise(this.#units.get(keyOf(reference))?.accounting, rss);
+    const used: StepMemory = {
+      ofTask: parseMemory(row["MaxRSS"])?.bytes,
+      ofStep: parseMemory(/(?:^|,)mem=([^,]*)/.exec(row["TRESUsageInTot"] ?? "")?.[1])?.bytes,
+    };
+    if (reference.task !== undefined) this.#tasks.addStep(reference.task, used);
+    else raise(this.#units.get(keyOf(reference))?.accounting, used);
   }
 
   result(): JobAccounting {
@@ -241,6 +246,8 @@ class TaskRows {
   #listed: Unit[] = [];
   /** The task whose steps are being read. */
   #last: Unit | undefined;
+  #longest: Unit | undefined;
+  #largest: Unit | undefined;
 
   get count(): number {
     return this.#all.size;
@@ -263,12 +270,16 @@ class TaskRows {
   }
 
   /** Steps follow their task. */
-  addStep(task: number, rss: number): void {
-    if (this.#last?.reference.task === task) raise(this.#last.accounting, rss);
+  addStep(task: number, used: StepMemory): void {
+    if (this.#last?.reference.task === task) raise(this.#last.accounting, used);
   }
 
   #endTask(): void {
-    if (this.#last !== undefined) this.#common.add(this.#last.accounting);
+    const last = this.#last;
+    if (last === undefined) return;
+    this.#common.add(last.accounting);
+    this.#longest = withMore("elapsed_seconds", this.#longest, last);
+    this.#largest = withMore("max_rss_bytes", this.#largest, last);
     this.#last = undefined;
   }
 
@@ -287,9 +298,19 @@ class TaskRows {
       ...this.#common.result(),
       task_count: this.count,
       task_states: Object.fromEntries(states),
-      tasks: this.#listed.sort(byIndex).map(taskLine),
+      tasks: [...new Set([...this.#listed, this.#longest, this.#largest])]
+        .filter((unit) => unit !== undefined).sort(byIndex).map(taskLine),
     });
   }
+}
+
+/** Returns the task that has more of something; the first one of several. */
+function withMore(
+  field: "elapsed_seconds" | "max_rss_bytes",
+  one: Unit | undefined,
+  other: Unit,
+): Unit | undefined {
+  return (other.accounting[field] ?? 0) > (one?.accounting[field] ?? 0) ? other : one;
 }
 
 function didNotComplete({ accounting }: Unit): boolean {
@@ -302,6 +323,7 @@ class Common {
   #elapsed: number | undefined;
   #cpu: number | undefined;
   #rss: number | undefined;
+  #stepRss: number | undefined;
   #submit: string | undefined;
   #start: string | undefined;
   #end: string | undefined;
@@ -314,6 +336,7 @@ class Common {
     this.#elapsed = sum(this.#elapsed, one.elapsed_seconds);
     this.#cpu = sum(this.#cpu, one.cpu_seconds);
     this.#rss = larger(this.#rss, one.max_rss_bytes);
+    this.#stepRss = larger(this.#stepRss, one.step_rss_bytes);
     this.#submit = smaller(this.#submit, one.submit);
     this.#start = smaller(this.#start, one.start);
     this.#end = larger(this.#end, one.end);
@@ -332,6 +355,7 @@ class Common {
       time_limit_seconds: same.time_limit_seconds,
       cpu_seconds: thousandths(this.#cpu),
       max_rss_bytes: this.#rss,
+      step_rss_bytes: this.#stepRss,
       requested_cpus: same.requested_cpus,
       allocated_cpus: same.allocated_cpus,
       requested_memory_bytes: same.requested_memory_bytes,
@@ -394,9 +418,19 @@ function allocation(row: TableRow, raw: string): Accounting {
   });
 }
 
-function raise(accounting: Accounting | undefined, rss: number): void {
-  if (accounting !== undefined) {
-    accounting.max_rss_bytes = Math.max(accounting.max_rss_bytes ?? 0, rss);
+/** What a step has used, in bytes: its largest task, and all of its tasks together. */
+interface StepMemory {
+  readonly ofTask: number | undefined;
+  readonly ofStep: number | undefined;
+}
+
+function raise(accounting: Accounting | undefined, { ofTask, ofStep }: StepMemory): void {
+  if (accounting === undefined) return;
+  if (ofTask !== undefined) {
+    accounting.max_rss_bytes = Math.max(accounting.max_rss_bytes ?? 0, ofTask);
+  }
+  if (ofStep !== undefined && ofStep > (ofTask ?? 0)) {
+    accounting.step_rss_bytes = Math.max(accounting.step_rss_bytes ?? 0, ofStep);
   }
 }
 

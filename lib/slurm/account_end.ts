@@ -42,6 +42,7 @@ const OF_THE_END = [
   "elapsed_seconds",
   "cpu_seconds",
   "max_rss_bytes",
+  "step_rss_bytes",
 ] as const;
 
 /**

@@ -31,6 +31,7 @@ export const ACCOUNTING_COLUMNS: readonly string[] = [
   "ReqCPUS",
   "ReqMem",
   "MaxRSS",
+  "TRESUsageInTot",
   "TotalCPU",
   "NNodes",
   "NodeList",

@@ -11,20 +11,23 @@ export type Shortage =
   };
 
 /**
- * Returns what a job had too little of, by Slurm's words for its state or the states of its tasks:
- * TIMEOUT or OUT_OF_MEMORY; undefined for any others.
+ * Returns what a job had too little of, by Slurm's words for its state or for those of its tasks or
+ * components: OUT_OF_MEMORY and TIMEOUT; nothing for any others.
  */
-export function shortageOf(
+export function shortagesOf(
   states: readonly string[],
   accounting: Accounting | undefined,
-): Shortage | undefined {
+): Shortage[] {
+  const shortages: Shortage[] = [];
   if (states.includes("OUT_OF_MEMORY")) {
-    return {
+    shortages.push({
       of: "memory",
       requestedBytes: accounting?.requested_memory_bytes || undefined,
       usedBytes: accounting?.max_rss_bytes || undefined,
-    };
+    });
   }
-  if (!states.includes("TIMEOUT")) return undefined;
-  return { of: "time", limitSeconds: accounting?.time_limit_seconds };
+  if (states.includes("TIMEOUT")) {
+    shortages.push({ of: "time", limitSeconds: accounting?.time_limit_seconds });
+  }
+  return shortages;
 }

@@ -86,20 +86,23 @@ if (unlimited !== undefined) console.error(`No job can run out of memory here: $
 test(
   "a job that runs out of memory is named, with what it asked for and what it used",
   async (dataset) => {
-    const id = await memoryJob(dataset, 50, 30, 300);
+    const id = await memoryJob(dataset, 120, 50, 300);
     assert.match(await rowThere(dataset, id), / on other +Out of memory +/);
     const happened =
-      /It ran out of the 50 MiB of memory that it requested; ([\d.]+) MiB were in use/;
+      /It ran out of the 120 MiB of memory that it requested; ([\d.]+) MiB were in use/;
     const finish = await dataset.tool(["finish"]);
     assert.equal(finish.code, 1);
     assert.match(finish.stdout, new RegExp(`^Job ${id}: Out of memory, left open$`, "m"));
     assert.match(finish.stderr, happened);
-    assert.match(finish.stderr, /^Hint: Request more than 50 MiB with sbatch --mem$/m);
+    assert.match(
+      finish.stderr,
+      /^Hint: Request more than 120 MiB with sbatch --mem or --mem-per-cpu$/m,
+    );
     await dataset.succeed(["finish", "--commit-failed-jobs"]);
     const [used, requested] = await memoryShown(dataset, id);
-    assert.equal(requested, "50 MiB");
-    // What processes share counts for each; it asked for 330 MiB altogether.
-    assert.ok(used >= 30 && used < 100, `${used} MiB`);
+    assert.equal(requested, "120 MiB");
+    // What processes share counts for each; it asked for 350 MiB altogether.
+    assert.ok(used >= 50 && used < 180, `${used} MiB`);
     assert.match(await dataset.succeed(["show", id]), /^State +Out of memory$/m);
     assert.match(
       await dataset.git("log", "-1", "--format=%s"),

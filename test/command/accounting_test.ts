@@ -65,7 +65,7 @@ concurrently(noRealSlurm, {
     await using dataset = await TestDataset.make();
     const id = await dataset.schedule(["-o", "out", "sbatch", "--wrap", "sleep 1; exit 7"]);
     await jobIs(id, "FAILED");
-    const lagging = await Lagging.put(dataset, RUNS_STILL, Infinity);
+    const lagging = await Lagging.put(dataset, RUNS_STILL, 99);
     await dataset.succeed(["finish", "--commit-failed-jobs"], { env: lagging.env });
     const accounting = await recorded(dataset);
     assert.deepEqual([accounting["state"], accounting["exit_code"]], ["FAILED", 7]);

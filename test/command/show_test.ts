@@ -163,7 +163,10 @@ concurrently(noRealSlurm, {
     });
     assert.match(memory.stdout, /Out of memory/);
     assert.match(memory.stderr, /It ran out of the 1 MiB of memory that it requested/);
-    assert.match(memory.stderr, /^Hint: Request more than 1 MiB with sbatch --mem$/m);
+    assert.match(
+      memory.stderr,
+      /^Hint: Request more than 1 MiB with sbatch --mem or --mem-per-cpu$/m,
+    );
     const time = { env: { PATH: await instead("TIMEOUT") } };
     const left = await dataset.tool(["finish", "--json"], time);
     assert.equal(left.code, 1);

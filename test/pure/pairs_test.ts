@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { pairLines } from "../../lib/cli/pairs.ts";
 import { readAccounting, readTaskLine } from "../../lib/slurm/account.ts";
-import { shortageOf } from "../../lib/slurm/shortage.ts";
+import { shortagesOfJob, statesIn } from "../../lib/commands/job_shortage.ts";
+import { shortagesOf } from "../../lib/slurm/shortage.ts";
 
 Deno.test("names and values are aligned, and wrapped where the terminal is narrow", () => {
   const pairs = [
@@ -58,13 +59,39 @@ Deno.test("a line of a task says what is known of it", () => {
   assert.equal(readTaskLine("x 107 FAILED"), undefined);
 });
 
-Deno.test("a shortage is told by Slurm's words alone", () => {
+Deno.test("shortages are told by Slurm's words alone", () => {
   const accounting = { time_limit_seconds: 60, requested_memory_bytes: 0, max_rss_bytes: 5 };
-  assert.deepEqual(shortageOf(["FAILED", "TIMEOUT"], accounting), { of: "time", limitSeconds: 60 });
-  assert.deepEqual(shortageOf(["OUT_OF_MEMORY", "TIMEOUT"], accounting), {
-    of: "memory",
-    requestedBytes: undefined,
-    usedBytes: 5,
-  });
-  assert.equal(shortageOf(["FAILED", "CANCELLED"], accounting), undefined);
+  const time = { of: "time", limitSeconds: 60 };
+  assert.deepEqual(shortagesOf(["FAILED", "TIMEOUT"], accounting), [time]);
+  assert.deepEqual(shortagesOf(["OUT_OF_MEMORY", "TIMEOUT"], accounting), [
+    { of: "memory", requestedBytes: undefined, usedBytes: 5 },
+    time,
+  ]);
+  assert.deepEqual(shortagesOf(["FAILED", "CANCELLED"], accounting), []);
+});
+
+Deno.test("figures that accounting does not have are those of the submission", () => {
+  const submitted = { time_limit_seconds: 90, requested: "cpu=1,mem=1.5G,node=1,billing=1" };
+  const states = ["OUT_OF_MEMORY", "TIMEOUT"];
+  assert.deepEqual(shortagesOfJob(states, undefined, submitted), [
+    { of: "memory", requestedBytes: 1536 * 1024 ** 2, usedBytes: undefined },
+    { of: "time", limitSeconds: 90 },
+  ]);
+  const accounting = { time_limit_seconds: 60, requested_memory_bytes: 7, max_rss_bytes: 5 };
+  assert.deepEqual(shortagesOfJob(states, accounting, submitted), [
+    { of: "memory", requestedBytes: 7, usedBytes: 5 },
+    { of: "time", limitSeconds: 60 },
+  ]);
+  assert.deepEqual(shortagesOfJob(["TIMEOUT"], {}, { requested: "cpu=1" }), [
+    { of: "time", limitSeconds: undefined },
+  ]);
+});
+
+Deno.test("the components of a heterogeneous job have states of their own", () => {
+  const group = (state: string) => ({ state, phase: "failed" as const, indices: "0", count: 1 });
+  const report = { jobId: "5", phase: "failed", state: "FAILED" } as const;
+  assert.deepEqual(
+    statesIn({ ...report, components: [group("OUT_OF_MEMORY"), group("CANCELLED")] }),
+    ["FAILED", "OUT_OF_MEMORY", "CANCELLED"],
+  );
 });

@@ -229,7 +229,20 @@ Deno.test("accounting adds up what steps used and names units", () => {
       Priority: "100",
     },
     { JobID: "5.batch", JobIDRaw: "5.batch", State: "CANCELLED", MaxRSS: "2M" },
-    { JobID: "5.0", JobIDRaw: "5.0", State: "CANCELLED", MaxRSS: "812K" },
+    {
+      JobID: "5.0",
+      JobIDRaw: "5.0",
+      State: "CANCELLED",
+      MaxRSS: "812K",
+      TRESUsageInTot: "cpu=00:00:01,energy=0,fs/disk=2056,mem=3248K,pages=0,vmem=9M",
+    },
+    {
+      JobID: "5.1",
+      JobIDRaw: "5.1",
+      State: "CANCELLED",
+      MaxRSS: "1K",
+      TRESUsageInTot: "cpu=00:00:00,mem=1K",
+    },
     { JobID: "6", JobIDRaw: "6", State: "COMPLETED" },
   ];
   assert.deepEqual(accountsOf(rows, new Set(["5"])).get("5"), {
@@ -243,6 +256,7 @@ Deno.test("accounting adds up what steps used and names units", () => {
     time_limit_seconds: 120,
     cpu_seconds: 60.5,
     max_rss_bytes: 2 * 1024 ** 2,
+    step_rss_bytes: 3248 * 1024,
     allocated_cpus: 4,
     requested_memory_bytes: 8 * 1024 ** 3,
     nodes: 1,
@@ -252,18 +266,25 @@ Deno.test("accounting adds up what steps used and names units", () => {
   assert.equal(accountsOf(rows, new Set(["5"]), later).get("5"), undefined);
 });
 
-Deno.test("an array of very many tasks lists only those that did not complete", () => {
-  const rows = Array.from({ length: 2000 }, (_, task) => ({
-    JobID: `5_${task}`,
-    JobIDRaw: String(100 + task),
-    State: task === 9 ? "FAILED" : "COMPLETED",
-    ExitCode: task === 9 ? "3:0" : "0:0",
-    ElapsedRaw: "2",
-  }));
+Deno.test("of very many tasks those that did not complete have a line, the longest and the largest", () => {
+  const rows = Array.from({ length: 2000 }, (_, task) => [
+    {
+      JobID: `5_${task}`,
+      JobIDRaw: String(100 + task),
+      State: task === 9 ? "FAILED" : "COMPLETED",
+      ExitCode: task === 9 ? "3:0" : "0:0",
+      ElapsedRaw: task === 1700 ? "4" : "2",
+    },
+    { JobID: `5_${task}.batch`, MaxRSS: task === 1300 ? "8" : "7" },
+  ]).flat().map((row) => ({ JobIDRaw: "1", ...row }));
   const account = accountsOf(rows, new Set(["5"])).get("5");
-  assert.equal(account?.elapsed_seconds, 4000);
+  assert.equal(account?.elapsed_seconds, 4002);
   assert.deepEqual(account?.task_states, { COMPLETED: "0-8,10-1999", FAILED: "9" });
-  assert.deepEqual(account?.tasks, ["9 109 FAILED 3:0 2 - - -"]);
+  assert.deepEqual(account?.tasks, [
+    "9 109 FAILED 3:0 2 - 7 -",
+    "1300 1400 COMPLETED 0:0 2 - 8 -",
+    "1700 1800 COMPLETED 0:0 4 - 7 -",
+  ]);
 });
 
 Deno.test("jobs of the queue are found by session and time only", () => {

@@ -137,7 +137,10 @@ export async function memoryJob(dataset: TestDataset, asked: number, first: numb
     // sstat knows nothing of other clusters.
     const argv = ["sstat", "-nP", "--noconvert", "-j", `${id}.batch`, "-o", "MaxRSS"];
     const env = { SLURM_CONF: slurmConfPath(directoryThere()) };
-    return Number((await dataset.run(argv, { env })).stdout) >= first << 20;
+    const { stdout, stderr } = await dataset.run(argv, { env });
+    const live = await slurm("squeue", "-M", "other", "-h", "-j", id, "-o", "%T");
+    if (!/^RUNNING$/m.test(live)) throw new Error(`Job ${id} is over already: ${stderr}`);
+    return Number(stdout) >= first << 20;
   });
   await letGo(pipe);
   await areOverThere(id);
