@@ -2,7 +2,7 @@ import { type Answer, ask, QUERY_TIMEOUT_MS } from "./ask.ts";
 import { isJobId, parseReference, parseTime } from "./fields.ts";
 import type { QueryOptions } from "./query.ts";
 import { CLOCK_SLACK } from "./report.ts";
-import { sacctArgv, sacctSearchArgv } from "./sacct.ts";
+import { refusedColumn, sacctArgv, sacctSearchArgv } from "./sacct.ts";
 import { saysNoSuchCluster } from "./outcome.ts";
 import { isStandIn } from "./stand_in.ts";
 import type { Submission } from "./submission.ts";
@@ -58,12 +58,11 @@ export async function findSubmission(
 ): Promise<Recovery> {
   const timeoutMs = options.timeoutMs ?? QUERY_TIMEOUT_MS;
   const since = trace.since.getTime() / 1000 - CLOCK_SLACK;
-  const age = Math.max(0, Date.now() / 1000 - since);
   const [accounting, queue] = await Promise.all([
-    ask(sacctSearchArgv(SUBMIT_COLUMNS, age, trace.cluster), timeoutMs),
+    searchAccounting(trace, since, timeoutMs),
     searchQueue(trace, timeoutMs),
   ]);
-  const tagged = fromSubmitLines(accounting.stdout, trace.token, since);
+  const tagged = accounting.found;
   const known = new Set([...tagged, ...queue.here].map(({ jobId }) => jobId));
   const elsewhere = queue.elsewhere.filter((jobId) => !known.has(jobId));
   const confirmation = await confirm(elsewhere, trace.token, timeoutMs);
@@ -73,8 +72,42 @@ export async function findSubmission(
       ...queue.here,
       ...[...tagged, ...confirmation.found].filter(({ jobId }) => !local.has(jobId)),
     ],
-    asked: [said(accounting, tagged.length), ...queue.asked, ...confirmation.asked],
-    conclusive: accounting.outcome === "answered" && queue.answered && confirmation.conclusive,
+    asked: [...accounting.asked, ...queue.asked, ...confirmation.asked],
+    conclusive: accounting.conclusive && queue.answered && confirmation.conclusive,
+  };
+}
+
+/**
+ * Asks accounting for the user's jobs since then that were submitted with the token. A sacct before
+ * 21.08 does not say with what: it can tell only that there is no job at all.
+ */
+async function searchAccounting(
+  trace: SubmissionTrace,
+  since: number,
+  timeoutMs: number,
+): Promise<Recovery> {
+  const age = Math.max(0, Date.now() / 1000 - since);
+  const search = (columns: readonly string[]) =>
+    ask(sacctSearchArgv(columns, age, trace.cluster), timeoutMs);
+  const answer = await search(SUBMIT_COLUMNS);
+  if (refusedColumn(answer.stderr) !== "SubmitLine") {
+    const found = fromSubmitLines(answer.stdout, trace.token, since);
+    const conclusive = answer.outcome === "answered";
+    return { found, asked: [said(answer, found.length)], conclusive };
+  }
+  const columns = SUBMIT_COLUMNS.filter((column) => column !== "SubmitLine");
+  const all = await search(columns);
+  const ids = new Set(
+    parseTable(all.stdout, columns).filter((row) => (parseTime(row["Submit"]) ?? since) >= since)
+      .map((row) => parseReference(row["JobID"] ?? "")?.jobId).filter((id) => id !== undefined),
+  );
+  const isAnswered = all.outcome === "answered";
+  return {
+    found: [],
+    asked: isAnswered && ids.size > 0
+      ? [`sacct does not say how your jobs since then were submitted: ${[...ids].join(", ")}`]
+      : [said(all, 0)],
+    conclusive: isAnswered && ids.size === 0,
   };
 }
 

@@ -50,6 +50,34 @@ Deno.test("nothing found is conclusive only when both programs answered", async 
   }
 });
 
+Deno.test("a sacct that tells no submit lines is conclusive when it has no job at all", async () => {
+  const refuse = `case "$*" in *SubmitLine*) ` +
+    `echo 'sacct: error: Invalid field requested: "SubmitLine"' >&2; exit 1;; esac`;
+  const earlier = `6\x1ftest\x1f${NOW - 5000}\x1f6\n`;
+  for (
+    const [rows, conclusive, said] of [
+      ["", true, "sacct names no such job"],
+      [earlier, true, "sacct names no such job"],
+      [
+        `${earlier}7\x1ftest\x1f${NOW}\x1f7\n8_1\x1ftest\x1f${NOW}\x1f9\n`,
+        false,
+        "sacct does not say how your jobs since then were submitted: 7, 8",
+      ],
+    ] as const
+  ) {
+    await using fake = new FakeSlurm();
+    Deno.writeTextFileSync(`${fake.folder}/rows`, rows);
+    fake.put("sacct", { shell: `${refuse}\n/bin/cat ${fake.folder}/rows` });
+    fake.put("squeue", {});
+    const answer = await fake.ask<Recovery>("recover", INPUT);
+    assert.deepEqual([answer.found, answer.conclusive], [[], conclusive]);
+    assert.ok(answer.asked.includes(said), answer.asked.join("\n"));
+    // slurmctld tells where it came from all the same.
+    fake.put("squeue", { stdout: queueLine("7", "login1") });
+    assert.deepEqual((await fake.ask<Recovery>("recover", INPUT)).found, [{ jobId: "7" }]);
+  }
+});
+
 Deno.test("a cluster that sbatch was told of is asked by its name, and its silence is no answer", async () => {
   const input = { ...INPUT, trace: { ...INPUT.trace, namedClusters: ["other"] } };
   const row = `7   login1   4700   ${NOW}   other   PENDING   JobHeldUser`;
@@ -98,7 +126,7 @@ Deno.test("accounting is read for all jobs in one call and never fails", async (
   await using fake = new FakeSlurm();
   const row = (id: string, state: string, rss: string) =>
     [id, id, state, "0:0", "0:0", NOW, NOW, NOW + 5, 5, "UNLIMITED", 2, 2, "4000M", rss]
-      .concat(["00:04.500", 1, "n1", "main", "test", "normal", 10]).join("\x1f") + "\n";
+      .concat(["", "00:04.500", 1, "n1", "main", "test", "normal", 10]).join("\x1f") + "\n";
   fake.put("sacct", {
     stdout: row("5", "COMPLETED", "") + row("5.batch", "COMPLETED", "3M") + row("6", "FAILED", ""),
   });
