@@ -17,6 +17,7 @@ export function queryOf(recorded: RecordedJob): JobQuery {
     ...(cluster === undefined ? {} : { cluster }),
     ...(submitted_at === undefined ? {} : { submittedAt: new Date(submitted_at) }),
     ...(expected === undefined ? {} : { expected }),
+    ...(job?.components === undefined ? {} : { components: job.components }),
     ...(job?.submit_time === undefined ? {} : { slurmSubmit: new Date(job.submit_time) }),
   };
 }

@@ -39,6 +39,8 @@ export interface JobQuery {
   readonly slurmSubmit?: Date;
   /** The array specification at submission (`0-99:2%5`); without it an array is taken as found. */
   readonly expected?: string;
+  /** How many components a heterogeneous job has; without it these are taken as found. */
+  readonly components?: number;
 }
 
 /** The array tasks (or components) of one state. */
@@ -119,7 +121,8 @@ export function gather(query: JobQuery, rows: readonly StateRow[]): Gathered {
   const own = current.map((row) => asOwn(query, row));
   const kind = spec !== undefined || own.some(({ reference }) => isTask(reference))
     ? "array"
-    : own.some(({ reference }) => reference.component !== undefined)
+    : componentsOf(query) !== undefined ||
+        own.some(({ reference }) => reference.component !== undefined)
     ? "components"
     : "job";
   const submitted = spec && new IndexSet(spec.ranges);
@@ -133,12 +136,19 @@ export function gather(query: JobQuery, rows: readonly StateRow[]): Gathered {
   if (kind === "array") {
     for (const row of own) placeTasks(parts, row, submitted);
   }
-  const expected = kind === "array"
-    ? spec?.ranges
-    : kind === "job"
-    ? [{ first: WHOLE, last: WHOLE, step: 1 }]
-    : undefined;
+  const components = componentsOf(query);
+  const expected = { job: WHOLE_RANGES, array: spec?.ranges, components }[kind];
   return { query, kind, parts, expected, laterUse };
+}
+
+const WHOLE_RANGES: readonly IndexRange[] = [{ first: WHOLE, last: WHOLE, step: 1 }];
+
+/** A heterogeneous job has so many components at most (MAX_HET_JOB_COMPS, 20.11 to 25.11). */
+const MOST_COMPONENTS = 128;
+
+function componentsOf({ components = 0 }: JobQuery): readonly IndexRange[] | undefined {
+  const isPossible = components > 0 && components <= MOST_COMPONENTS;
+  return isPossible ? [{ first: 0, last: components - 1, step: 1 }] : undefined;
 }
 
 /** Returns whether a row is of a job that had the same id long before. */
@@ -366,10 +376,14 @@ function doubtsOf(gathered: Gathered, gaps: readonly number[], controllerAsked: 
   const rows = rowsOf(gathered);
   const doubts: string[] = [];
   if (rows.length > 0 && gaps.length > 0) {
+    const isArray = gathered.kind === "array";
     doubts.push(
-      `No state is known of ${gaps.length} array tasks (${shortened(formatIndices(gaps))})` +
+      `No state is known of ${gaps.length} ${isArray ? "array task" : "component"}` +
+        `${gaps.length === 1 ? "" : "s"} (${shortened(formatIndices(gaps))})` +
         // Of a waiting task that is cancelled by its index nothing is kept anywhere (22.05).
-        (controllerAsked ? ", which is so of tasks that are cancelled before they start" : ""),
+        (controllerAsked && isArray
+          ? ", which is so of tasks that are cancelled before they start"
+          : ""),
     );
   } else if (rows.length === 0) {
     const again = gathered.laterUse?.submit;

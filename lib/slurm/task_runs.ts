@@ -1,6 +1,7 @@
 import { indices, parseArraySpec } from "./array.ts";
 import { ask, QUERY_TIMEOUT_MS } from "./ask.ts";
 import { isJobId, type JobReference, parseReference, parseTime } from "./fields.ts";
+import { hostnames } from "./hostlist.ts";
 import { byCluster, inPieces, jobKey, readSacct } from "./query.ts";
 import { CLOCK_SLACK, type JobQuery } from "./report.ts";
 import { describeManyArgv, describeManyInput, parseScontrolJobs } from "./scontrol.ts";
@@ -75,7 +76,7 @@ class Runs {
     submit: number | undefined,
   ): void {
     if (step !== undefined || tasks !== undefined) return;
-    const node = firstNode(nodes);
+    const node = nodes === undefined ? undefined : hostnames(nodes).next().value;
     for (const job of this.#byId.get(jobId) ?? []) {
       const earliest = (job.submittedAt?.getTime() ?? 0) / 1000 - CLOCK_SLACK;
       if ((submit ?? Infinity) < earliest) continue;
@@ -94,11 +95,4 @@ class Runs {
       return [...wanted].every((task) => runs.has(task)) ? [] : [jobId];
     });
   }
-}
-
-/** Returns the first node of a list of Slurm's, `n[01-03,7],m1`; undefined where there is none. */
-export function firstNode(list: string | undefined): string | undefined {
-  const [, before, number = "", after = ""] = /^([\w.-]+)(?:\[(\d+)[^\]]*\]([\w.-]*))?(?=,|$)/
-    .exec(list ?? "") ?? [];
-  return before === undefined ? undefined : `${before}${number}${after}`;
 }

@@ -5,6 +5,7 @@ import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
 import { type LocalSlurm, startLocalSlurm } from "../support/local_slurm.ts";
+import { noPseudoTerminal, runOnTerminal } from "../support/pseudo_terminal.ts";
 import { until, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
@@ -166,6 +167,102 @@ concurrently(false, {
     await dataset.write("named.sh", "#!/bin/sh\n#SBATCH -J hetjob --test-only\ntrue\n");
     const { stderr } = await dataset.run(["sbatch", "named.sh"], { env });
     assert.match(stderr, /^sbatch: Job \d+ to start at /m);
+  },
+  "what cannot be done here is refused by name, and what has no effect is named": async () => {
+    await using dataset = await onLaptop();
+    const path = { PATH: standIn?.env["PATH"] ?? "" };
+    const submit = (words: readonly string[], env: Record<string, string> = {}) =>
+      dataset.run(["sbatch", ...words], { env: { ...path, ...env } });
+    const wrap = "--wrap=true";
+    for (
+      const [words, said, env = {}] of [
+        [["--container=x", wrap], "--container is not supported by the local stand-in"],
+        [["--uid=0", wrap], "--uid is not supported by the local stand-in"],
+        [[wrap], "--container is not supported by the local stand-in", { SBATCH_CONTAINER: "x" }],
+        [["-N2", wrap], "--nodes=2: the local stand-in has one node"],
+        [["--no-such", wrap], "unrecognized option '--no-such'"],
+        [["-M", "elsewhere", wrap], "No cluster 'elsewhere' known by database."],
+      ] as const
+    ) {
+      const { code, stdout, stderr } = await submit(words, env);
+      assert.notEqual(code, 0, said);
+      assert.equal(stdout, "", said);
+      assert.ok(stderr.includes(said), stderr);
+    }
+    await dataset.write("gpu.sh", "#!/bin/sh\n#SBATCH --exclusive --mail-type=END\ntrue\n");
+    const taken = await submit(["-o", "log", "-n2", "-C", "fast", "gpu.sh"], {
+      SBATCH_GRES: "gpu",
+    });
+    assert.match(taken.stdout, /^Submitted batch job \d+\n$/);
+    assert.match(
+      taken.stderr,
+      /^sbatch: The local stand-in takes no account of --constraint, --exclusive, --gres, --mail-type$/m,
+    );
+    assert.doesNotMatch((await submit(["-n2", "-t5", wrap])).stderr, /takes no account/);
+    const scontrol = (...words: string[]) => dataset.run(["scontrol", ...words], { env: path });
+    assert.equal((await scontrol("show", "hostnames", "n[1-2],m")).stdout, "n1\nn2\nm\n");
+    const requeue = await scontrol("requeue", "1");
+    assert.equal(requeue.code, 1);
+    assert.match(
+      requeue.stderr,
+      /^scontrol: error: requeue is not supported by the local stand-in$/m,
+    );
+  },
+  "jobs go on when the session that submitted them ends": async () => {
+    if (noPseudoTerminal) return;
+    await using standIn = await withOwnStandIn();
+    const { dataset } = standIn;
+    const pipe = await dataset.pipe("pipe");
+    const job = `echo >runs; read word <${pipe}; echo result >out`;
+    // The kernel hangs up on what is left of a session when its leader ends.
+    const ran = await runOnTerminal(
+      ["sbatch", "--parsable", "-o", "log", "--wrap", job],
+      { cwd: dataset.root, env: dataset.env, columns: 80, rows: 24 },
+    );
+    assert.equal(ran.code, 0, ran.stdout);
+    await until("it runs", () => isThere(`${dataset.root}/runs`));
+    await letGo(pipe);
+    await until("it has ended", () => isThere(`${dataset.root}/out`));
+  },
+  "any number of sbatch and scancel at once lose no job and mix up none": async () => {
+    await using standIn = await withOwnStandIn();
+    const { dataset } = standIn;
+    const pipes = await Promise.all(["p0", "p1", "p2", "p3"].map((name) => dataset.pipe(name)));
+    const blocked = pipes.map((pipe, at) => `echo >b${at}; read word <${pipe}`);
+    const submit = async (line: string, ...words: string[]) => {
+      const argv = ["sbatch", "--parsable", "-o", "/dev/null", ...words, "--wrap", line];
+      const { stdout } = await dataset.run(argv);
+      return Number(stdout);
+    };
+    const first = await Promise.all(blocked.map((line) => submit(line)));
+    await until(
+      "all places are taken",
+      () => blocked.every((_, at) => isThere(`${dataset.root}/b${at}`)),
+    );
+    const names = Array.from({ length: 28 }, (_, at) => `f${at}`);
+    const ids = await Promise.all(names.map((name) => submit(`echo ${name} >${name}`)));
+    assert.equal(new Set([...first, ...ids]).size, 32, `${ids}`);
+    const cancelled = ids.filter((_, at) => at % 2 === 0);
+    const [codes, late] = await Promise.all([
+      Promise.all(cancelled.map((id) => dataset.run(["scancel", `${id}`]))),
+      Promise.all(["l1", "l2"].map((name) => submit(`echo ${name} >${name}`))),
+    ]);
+    assert.deepEqual(codes.map(({ code }) => code), cancelled.map(() => 0));
+    for (const pipe of pipes) await letGo(pipe);
+    const kept = ids.filter((id) => !cancelled.includes(id));
+    const argv = ["sacct", "-nXPj", [...first, ...ids, ...late].join(","), "-o", "JobID,State"];
+    await until(
+      "all jobs are over",
+      async () => !/PENDING|RUNNING/.test((await dataset.run(argv)).stdout),
+    );
+    const states = Object.fromEntries(
+      (await dataset.run(argv)).stdout.trim().split("\n").map((row) => row.split("|")),
+    );
+    for (const id of [...first, ...kept, ...late]) assert.equal(states[id], "COMPLETED", `${id}`);
+    for (const id of cancelled) assert.match(states[id], /^CANCELLED by/, `${id}`);
+    for (const [at, name] of names.entries()) {
+      assert.equal(isThere(`${dataset.root}/${name}`), at % 2 === 1, name);
+    }
   },
   "what the killed runner did to a job counts for the next one": async () => {
     await using standIn = await withOwnStandIn({ DATALAD_SLURM_LOCAL_MINUTE: "1" });

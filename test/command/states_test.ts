@@ -252,7 +252,7 @@ concurrently(noRealSlurm, {
       await slurm("scontrol", "release", job.id);
       await jobsAreOver([job.id]);
       const words = /^Unknown \(2 of 3 Complete, 1 of 3 Unknown\)$/;
-      const reason = /No state is known of 1 array tasks \(1\), which is so .* cancelled before/;
+      const reason = /No state is known of 1 array task \(1\), which is so .* cancelled before/;
       await job.says("pending task cancelled, others complete", 1, words, reason);
     }),
   "a job that runs out of time": () =>

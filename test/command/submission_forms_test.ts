@@ -7,6 +7,7 @@ import {
   jobsAreOver,
   jobsSubmittedBelow,
   noRealSlurm,
+  slurm,
   useCluster,
 } from "../support/real_slurm.ts";
 
@@ -221,6 +222,27 @@ concurrently(noRealSlurm, {
       open: [wrapped],
       finished: { [het]: written(het, ["out"]) },
     });
+  },
+  "a heterogeneous job that fails or is cancelled is told of with its components": async () => {
+    await using dataset = await TestDataset.make();
+    const submit = (...words: string[]) =>
+      dataset.schedule(["-o", crypto.randomUUID(), "sbatch", "-n1", ":", "-n1", ...words]);
+    const failed = await submit("fail.sh", "out");
+    const cancelled = await submit("--begin=now+1hour", "write.sh", "out");
+    await slurm("scancel", cancelled);
+    await jobsAreOver([failed, cancelled]);
+    const finish = await dataset.tool(["finish"]);
+    assert.equal(finish.code, 1);
+    assert.match(finish.stdout, new RegExp(`^Job ${failed}: Failed, left open$`, "m"));
+    assert.match(finish.stdout, new RegExp(`^Job ${cancelled}: Cancelled, left open$`, "m"));
+    await dataset.succeed(["finish", "--commit-failed-jobs"]);
+    for (const [id, state] of [[failed, "Failed"], [cancelled, "Cancelled"]]) {
+      assert.match(await dataset.succeed(["show", `${id}`]), new RegExp(`^State +${state}`, "m"));
+    }
+    const body = await dataset.git("log", "-1", "--format=%B", "--grep", `job ${failed}:`);
+    const record = JSON.parse(body.slice(body.indexOf("{"), body.lastIndexOf("}") + 1));
+    assert.deepEqual(Object.keys(record.datalad_slurm.accounting.components), ["0", "1"]);
+    assert.equal(record.datalad_slurm.accounting.components[0].exit_code, 3);
   },
   "a job that a batch script submits is not ours": async () => {
     await using dataset = await TestDataset.make();

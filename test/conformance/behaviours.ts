@@ -1,9 +1,18 @@
 import { SQUEUE_COLUMNS, squeueArgv } from "../../lib/slurm/squeue.ts";
 import { parseScontrolJobs } from "../../lib/slurm/scontrol.ts";
-import { sacctArgv, sacctStateRow, STATE_COLUMNS } from "../../lib/slurm/sacct.ts";
+import { Accounts } from "../../lib/slurm/account.ts";
+import { fromSession, fromSubmitLines, queueSearchArgv } from "../../lib/slurm/recover.ts";
+import {
+  ACCOUNTING_COLUMNS,
+  sacctArgv,
+  sacctSearchArgv,
+  sacctStateRow,
+  STATE_COLUMNS,
+} from "../../lib/slurm/sacct.ts";
 import { parseSubmissions, saysRefused, saysTestOnly } from "../../lib/slurm/submission.ts";
 import { parseTable } from "../../lib/slurm/table.ts";
 import { QUERY_ENVIRONMENT } from "../../lib/slurm/ask.ts";
+import { until } from "../support/real_slurm.ts";
 import type { Bench } from "./bench.ts";
 
 /**
@@ -549,11 +558,7 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
     ];
     const [array = "", plain = ""] = ids;
     await bench.over(array, plain);
-    const env = Object.fromEntries(
-      Object.entries(QUERY_ENVIRONMENT).flatMap(([name, value]) =>
-        value === undefined ? [] : [[name, value]]
-      ),
-    );
+    const env = queryEnvironment();
     const sacct = await bench.run(
       sacctArgv({ jobIds: [array, plain], columns: STATE_COLUMNS, earlierRuns: true }),
       { env },
@@ -586,7 +591,93 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
       ).sort(),
     ];
   },
+
+  async "this tool reads the same accounting"(bench) {
+    const submit = (...words: string[]) =>
+      bench.submit("-t7", "--mem=1M", "-o", "/dev/null", ...words);
+    const ids = [
+      await submit("-n2", "--wrap=true"),
+      await submit("--wrap=exit 3"),
+      await submit("--wrap=kill -KILL $$"),
+      await submit("--array=1-3", "--wrap=exit $((SLURM_ARRAY_TASK_ID - 1))"),
+    ];
+    await bench.over(...ids);
+    const { stdout } = await bench.run(
+      sacctArgv({ jobIds: ids, columns: ACCOUNTING_COLUMNS, steps: true }),
+      { env: queryEnvironment() },
+    );
+    const accounts = new Accounts(new Set(ids));
+    for (const row of parseTable(stdout, ACCOUNTING_COLUMNS)) accounts.add(row);
+    // What depends on the machine, and on the moment, is told by whether it is there.
+    const stable = /state|exit|signal|limit|_cpus|requested|nodes|task/;
+    return ids.map((id) => {
+      const entries = Object.entries(accounts.result().get(id) ?? {}).map(([name, value]) => {
+        const shown = name === "tasks"
+          ? (value as string[]).map((line) => line.split(" ").slice(2, 4).join(" "))
+          : value;
+        return stable.test(name) ? `${name} ${JSON.stringify(shown)}` : name;
+      });
+      // Slurm looks at the memory of processes every so many seconds.
+      const sure = entries.filter((entry) => !/_rss_/.test(entry));
+      return `${bench.plain(id)}: ${sure.sort().join(", ")}`;
+    });
+  },
+
+  async "this tool finds a submission again by its session and its words"(bench) {
+    const token = crypto.randomUUID();
+    const ids = [
+      await bench.submit("-o", "/dev/null", `--wrap=: ${token}\ntrue`),
+      await bench.submit("--array=0-1", "-o", "/dev/null", `--wrap=: ${token}`),
+      await bench.submit("-o", "/dev/null", "--wrap=true"),
+    ];
+    await bench.over(...ids);
+    const env = queryEnvironment();
+    const since = Date.now() / 1000 - 600;
+    const columns = ["JobID", "Cluster", "Submit", "SubmitLine", "JobIDRaw"];
+    let accounting = "";
+    // A submit line comes some seconds late.
+    await until("accounting has the submit line", async () => {
+      accounting = (await bench.run(sacctSearchArgv(columns, 600), { env })).stdout;
+      return fromSubmitLines(accounting, token, since).length === 2;
+    });
+    const queue = await bench.run(queueSearchArgv(), { env });
+    const [, , sid = ""] = queue.stdout.split("\n").map((line) => line.trim().split(/\s+/))
+      .find(([id]) => id === ids[0]) ?? [];
+    return [
+      ...fromSubmitLines(accounting, token, since)
+        .map(({ jobId }) => `sacct ${bench.plain(jobId)}`),
+      ...fromSession(queue.stdout, Number(sid), since)
+        .filter(({ jobId }) => ids.includes(jobId))
+        .map(({ jobId, isRefused }) => `squeue ${bench.plain(jobId)} ${isRefused}`),
+    ].sort();
+  },
+
+  async "a batch script lists the nodes of its job"(bench) {
+    const id = await bench.submit(
+      "-o",
+      "nodes",
+      '--wrap=[ "$(scontrol show hostnames)" = "$SLURM_JOB_NODELIST" ] && echo same; ' +
+        "scontrol show hostnames 'a[1-2,08-10],b'",
+    );
+    await bench.over(id);
+    const outside = await bench.run(["scontrol", "show", "hostname", "n[3-4]"]);
+    const none = await bench.run(["scontrol", "show", "hostnames"]);
+    return [
+      bench.plain(await bench.read("nodes") ?? ""),
+      outside.stdout,
+      `${none.code} ${none.stdout}${none.stderr}`,
+    ];
+  },
 };
+
+/** The variables that this tool pins when it asks. */
+function queryEnvironment(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(QUERY_ENVIRONMENT).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, value]]
+    ),
+  );
+}
 
 /** What the cluster and this machine are called, and processes. */
 const CHANCE =

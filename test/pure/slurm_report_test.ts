@@ -44,6 +44,20 @@ function accountsOf(rows: TableRow[], ...about: ConstructorParameters<typeof Acc
   return accounts.result();
 }
 
+Deno.test("a heterogeneous job is over when each of its components is", () => {
+  const first = row("5+0", "COMPLETED");
+  const gone = judge({ components: 2 }, [first], true);
+  assert.equal(gone.phase, "unknown");
+  assert.match(gone.reason ?? "", /^No state is known of 1 component \(1\)$/);
+  assert.equal(needsController(gather({ jobId: "5", components: 2 }, [first])), true);
+  const both = [first, row("5+1", "FAILED")];
+  assert.equal(needsController(gather({ jobId: "5", components: 2 }, both)), false);
+  assert.equal(judge({ components: 2 }, both).state, "FAILED");
+  // Of a record that does not tell how many there are they count as found.
+  assert.equal(judge({}, [first], true).phase, "completed");
+  assert.equal(judge({ components: 1e9 }, [first], true).phase, "completed");
+});
+
 Deno.test("no row is unknown, whoever was asked", () => {
   assert.equal(judge({}, [], true).phase, "unknown");
   assert.equal(judge({ expected: "0-3" }, [], true).phase, "unknown");
@@ -79,7 +93,7 @@ Deno.test("an array is over only when every expected index has a terminal row", 
     "COMPLETED 0-2",
     "UNKNOWN 3",
   ]);
-  assert.match(open.reason ?? "", /1 array tasks \(3\)/);
+  assert.match(open.reason ?? "", /1 array task \(3\)/);
   assert.equal(judge({ expected: "0-3" }, [...most, row("5_3", "COMPLETED")]).phase, "completed");
   const failed = judge({ expected: "0-3%1" }, [...most, row("5_3", "OUT_OF_MEMORY")]);
   assert.equal(`${failed.phase} ${failed.state}`, "failed OUT_OF_MEMORY");

@@ -17,6 +17,7 @@ import {
   parseReference,
   parseTime,
 } from "../../lib/slurm/fields.ts";
+import { hostnames } from "../../lib/slurm/hostlist.ts";
 import { expandPattern, patternGlob, pendingArrayPattern } from "../../lib/slurm/patterns.ts";
 import { refusedColumn, sacctArgv, sacctSearchArgv } from "../../lib/slurm/sacct.ts";
 import { describeArgv, parseScontrolJobs } from "../../lib/slurm/scontrol.ts";
@@ -360,4 +361,19 @@ Deno.test("programs are asked for plain columns, whole lists and no header", () 
   const search = sacctSearchArgv(["JobID"], 12.5);
   assert.ok(search.includes("--allclusters"));
   assert.ok(search.includes("--starttime=now-13seconds"));
+});
+
+Deno.test("a node list stands for names in their order", () => {
+  const names = (list: string) => [...hostnames(list)];
+  assert.deepEqual(names("n1"), ["n1"]);
+  assert.deepEqual(names("n[01-03,7],m1"), ["n01", "n02", "n03", "n7", "m1"]);
+  assert.deepEqual(names("r[1-2]n[9-10]-ib,a"), [
+    "r1n9-ib",
+    "r1n10-ib",
+    "r2n9-ib",
+    "r2n10-ib",
+    "a",
+  ]);
+  assert.deepEqual(names("n[098-101]"), ["n098", "n099", "n100", "n101"]);
+  for (const none of ["", "None assigned", "(null)", "Unknown"]) assert.deepEqual(names(none), []);
 });

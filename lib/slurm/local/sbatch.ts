@@ -213,6 +213,10 @@ function announce(context: Context, request: Request, jobId: number): void {
       context.out(`Submitted batch job ${jobId}${where}\n`);
     }
   }
+  if (request.ignored.length > 0) {
+    const names = request.ignored.map((name) => `--${name}`).join(", ");
+    context.err(`sbatch: The local stand-in takes no account of ${names}`);
+  }
   context.err(standInNotice(String(jobId), context.cluster));
 }
 

@@ -3,7 +3,7 @@ import { isDependency } from "./dependency.ts";
 import { parseBegin, parseMinutes } from "./times.ts";
 import { type GivenOption, type Grammar, readWords, Refusal } from "./words.ts";
 
-/** sbatch's options (22.05); what is not in {@link TAKEN} is taken and has no effect here. */
+/** sbatch's options (22.05); what is not in {@link FOLLOWED} is taken and has no effect here. */
 const OPTIONS: readonly string[] = [
   "account A =",
   "acctg-freq =",
@@ -125,13 +125,26 @@ const UNSUPPORTED = new Set([
   "uid",
 ]);
 
+/** What has the effect here that it has with Slurm, as far as there can be one. */
+const FOLLOWED: ReadonlySet<string> = new Set(
+  ("account array begin chdir clusters comment cpus-per-task dependency error export hold input " +
+    "job-name kill-on-invalid-dep mem mem-per-cpu nice no-requeue nodes ntasks ntasks-per-node " +
+    "open-mode output parsable partition qos quiet requeue signal test-only time verbose wait wrap")
+    .split(" "),
+);
+
 /** The variables that stand for options: stronger than `#SBATCH` lines, weaker than argv. */
 const VARIABLES: Readonly<Record<string, string>> = {
   SBATCH_ACCOUNT: "account",
   SBATCH_ARRAY_INX: "array",
   SBATCH_CLUSTERS: "clusters",
+  SBATCH_CONSTRAINT: "constraint",
+  SBATCH_CONTAINER: "container",
   SBATCH_ERROR: "error",
+  SBATCH_EXCLUSIVE: "exclusive",
   SBATCH_EXPORT: "export",
+  SBATCH_GPUS: "gpus",
+  SBATCH_GRES: "gres",
   SBATCH_INPUT: "input",
   SBATCH_JOB_NAME: "job-name",
   SBATCH_MEM_PER_CPU: "mem-per-cpu",
@@ -142,6 +155,7 @@ const VARIABLES: Readonly<Record<string, string>> = {
   SBATCH_PARTITION: "partition",
   SBATCH_QOS: "qos",
   SBATCH_REQUEUE: "requeue",
+  SBATCH_RESERVATION: "reservation",
   SBATCH_SIGNAL: "signal",
   SBATCH_TIMELIMIT: "time",
   SBATCH_WAIT: "wait",
@@ -160,6 +174,8 @@ export interface Request {
   readonly error?: string;
   readonly export?: string;
   readonly hold: boolean;
+  /** The names of options that have no effect here. */
+  readonly ignored: readonly string[];
   readonly input?: string;
   readonly jobName?: string;
   readonly killInvalid: boolean;
@@ -272,6 +288,7 @@ export function toRequest(
     error: value("error") || undefined,
     export: value("export"),
     hold: values.has("hold"),
+    ignored: [...values.keys()].filter((name) => !FOLLOWED.has(name)).sort(),
     input: value("input") || undefined,
     jobName: value("job-name") || undefined,
     killInvalid: read(

@@ -1,4 +1,5 @@
 import type { Context } from "./context.ts";
+import { hostnames } from "../hostlist.ts";
 import { formatIndices, indices, parseArraySpec } from "../array.ts";
 import { mebibytes } from "./environment.ts";
 import {
@@ -81,6 +82,7 @@ function obey(context: Context, [verb = "", ...rest]: readonly string[], isOneLi
   switch (verb) {
     case "show": {
       const [entity = "", id] = rest;
+      if (/^hostnames?$/i.test(entity)) return showHostnames(context, id);
       if (!/^jobs?(id)?$/i.test(entity)) {
         throw new Refusal(`invalid entity:${entity} for keyword:show `);
       }
@@ -95,8 +97,26 @@ function obey(context: Context, [verb = "", ...rest]: readonly string[], isOneLi
       context.out(`Slurmctld(primary) at ${context.host} is UP\n`);
       return 0;
     default:
+      if (UNSUPPORTED.has(verb)) {
+        throw new Refusal(`scontrol: error: ${verb} is not supported by the local stand-in`);
+      }
       throw new Refusal(`invalid keyword: ${verb}`);
   }
+}
+
+/** What scontrol does besides (22.05), and what users may try here. */
+const UNSUPPORTED = new Set(
+  "cancel_reboot create delete notify reboot reconfigure requeue requeuehold resume suspend top \
+update uhold_all write".split(" "),
+);
+
+/** Shows the nodes of a list one a line, as batch scripts ask for; by default those of their job. */
+function showHostnames(context: Context, given: string | undefined): number {
+  const list = given ?? context.environment["SLURM_JOB_NODELIST"] ??
+    context.environment["SLURM_NODELIST"];
+  if (list === undefined) context.err("scontrol: error: host list is empty");
+  else context.out([...hostnames(list)].map((name) => `${name}\n`).join(""));
+  return 0;
 }
 
 function show(context: Context, id: string | undefined, isOneLine: boolean): number {
