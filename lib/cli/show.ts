@@ -93,7 +93,7 @@ function describe(details: JobDetails): Pair[] {
     ...resources(details).map(([name, value]) => pair(name, value)),
     pair("Tasks", ...tasks(details)),
     pair("Outputs", ...record.outputs.map(harmless)),
-    ...FILE_LISTS.map(([name, key]) => pair(name, ...details.files[key].map(harmless))),
+    ...FILE_LISTS.map(([name, key]) => pair(name, ...shortened(details.files[key]))),
     pair("Script", ...scriptLines(details)),
     pair("Inputs", ...inputLines(details)),
     pair("Changed", ...changeLines(details)),
@@ -115,6 +115,15 @@ function describe(details: JobDetails): Pair[] {
     ),
     pair("Namesakes", ...details.namesakes.map((one) => commitLine(one))),
   ];
+}
+
+/** Of the files of a large array so many are shown; `--json` has them all. */
+const MOST_FILES = 20;
+
+function shortened(paths: readonly string[]): string[] {
+  const more = paths.length - MOST_FILES;
+  const shown = paths.slice(0, MOST_FILES).map(harmless);
+  return more > 0 ? [...shown, `and ${more} more`] : shown;
 }
 
 const FILE_LISTS = [
@@ -247,14 +256,16 @@ function tasks({ report, record, accounting, closedTasks }: JobDetails): string[
   const largest = most(({ maxRssBytes }) => maxRssBytes);
   const hasFailed = (state: string) => classifyState(state).phase === "failed";
   const failed = all.filter(({ state }) => hasFailed(state));
-  // Of a large array not every task has a line.
+  const shown = failed.slice(0, MOST_TASKS);
+  // Not every task of a large array has a line, and none has one that never started.
   const failedCount = states.filter(([state]) => hasFailed(state))
     .reduce((count, [, indices]) => count + IndexSet.of(indices).size, 0);
+  const unlisted = shown.length === 0 ? 0 : failedCount - shown.length;
   return [
     ...states.map(([state, indices]) => `${harmless(stateWord(state))}: ${harmless(indices)}`),
     ...(closedTasks === "" ? [] : [`${CLOSED}: ${closedTasks}`]),
-    ...failed.slice(0, MOST_TASKS).map((task) => `${task.index}: ${taskLine(task)}`),
-    ...(failedCount > MOST_TASKS ? [`and ${failedCount - MOST_TASKS} more that failed`] : []),
+    ...shown.map((task) => `${task.index}: ${taskLine(task)}`),
+    ...(unlisted > 0 ? [`and ${unlisted} more that failed`] : []),
     ...(slowest?.elapsedSeconds === undefined || all.length < 2 ? [] : [
       `the longest, ${slowest.index}: ${readableDuration(slowest.elapsedSeconds)}` +
       (limit === undefined

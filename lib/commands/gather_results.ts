@@ -20,7 +20,7 @@ import { copyResults } from "./alt_dir.ts";
 import { type ArrayPart, statesOf, union } from "./array_parts.ts";
 import type { ChangedFile } from "./changed_files.ts";
 import { writeEnvironment } from "./environment_file.ts";
-import { isInside, jobFiles } from "./job_files.ts";
+import { idleTasks, isInside, jobFiles } from "./job_files.ts";
 import { putLink } from "./prepare_outputs.ts";
 
 /** A job that is over and gets its finish commit. */
@@ -136,12 +136,14 @@ export async function gatherResults(
   );
   // A job that turned out to be no array has nothing in place of `%a`.
   const fieldless = report.tasks === undefined ? outputs.filter(namesTask) : [];
-  const missing = new Set(collected.missing);
+  // Nobody expects an output of a task that never started.
+  const isOfIdle = coveredBy({ ...declared, tasks: idleTasks(job), withShared: false });
+  const notThere = new Set(collected.missing);
   return {
     ...common,
-    runOutputs: [...logs.filter((path) => !missing.has(path)), ...environments],
+    runOutputs: [...logs.filter((path) => !notThere.has(path)), ...environments],
     files: deduplicated(collected.files),
-    missing: [...collected.missing, ...fieldless]
+    missing: [...collected.missing.filter((path) => !isOfIdle(path)), ...fieldless]
       .map((path) => ({ path, isLog: !expanded.includes(path) && logs.includes(path) })),
     impossible: [
       ...outputs.filter((path) => !isInside(path))

@@ -2,7 +2,7 @@ import type { RecordedJob } from "../dataset/history.ts";
 import { reservedPath, submittedTasks } from "../dataset/task_paths.ts";
 import { isThere } from "../files.ts";
 import { isWithin, joinPath, parentPath, pathBelow } from "../paths.ts";
-import type { IndexSet } from "../slurm/array.ts";
+import { IndexSet } from "../slurm/array.ts";
 import { isStandIn } from "../slurm/stand_in.ts";
 import { expandPattern, type PatternFields, patternGlob } from "../slurm/patterns.ts";
 
@@ -113,11 +113,21 @@ export function dependsOnRuns(root: string, job: RecordedJob): boolean {
     if (/%\d*N/.test(inside)) return true;
     if (!isArray) return false;
     if (/%\d*[jJ]/.test(inside)) return true;
-    if (!hasId(inside, job.jobId)) return false;
+    if (!/%\d*a/.test(inside)) return hasId(inside, job.jobId);
+    // Of a task that never started there is none.
     const base = job.record.alt_dir || root;
-    return !/%\d*a/.test(inside) ||
-      expand(root, job, pattern).some(({ path }) => !isThere(`${base}/${path}`));
+    return expand(root, job, pattern).some(({ path }) => !isThere(`${base}/${path}`));
   });
+}
+
+/** Returns the tasks of an array that never ran, as far as Slurm says so. */
+export function idleTasks({ runs, ...job }: RecordedJob): IndexSet {
+  const idle = new IndexSet();
+  if (runs === undefined) return idle;
+  for (const task of submittedTasks(job) ?? []) {
+    if (runs.get(task)?.node === undefined) idle.add(task);
+  }
+  return idle;
 }
 
 /** Returns whether a job may write logs among the files that some declared outputs stand for. */
@@ -191,8 +201,10 @@ function namesOf(base: string, job: RecordedJob, pattern: string, task: number |
     return found.length > 0 ? found : [older ?? pattern];
   }
   const names = [...new Set([older, newer, ...withOwnId(older, job.jobId, jobId)])];
-  const there = names.length === 1 ? [] : names.filter((path) => isThere(`${base}/${path}`));
-  return [(there.length > 1 ? there.at(-1) : there[0]) ?? older];
+  const isIdle = job.runs !== undefined && task !== null && run?.node === undefined;
+  if (names.length === 1 && !isIdle) return names;
+  const there = names.filter((path) => isThere(`${base}/${path}`));
+  return there.length > 0 ? there.slice(-1) : isIdle ? [] : [older];
 }
 
 /** Returns a name with a task's own id in the place of the array's, as often as that stands there. */

@@ -35,7 +35,7 @@ export async function withRuns(
   const runs = await taskRuns(depending.map(queryOf));
   const known = new Map(depending.map((job) => {
     const own = runs.get(jobKey(queryOf(job)));
-    return [job, own === undefined ? job : { ...job, runs: own }];
+    return [job, own === undefined || own.size === 0 ? job : { ...job, runs: own }];
   }));
   return (job) => known.get(job) ?? job;
 }

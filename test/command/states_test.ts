@@ -169,6 +169,16 @@ concurrently(false, {
       await jobsAreOver([job.id]);
       const all = /^Cancelled \(4998 of 5000 Cancelled, 2 of 5000 Complete\)$/;
       await job.says("5,000 tasks, the others cancelled", 1, all);
+      const { code, stderr } = await job.dataset.tool(["finish", "--commit-failed-jobs"]);
+      assert.equal(code, 0, stderr);
+      // Nobody misses what 4,998 tasks that never started have not written.
+      assert.equal(stderr, `Warning: Job ${job.id}: It has not made its declared output "out"\n`);
+      const record = await job.dataset.git("log", "-1", "--format=%B");
+      assert.match(record, /"CANCELLED": "0-6,8-4997,4999"/);
+      assert.ok(record.length < 4000, `${record.length} characters`);
+      const shown = await job.dataset.succeed(["show", job.id]);
+      assert.match(shown, /^Tasks +Cancelled: 0-6,8-4997,4999\n +Complete: 7,4998$/m);
+      assert.match(shown, /^Logs +slurm-\d+_7\.out\n +slurm-\d+_4998\.out$/m);
     }),
 });
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { jobBranch } from "../../lib/commands/commit_results.ts";
-import { dependsOnRuns, jobFiles } from "../../lib/commands/job_files.ts";
+import { dependsOnRuns, idleTasks, jobFiles } from "../../lib/commands/job_files.ts";
 import type { RecordedJob } from "../../lib/dataset/history.ts";
 import { IndexSet } from "../../lib/slurm/array.ts";
+import type { TaskRun, TaskRuns } from "../../lib/slurm/task_runs.ts";
 import { standInCluster } from "../../lib/slurm/stand_in.ts";
 
 /** Returns a recorded job with what Slurm said of it at its submission. */
@@ -151,14 +152,32 @@ Deno.test("an array whose logs are all where they should be depends on no more",
   withFiles(["45_1.out", "45_2.out", "45_3.out", "46_1.err"], (root) => {
     const job = (stdout: string) => recorded({ stdout, array: "1-3" });
     assert.equal(dependsOnRuns(root, job("sub/45_%a.out")), false);
-    assert.equal(dependsOnRuns(root, job("sub/%a.out")), false);
     assert.equal(dependsOnRuns(root, job("/elsewhere/%j.out")), false);
     assert.equal(dependsOnRuns(root, recorded({ stdout: "sub/45.out" })), false);
     assert.equal(dependsOnRuns(root, job("sub/45_%a.err")), true);
+    assert.equal(dependsOnRuns(root, job("sub/%a.out")), true);
     assert.deepEqual(jobFiles(root, arrayThatRan("sub/45_%a.err")).logs, [
       "sub/46_1.err",
       "sub/45_2.err",
       "sub/45_3.err",
     ]);
+  });
+});
+
+Deno.test("an array task that never started has no log, unless there is one", () => {
+  withFiles(["45_1.out", "45_4.out"], (root) => {
+    const job = recorded({ stdout: "sub/45_%a.out", array: "1-4" });
+    // slurmctld has forgotten one, one was cancelled before it had a node, one has lost its log.
+    const runs: TaskRuns = new Map<number, TaskRun>([
+      [1, { jobId: "46", node: "n1" }],
+      [2, { jobId: "47" }],
+      [3, { jobId: "48", node: "n1" }],
+    ]);
+    const ran = { ...job, runs };
+    assert.deepEqual([...idleTasks(ran)], [2, 4]);
+    const names = ["sub/45_1.out", "sub/45_3.out", "sub/45_4.out"];
+    assert.deepEqual(jobFiles(root, ran).logs, names);
+    assert.deepEqual([...idleTasks(job)], []);
+    assert.equal(jobFiles(root, job).logs.length, 4);
   });
 });

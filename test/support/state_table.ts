@@ -46,11 +46,14 @@ export class Shown {
     const said = line.replace(/ as [0-9a-f]{10}$/, "");
     this.table.add(name, state, said, finish.code);
     assert.match(state, words, `status, ${name}: ${status.stdout}${status.stderr}`);
+    assert.equal(status.code, 0, `status, ${name}: ${status.stderr}`);
     assert.equal(finish.code, code, `finish, ${name}: ${finish.stdout}${finish.stderr}`);
     const label = /^[^(]*/.exec(state)?.[0].trim() ?? "";
     assert.ok(said.startsWith(label), `finish, ${name}: ${said}, where status has ${label}`);
     assert.match(said, code === 0 ? /, committed$/ : /, left open$/);
-    if (talk !== undefined) assert.match(finish.stderr, talk);
+    if (talk === undefined) return;
+    assert.match(finish.stderr, talk);
+    if (code !== 0) assert.match(status.stderr, talk, `status, ${name}`);
   }
 
   /** Returns the STATE of the job's line: what stands between its id and the time. */
