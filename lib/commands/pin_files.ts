@@ -1,8 +1,9 @@
 import { expandPath } from "../dataset/globs.ts";
 import { innermostRepository } from "../dataset/paths.ts";
 import { type Difference, hashFiles, takePins } from "../git/pins.ts";
-import { isWithin, joinPath, pathBelow } from "../paths.ts";
+import { absolutePath, isWithin, joinPath, pathBelow } from "../paths.ts";
 import type { ToolPart } from "../record/schema.ts";
+import { readSbatchCall } from "../slurm/sbatch_call.ts";
 import type { ShownJob } from "../slurm/show_job.ts";
 import { readPins, type SubmissionFiles } from "../store/journal.ts";
 import type { SubmissionRequest } from "./submission_request.ts";
@@ -116,19 +117,34 @@ export function stampOf(path: string): string | undefined {
   }
 }
 
+/** What is known of the script that a job was submitted with. */
+export type SubmittedScript = Pick<ShownJob, "command" | "submitTime">;
+
+/**
+ * Returns the script that a command names, where it is one plain call of sbatch: for a slurmctld that
+ * does not answer.
+ */
+export function scriptOfCommand(command: string, directory: string): SubmittedScript | undefined {
+  const read = readSbatchCall(command);
+  const script = "call" in read ? read.call.script : undefined;
+  return script === undefined
+    ? undefined
+    : { command: absolutePath(script, directory), submitTime: undefined };
+}
+
 /** Returns what a submission that was cut short has kept of its pins. */
 export function keptPins(files: SubmissionFiles): FilePins {
   return readPins(files) as FilePins | undefined ?? NO_PINS;
 }
 
 /**
- * Returns the pins of one job for its record. The script is the one that slurmctld knows of; where it
- * has not answered, or the job has none, none is recorded.
+ * Returns the pins of one job for its record. The script is the one that the job was submitted with;
+ * where neither slurmctld nor the command tells, or the job has none, none is recorded.
  */
 export async function pinsForRecord(
   { ids, differs }: FilePins,
   inputs: readonly string[],
-  job: ShownJob | undefined,
+  job: SubmittedScript | undefined,
   places: JobPlaces,
 ): Promise<Pick<ToolPart, "script" | "inputs" | "differs">> {
   const { root } = places;
@@ -156,7 +172,7 @@ export async function pinsForRecord(
 
 async function pinScript(
   pins: FilePins,
-  { command, submitTime }: ShownJob,
+  { command, submitTime }: SubmittedScript,
   places: JobPlaces,
 ): Promise<ToolPart["script"]> {
   const path = command === undefined ? undefined : scriptIn(command);
@@ -180,9 +196,14 @@ async function pinScript(
   return { path: inside, object, ...(difference === undefined ? {} : { differs: difference }) };
 }
 
+/** Returns whether a file was written, or removed, since that time. */
 function isYounger(path: string, seconds: number | undefined): boolean {
-  const { mtime } = Deno.lstatSync(path);
-  return (mtime?.getTime() ?? 0) > ((seconds ?? 0) + 1) * 1000;
+  try {
+    const { mtime } = Deno.lstatSync(path);
+    return (mtime?.getTime() ?? 0) > ((seconds ?? 0) + 1) * 1000;
+  } catch {
+    return true;
+  }
 }
 
 /** Returns the script in a command line of slurmctld's, which has its arguments behind a space. */

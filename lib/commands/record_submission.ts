@@ -12,7 +12,7 @@ import type { Submission } from "../slurm/submission.ts";
 import { hasEntry, removeEntry, type SubmissionEntry, submissionFiles } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { locked, type LockPatience } from "./locked.ts";
-import { type FilePins, keptPins, pinsForRecord } from "./pin_files.ts";
+import { type FilePins, keptPins, pinsForRecord, scriptOfCommand } from "./pin_files.ts";
 import { describeSubmission } from "./submitted_job.ts";
 
 /** A submission that Slurm has accepted. */
@@ -100,7 +100,12 @@ async function recordOnBranch(
       entry.token,
       messageOf(entry, submission, {
         ...(job === undefined ? {} : { job: describeSubmission(job, places) }),
-        ...await pinsForRecord(known, inputs, job, places),
+        ...await pinsForRecord(
+          known,
+          inputs,
+          job ?? scriptOfCommand(entry.command, entry.directory),
+          places,
+        ),
       }),
     );
   }

@@ -128,6 +128,23 @@ concurrently(false, {
       await dataset.schedule(["-o", "c", "sbatch", "-H", "--wrap", "true"]);
       assert.equal((await toolPart(dataset)).script, undefined);
     },
+  "the script of a plain call of sbatch is pinned where slurmctld does not answer": async () => {
+    await using dataset = await TestDataset.make();
+    const bin = `${dataset.scratch.directory}/silent`;
+    await Deno.mkdir(bin);
+    const says = "echo 'Unable to contact slurm controller (connect failure)' >&2; exit 1";
+    await Deno.writeTextFile(`${bin}/scontrol`, `#!/bin/sh\n${says}\n`, { mode: 0o755 });
+    const env = { PATH: `${bin}:${dataset.env["PATH"]}` };
+    await dataset.write("sub/own.sh", "#!/bin/sh\n# not committed\n");
+    const argv = ["schedule", "-o", "out", "sbatch", "-H", "-J", "x", "own.sh"];
+    await dataset.succeed(argv, { env, in: "sub" });
+    const { script, job } = await toolPart(dataset);
+    assert.equal(job, undefined);
+    const object = await dataset.git("hash-object", "sub/own.sh");
+    assert.deepEqual(script, { path: "sub/own.sh", object, differs: "new" });
+    await dataset.succeed(["schedule", "-o", "other", "sbatch", "-H", "--wrap", "true"], { env });
+    assert.equal((await toolPart(dataset)).script, undefined);
+  },
   "what is pinned outlives the command that is killed": async () => {
     await using dataset = await TestDataset.make();
     await dataset.write("in", "before\n");
