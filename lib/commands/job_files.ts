@@ -173,47 +173,72 @@ function expand(root: string, job: RecordedJob, pattern: string): Log[] {
   );
 }
 
-/** Returns the names that one task's log can have, of those that differ the ones that are there. */
+/** `%b` has a meaning to the newer one. */
+const VERSIONS = ["22.05", "24.05"];
+
+/**
+ * Returns the name of one task's log: of those that it can have the one that is there, else the first;
+ * none for a task that never started. Where the node is not told, or has another name than its host,
+ * the job's id must be in the name, or it may be another job's.
+ */
 function namesOf(base: string, job: RecordedJob, pattern: string, task: number | null): string[] {
   const { name } = job.record.datalad_slurm?.job ?? {};
   const run = job.runs?.get(task);
   const jobId = task === null ? job.jobId : run?.jobId;
+  const isIdle = job.runs !== undefined && task !== null && run?.node === undefined;
+  const hasNode = /%\d*N/.test(pattern);
   const fields: PatternFields = {
     ...(jobId === undefined ? {} : { jobId }),
     arrayJobId: job.jobId,
     arrayTaskId: task,
     ...(name === undefined ? {} : { jobName: name }),
-    ...(run?.node === undefined ? {} : { node: run.node }),
   };
-  // `%b` has a meaning to some versions of Slurm.
-  const [older, newer] = ["22.05", "24.05"].map((slurmVersion) =>
-    expandPattern(pattern, { ...fields, slurmVersion })
+  const shapes = [pattern, ...run === undefined || isIdle ? [] : paddedShapes(pattern)];
+  const node = run?.node === undefined ? {} : { node: run.node };
+  const names = shapes.flatMap((shape) =>
+    VERSIONS.flatMap((slurmVersion) =>
+      expandPattern(shape, { ...fields, ...node, slurmVersion }) ?? []
+    )
   );
-  const hasNode = /%\d*N/.test(pattern);
-  if (older === undefined || newer === undefined || hasNode && !isThere(`${base}/${older}`)) {
-    // Which node is not told any more, or it has another name than its host. Without the job's id
-    // in it, a name may be another job's.
-    const { node: _, ...others } = fields;
-    const glob = patternGlob(pattern, others);
-    const found = hasId(glob.slice(parentPath(glob).length), jobId ?? job.jobId)
-      ? matches(base, glob)
-      : [];
-    return found.length > 0 ? found : [older ?? pattern];
+  const likely = names[0] ?? pattern;
+  if (job.runs === undefined && !hasNode) return [likely];
+  const withOwn = (shown: readonly string[]) => [
+    ...shown.flatMap((one) => withOwnId(one, job.jobId, jobId)),
+    ...shown,
+  ];
+  const there = withOwn(names).find((path) => isThere(`${base}/${path}`));
+  if (there !== undefined) return [there];
+  const globs = hasNode ? withOwn(shapes.map((shape) => patternGlob(shape, fields))) : [];
+  for (const glob of globs) {
+    const file = glob.slice(parentPath(glob).length);
+    const found = hasId(file, job.jobId) || hasId(file, jobId ?? "-") ? matches(base, glob) : [];
+    if (found.length > 0) return found;
   }
-  const names = [...new Set([older, newer, ...withOwnId(older, job.jobId, jobId)])];
-  const isIdle = job.runs !== undefined && task !== null && run?.node === undefined;
-  if (names.length === 1 && !isIdle) return names;
-  const there = names.filter((path) => isThere(`${base}/${path}`));
-  return there.length > 0 ? there.slice(-1) : isIdle ? [] : [older];
+  return isIdle ? [] : [likely];
 }
 
-/** Returns a name with a task's own id in the place of the array's, as often as that stands there. */
+/** What Slurm pads the index of a task to at most, in digits. */
+const WIDEST = 10;
+
+/** Returns patterns with the index padded: slurmctld shows no width of one that is not given (24.11). */
+function paddedShapes(pattern: string): string[] {
+  if (!pattern.includes("%a")) return [];
+  const widths = Array.from({ length: WIDEST - 1 }, (_, at) => at + 2);
+  return widths.map((width) => pattern.replaceAll("%a", `%${width}a`));
+}
+
+/**
+ * Returns a name with a task's own id, as wide, in the place of the array's: wherever that stands, and
+ * in some of the places only.
+ */
 function withOwnId(name: string, arrayId: string, own: string | undefined): string[] {
   if (own === undefined || own === arrayId) return [];
-  const [start = "", ...rest] = name.split(new RegExp(`(?<!\\d)${arrayId}(?!\\d)`));
+  const [start = "", ...rest] = name.split(new RegExp(`(?<!\\d)(0*${arrayId})(?!\\d)`));
   let names = [start];
-  for (const part of rest) {
-    names = names.flatMap((before) => [`${before}${arrayId}${part}`, `${before}${own}${part}`]);
+  for (let at = 0; at < rest.length; at += 2) {
+    const [shown = "", part = ""] = rest.slice(at, at + 2);
+    const ids = [own.padStart(shown.length, "0"), shown];
+    names = names.flatMap((before) => ids.map((id) => `${before}${id}${part}`));
   }
   return names.filter((other) => other !== name);
 }

@@ -143,6 +143,9 @@ Deno.test("of an array the id that Slurm shows stands for each task's own, where
       jobFiles(root, padded).logs,
       ["46", "47", "45"].map((id) => `sub/000${id}.out`),
     );
+    // So 24.11 shows it.
+    const shownPadded = arrayThatRan("sub/00045.out");
+    assert.deepEqual(jobFiles(root, shownPadded).logs, ["sub/00045.out"]);
     const unknown = recorded({ stdout: "sub/%5j.out", array: "1-3" });
     assert.deepEqual(jobFiles(root, unknown).logs, ["sub/%5j.out"]);
   });
@@ -179,5 +182,22 @@ Deno.test("an array task that never started has no log, unless there is one", ()
     assert.deepEqual(jobFiles(root, ran).logs, names);
     assert.deepEqual([...idleTasks(job)], []);
     assert.equal(jobFiles(root, job).logs.length, 4);
+  });
+});
+
+Deno.test("the width of ids and indices that slurmctld has not shown is found out", () => {
+  withFiles(["00045-003", "00046-001", "00047-002", "45_001", "45_010"], (root) => {
+    const own = arrayThatRan("sub/00045-%a");
+    assert.deepEqual(jobFiles(root, own).logs, ["sub/00046-001", "sub/00047-002", "sub/00045-003"]);
+    assert.deepEqual(jobFiles(root, arrayThatRan("sub/45_%a")).logs, [
+      "sub/45_001",
+      "sub/45_2",
+      "sub/45_3",
+    ]);
+  });
+  withFiles(["00045-h1", "00046-h1", "00047-h2", "00048-h1"], (root) => {
+    const names = ["sub/00046-h1", "sub/00047-h2", "sub/00045-h1"];
+    assert.deepEqual(jobFiles(root, arrayThatRan("sub/00045-%N")).logs, names);
+    assert.deepEqual(jobFiles(root, arrayThatRan("sub/%5j-%N")).logs, names);
   });
 });
