@@ -63,6 +63,37 @@ concurrently(false, {
       status: ["?? out/2", `?? slurm-${id}_2.out`],
     });
   },
+  "each look while waiting is one question about all jobs": async () => {
+    await using dataset = await TestDataset.make();
+    const pipe = await dataset.pipe("pipe");
+    const ids: string[] = [];
+    for (const name of ["a", "b"]) {
+      ids.push(await dataset.schedule(["-o", name, "sbatch", "wait.sh", pipe, name]));
+    }
+    for (const id of ids) await jobIs(id, "RUNNING");
+    const bin = `${dataset.scratch.directory}/counting`;
+    await Deno.mkdir(bin);
+    for (const name of ["sacct", "squeue", "scontrol"]) {
+      const real = (await dataset.run(["which", name])).stdout.trim();
+      const lines = `#!/bin/sh\necho "${name} $*" >>${bin}/calls\nexec ${real} "$@"\n`;
+      await Deno.writeTextFile(`${bin}/${name}`, lines, { mode: 0o755 });
+    }
+    const env = { PATH: `${bin}:${dataset.env["PATH"]}` };
+    for (
+      const [command, code] of [[["finish", "--wait"], 8], [["status", "--watch"], 8]] as const
+    ) {
+      await Deno.writeTextFile(`${bin}/calls`, "");
+      assert.equal((await dataset.tool([...command, "--timeout=5s"], { env })).code, code);
+      const calls = (await Deno.readTextFile(`${bin}/calls`)).trim().split("\n");
+      for (const call of calls) assert.ok(call.endsWith(`=${ids.join(",")}`), call);
+      const looks = calls.filter((call) => call.startsWith("sacct") && !call.includes("MaxRSS"));
+      // One at once, and the next ones with longer and longer pauses.
+      assert.ok(looks.length >= 2 && looks.length <= 6, calls.join("\n"));
+      const squeues = calls.filter((call) => call.startsWith("squeue"));
+      assert.equal(squeues.length, looks.length, calls.join("\n"));
+      assert.ok(calls.length <= 2 * looks.length + 1, calls.join("\n"));
+    }
+  },
   "the time for --wait and --watch is over": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
