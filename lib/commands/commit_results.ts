@@ -125,8 +125,8 @@ function settle({ part: planned, ...finishing }: PlannedFinish, claim: Claim):
   | undefined {
   const claimed = claim.jobs.get(jobKeyOf(finishing.job));
   if (claimed === undefined) return undefined;
-  const { runs } = finishing.job;
-  const job = runs === undefined ? claimed : { ...claimed, runs };
+  const { ran } = finishing.job;
+  const job = ran === undefined ? claimed : { ...claimed, ran };
   const { report, withFiles } = finishing;
   const all = allTasks(job, report);
   // Others may have finished tasks of it since it was to be finished as a whole.

@@ -30,7 +30,7 @@ import { withUntrackedLogs } from "./closed_logs.ts";
 import { commitResults, jobBranch, type PlannedFinish } from "./commit_results.ts";
 import type { FinishNotes } from "./gather_results.ts";
 import { type LeftBehind, leftBehind } from "./left_behind.ts";
-import { logsNear, logsThere, type WantedTasks } from "./job_files.ts";
+import { logsBelow, logsThere, type WantedTasks } from "./job_files.ts";
 import { queryOf, withRuns } from "./job_query.ts";
 import { shortagesOfJob, statesIn } from "./job_shortage.ts";
 import type { LockPatience } from "./locked.ts";
@@ -178,10 +178,11 @@ export async function finish(
   const taken = new Set(decided.map(({ job }) => job));
   const rest = open.filter((job) => !taken.has(job));
   const outputs = [...addedOutputs, ...[...taken].flatMap(({ record }) => record.outputs)];
+  const near = jobsOfThisClone(dataset, rest).filter(logsBelow(dataset.root, outputs));
   const named = await withRuns(dataset.root, [
-    ...taken,
-    ...done.flatMap(({ job, outcome }) => ["failed", "unknown"].includes(outcome) ? [job] : []),
-    ...rest.filter((job) => logsNear(dataset.root, job, outputs)),
+    ...decided,
+    ...done.filter(({ outcome }) => outcome === "failed"),
+    ...near.map((job) => ({ job })),
   ]);
   const withNames = <Item extends { readonly job: RecordedJob }>(item: Item): Item => ({
     ...item,

@@ -15,12 +15,13 @@ import { entriesInCommit } from "../git/staged.ts";
 import { isDenial, isThere, PERMISSION_DENIED } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import type { JobAccounting } from "../slurm/account.ts";
+import { IndexSet } from "../slurm/array.ts";
 import type { JobReport } from "../slurm/report.ts";
 import { copyResults } from "./alt_dir.ts";
 import { type ArrayPart, statesOf, union } from "./array_parts.ts";
 import type { ChangedFile } from "./changed_files.ts";
 import { writeEnvironment } from "./environment_file.ts";
-import { idleTasks, isInside, jobFiles } from "./job_files.ts";
+import { isInside, jobFiles } from "./job_files.ts";
 import { putLink } from "./prepare_outputs.ts";
 
 /** A job that is over and gets its finish commit. */
@@ -137,7 +138,8 @@ export async function gatherResults(
   // A job that turned out to be no array has nothing in place of `%a`.
   const fieldless = report.tasks === undefined ? outputs.filter(namesTask) : [];
   // Nobody expects an output of a task that never started.
-  const isOfIdle = coveredBy({ ...declared, tasks: idleTasks(job), withShared: false });
+  const idle = job.ran?.idle ?? new IndexSet();
+  const isOfIdle = coveredBy({ ...declared, tasks: idle, withShared: false });
   const notThere = new Set(collected.missing);
   return {
     ...common,

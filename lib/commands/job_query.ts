@@ -1,9 +1,10 @@
 import { finishedTasks, type RecordedJob } from "../dataset/history.ts";
 import { submittedTasks } from "../dataset/task_paths.ts";
 import { jobKey } from "../slurm/query.ts";
-import type { JobQuery } from "../slurm/report.ts";
+import { IndexSet } from "../slurm/array.ts";
+import type { JobQuery, JobReport } from "../slurm/report.ts";
 import { taskRuns } from "../slurm/task_runs.ts";
-import { dependsOnRuns } from "./job_files.ts";
+import { logsDependOnRuns } from "./job_files.ts";
 
 /** Returns the question to Slurm about a recorded job; of an array about the tasks that are open. */
 export function queryOf(recorded: RecordedJob): JobQuery {
@@ -22,20 +23,48 @@ export function queryOf(recorded: RecordedJob): JobQuery {
   };
 }
 
+/** A job, and what Slurm has said of its state, where it was asked. */
+export interface ReportedJob {
+  readonly job: RecordedJob;
+  readonly report?: JobReport | undefined;
+}
+
 /**
- * Returns jobs with what Slurm says of their runs, by the jobs given: those of which the names of
- * log files depend on it. Slurm is asked once for all of them, and not at all where there are none.
+ * Returns a function that gives jobs what Slurm says of their runs: those of which the names of
+ * log files depend on it, and arrays with tasks that may never have started. Slurm is asked once for
+ * all of them, and not at all where there are none.
  */
 export async function withRuns(
   root: string,
-  jobs: readonly RecordedJob[],
+  jobs: readonly ReportedJob[],
 ): Promise<(job: RecordedJob) => RecordedJob> {
-  const depending = jobs.filter((job) => dependsOnRuns(root, job));
+  const depending = jobs.filter(({ job, report }) =>
+    mayBeIdle(report).size > 0 || logsDependOnRuns(root, job)
+  );
   if (depending.length === 0) return (job) => job;
-  const runs = await taskRuns(depending.map(queryOf));
-  const known = new Map(depending.map((job) => {
-    const own = runs.get(jobKey(queryOf(job)));
-    return [job, own === undefined || own.size === 0 ? job : { ...job, runs: own }];
+  const told = await taskRuns(depending.map(({ job, report }) => ({
+    ...queryOf(job),
+    ...(report?.end === undefined ? {} : { end: report.end }),
+  })));
+  const known = new Map(depending.flatMap(({ job, report }) => {
+    const { runs = new Map(), isKnown = false } = told.get(jobKey(queryOf(job))) ?? {};
+    if (!isKnown) return [];
+    const idle = new IndexSet();
+    for (const task of mayBeIdle(report)) {
+      if (runs.get(task)?.node === undefined) idle.add(task);
+    }
+    return [[job, { ...job, ran: { runs, idle } }] as const];
   }));
   return (job) => known.get(job) ?? job;
+}
+
+/** Slurm's words for the end of a task that may never have started. */
+const WITHOUT_START: ReadonlySet<string> = new Set(["CANCELLED", "DEADLINE"]);
+
+function mayBeIdle(report: JobReport | undefined): IndexSet {
+  const tasks = new IndexSet();
+  for (const { state, indices } of report?.tasks ?? []) {
+    if (WITHOUT_START.has(state)) tasks.addAll(IndexSet.of(indices));
+  }
+  return tasks;
 }

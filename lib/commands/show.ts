@@ -86,11 +86,11 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
   const { record } = finish ?? submission ?? job;
   const here = jobsOfThisClone(dataset, [submission ?? job]).length > 0;
   const open = finish === undefined && submission !== undefined && here ? submission : undefined;
-  const [asked, changed] = await Promise.all([
+  const [asked, changed, named] = await Promise.all([
     open === undefined ? undefined : ask(dataset, open),
     here ? compare(dataset, submission ?? job) : undefined,
+    withRuns(dataset.root, open === undefined ? [] : [{ job: open }]),
   ]);
-  const named = await withRuns(dataset.root, open === undefined ? [] : [open]);
   const branch = jobBranch(job);
   const branches = finish === undefined
     ? await existingRefs(dataset.repository, [branch])
@@ -98,7 +98,11 @@ export async function show({ dataset: directory, target }: ShowOptions): Promise
   const accounting = asked?.accounting ?? readAccounting(record.datalad_slurm?.accounting);
   const state = asked?.report?.state ?? record.datalad_slurm?.state ?? finish?.state;
   const states = asked?.report === undefined
-    ? [state ?? "", ...Object.keys(record.datalad_slurm?.task_states ?? {})]
+    ? [
+      state ?? "",
+      ...commits.flatMap((one) => Object.keys(one.record.datalad_slurm?.task_states ?? {})),
+      ...Object.values(accounting?.components ?? {}).map((one) => one.state ?? ""),
+    ]
     : statesIn(asked.report);
   return {
     root: dataset.root,

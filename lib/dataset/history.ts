@@ -25,8 +25,15 @@ export interface RecordedJob {
   readonly record: JobRecord;
   /** Of an open array: what its parts have finished already. */
   readonly finished?: FinishedTasks;
-  /** What Slurm says of the job's runs, where that was asked: the names of its logs depend on it. */
-  readonly runs?: TaskRuns;
+  /** What Slurm has said of its runs, where it was asked: the names of its logs depend on it. */
+  readonly ran?: JobRuns;
+}
+
+/** How a job has run, as far as Slurm tells. */
+export interface JobRuns {
+  readonly runs: TaskRuns;
+  /** Tasks of an array that ended without ever having started. */
+  readonly idle: IndexSet;
 }
 
 /** The tasks of an open array that are finished, in Slurm's notation. */

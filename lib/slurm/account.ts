@@ -1,6 +1,7 @@
 import {
   type JobReference,
   type MemoryAmount,
+  named,
   parseCount,
   parseDuration,
   parseExit,
@@ -460,13 +461,6 @@ function taskLine({ reference, accounting }: Unit): string {
     accounting.max_rss_bytes,
     accounting.node_list,
   ].map((value) => value ?? "-").join(" ");
-}
-
-/** Names that Slurm puts where there is none are left out. */
-function named(text: string | undefined): string | undefined {
-  return text === undefined || ["", "None assigned", "Unknown", "(null)"].includes(text)
-    ? undefined
-    : text;
 }
 
 /** Returns a time in seconds since 1970 as accounting is recorded: `2026-11-22T14:02:19Z`. */

@@ -47,36 +47,72 @@ const OF_THE_END = [
 
 /**
  * Returns the accounting of a job that is over, with what the report has and accounting has not. The
- * exit code is the report's: sacct before 25.11 shows those from 128 on less 128. Of an array whose
- * end accounting does not know the tasks are told as the report has them.
+ * exit code is the report's: sacct before 25.11 shows those from 128 on less 128. Of a job whose end
+ * accounting does not know what it says of times and states is the report's, too.
  */
 export function withReport(account: JobAccounting | undefined, report: JobReport): JobAccounting {
   const isPart = report.tasks !== undefined && account?.tasks === undefined;
   const own = isPart || account === undefined ? {} : account;
   if (report.assumed === true) return own;
-  const isWhole = knowsEnd(own, report);
-  const known = isWhole ? own : Object.fromEntries(
-    Object.entries(own).filter(([name]) => !(OF_THE_END as readonly string[]).includes(name)),
+  const told = {
+    submit: isoTime(report.submit),
+    start: isoTime(report.start),
+    end: isoTime(report.end),
+    ...(isSingle(report) ? { state: report.state } : {}),
+  };
+  const exit = isSingle(report) ? { exit_code: report.exitCode, signal: report.signal } : {};
+  if (knowsEnd(own, report)) return { ...present(told), ...own, ...present(exit) };
+  const { components = {}, ...rest } = own;
+  return {
+    ...withoutEnd(rest),
+    ...present({ ...told, ...exit }),
+    ...tasksOf(own, report),
+    ...(report.components === undefined ? {} : { components: endOf(components, report) }),
+  };
+}
+
+function isSingle({ tasks, components }: JobReport): boolean {
+  return tasks === undefined && components === undefined;
+}
+
+function present<Fields extends object>(
+  fields: Fields,
+): { [Key in keyof Fields]?: Exclude<Fields[Key], undefined> } {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as ReturnType<typeof present<Fields>>;
+}
+
+function withoutEnd<Known extends Accounting>(account: Known): Known {
+  const named: readonly string[] = OF_THE_END;
+  // A row of a job that waits has no CPUs.
+  return Object.fromEntries(
+    Object.entries(account).filter(([name, value]) =>
+      !named.includes(name) && !(name === "allocated_cpus" && value === 0)
+    ),
+  ) as Known;
+}
+
+/** Returns the components with the states of the report, where accounting has not their end. */
+function endOf(
+  components: Readonly<Record<string, Accounting>>,
+  { components: groups = [] }: JobReport,
+): Record<string, Accounting> {
+  return Object.fromEntries(
+    groups.flatMap(({ state, indices }) =>
+      [...IndexSet.of(indices)].map((offset) => {
+        const known = components[offset] ?? {};
+        return [String(offset), hasEnded(known) ? known : { ...withoutEnd(known), state }];
+      })
+    ),
   );
-  const times = {
-    submit: known.submit ?? isoTime(report.submit),
-    start: known.start ?? isoTime(report.start),
-    end: known.end ?? isoTime(report.end),
-  };
-  const ending = report.tasks !== undefined || report.components !== undefined ? {} : {
-    state: known.state ?? report.state,
-    exit_code: report.exitCode ?? known.exit_code,
-    signal: report.signal ?? known.signal,
-  };
-  const all = { ...known, ...times, ...ending, ...isWhole ? {} : tasksOf(known, report) };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
 /** Returns the tasks of an array with the states of the report, and the lines of those that ended. */
 function tasksOf(
   { task_states = {}, tasks = [] }: JobAccounting,
   report: JobReport,
-): Pick<JobAccounting, "task_states" | "tasks"> {
+): Pick<JobAccounting, "task_count" | "task_states" | "tasks"> {
   if (report.tasks === undefined) return {};
   const reported = new IndexSet();
   for (const { indices } of report.tasks) reported.addAll(IndexSet.of(indices));
@@ -89,6 +125,7 @@ function tasksOf(
   }
   for (const { state, indices } of report.tasks) add(state, IndexSet.of(indices));
   return {
+    task_count: [...states.values()].reduce((count, indices) => count + indices.size, 0),
     task_states: Object.fromEntries([...states].map(([state, all]) => [state, `${all}`])),
     tasks: tasks.filter((line) => isOver(classifyState(readTaskLine(line)?.state ?? "").phase)),
   };

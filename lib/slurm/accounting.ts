@@ -62,10 +62,13 @@ export interface EndedJob {
 /** Pauses before sacct is asked again, in milliseconds: it learns of an end some seconds later. */
 const AGAIN_AFTER: readonly number[] = [250, 500, 1000, 2000];
 
+/** What it has not a minute after the end it has lost, or gets when slurmdbd is up again; in seconds. */
+const LATEST = 60;
+
 /**
  * Returns what accounting knows of jobs that are over, by {@link jobKey}. As long as it does not
- * know the end of all of them it is asked again, for four seconds; what it does not have then is
- * taken from the report. `first` is an answer that is there already.
+ * know the end of all that have just ended it is asked again, for four seconds; what it does not have
+ * then is taken from the report. `first` is an answer that is there already.
  */
 export async function accountEndedJobs(
   jobs: readonly EndedJob[],
@@ -75,7 +78,8 @@ export async function accountEndedJobs(
   const known = new Map(accounts);
   for (const milliseconds of isAnswered ? AGAIN_AFTER : []) {
     const behind = jobs.filter(({ query, report }) =>
-      report.assumed !== true && !knowsEnd(known.get(jobKey(query)), report)
+      report.assumed !== true && (report.end ?? Infinity) > Date.now() / 1000 - LATEST &&
+      !knowsEnd(known.get(jobKey(query)), report)
     );
     if (behind.length === 0) break;
     await sleep(milliseconds);

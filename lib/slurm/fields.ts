@@ -94,3 +94,10 @@ export function parseMemory(text: string | undefined): MemoryAmount | undefined 
 export function parseCount(text: string | undefined): number | undefined {
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
 }
+
+/** Returns a text, or undefined for what Slurm puts where there is none. */
+export function named(text: string | undefined): string | undefined {
+  return text === undefined || ["", "None assigned", "Unknown", "(null)"].includes(text)
+    ? undefined
+    : text;
+}

@@ -1,11 +1,14 @@
+import { named } from "./fields.ts";
+
 /**
  * Yields the names in a node list of Slurm's in their order: `n[01-03,7],m1` stands for `n01`, `n02`,
  * `n03`, `n7` and `m1`. What is no list, and what Slurm puts where there is none, yields nothing.
  */
 export function* hostnames(list: string): Generator<string, undefined> {
-  if (["None assigned", "(null)", "Unknown"].includes(list)) return;
   // A comma inside brackets parts numbers.
-  for (const [word] of list.matchAll(/(?:[^,[\]]|\[[^\]]*\])+/g)) yield* expand(word);
+  for (const [word] of (named(list) ?? "").matchAll(/(?:[^,[\]]|\[[^\]]*\])+/g)) {
+    yield* expand(word);
+  }
 }
 
 function* expand(word: string): Generator<string, undefined> {
@@ -22,7 +25,7 @@ function* expand(word: string): Generator<string, undefined> {
 /** Yields the numbers of `01-03,7`, each with as many digits as its range begins with. */
 function* numbers(ranges: string): Generator<string, undefined> {
   for (const range of ranges.split(",")) {
-    const [, first, last] = /^(\d+)(?:-(\d+))?$/.exec(range) ?? [];
+    const [, first, last] = /^(\d{1,9})(?:-(\d{1,9}))?$/.exec(range) ?? [];
     if (first === undefined) continue;
     for (let number = Number(first); number <= Number(last ?? first); number++) {
       yield String(number).padStart(first.length, "0");

@@ -3,7 +3,6 @@ import { type Answer, ask, QUERY_TIMEOUT_MS } from "./ask.ts";
 import { classifyFailure, type Outcome } from "./outcome.ts";
 import { isJobId } from "./fields.ts";
 import {
-  FORGOTTEN_AFTER,
   gather,
   type Gathered,
   type JobQuery,
@@ -47,8 +46,12 @@ const LONGEST_LIST = 100_000;
 /** For each job scontrol asks slurmctld once, in 2 to 3 ms (22.05): so many it is asked for at most. */
 const MOST_SCONTROL_JOBS = 1_000;
 
-/** slurmctld is not waited for any longer than this for an exit code alone, in milliseconds. */
+/** slurmctld is asked for so many exit codes at most, and waited for so long, in milliseconds. */
+const MOST_EXITS = 100;
 const EXIT_MS = 3_000;
+
+/** It forgets a job five minutes after its end, unless MinJobAge says otherwise; in seconds. */
+const EXIT_KEPT = 600;
 
 /** Returns the key of a job in the answer of {@link queryJobs}: `516`, or `516;cluster`. */
 export function jobKey(job: { readonly jobId: string; readonly cluster?: string }): string {
@@ -136,11 +139,12 @@ async function queryCluster(
     speaks = !isSilent(readSqueue(unsettled, answer));
   }
   if (!speaks) return reportsOf(inquiries);
-  const needed = open.filter(wantsScontrol);
-  const asked = [...needed, ...valid.filter((job) => !needed.includes(job) && mayHideExit(job))]
-    .slice(0, MOST_SCONTROL_JOBS);
-  if (asked.length > 0) {
-    await askScontrol(asked, cluster, needed.length > 0 ? timeoutMs : Math.min(EXIT_MS, timeoutMs));
+  const needed = open.filter(wantsScontrol).slice(0, MOST_SCONTROL_JOBS);
+  const exits = new Set(valid.filter(mayHideExit).slice(0, MOST_EXITS));
+  for (const inquiry of needed) exits.delete(inquiry);
+  if (needed.length + exits.size > 0) {
+    const patience = needed.length > 0 ? timeoutMs : Math.min(EXIT_MS, timeoutMs);
+    await askScontrol([...needed, ...exits], cluster, patience);
   }
   return reportsOf(inquiries);
 }
@@ -273,8 +277,8 @@ function mayHideExit(inquiry: Inquiry): boolean {
   const row = parts.values().next().value;
   if (kind !== "job" || row?.source !== "sacct" || row.state.word !== "FAILED") return false;
   const { code = 0, signal = 0 } = row.exit ?? {};
-  const isRecent = (row.end ?? 0) > Date.now() / 1000 - FORGOTTEN_AFTER;
-  return isRecent && signal === 0 && code > 0 && code < 128;
+  // Of 128 nothing is left, so that a failed job has the code 0.
+  return signal === 0 && code < 128 && (row.end ?? 0) > Date.now() / 1000 - EXIT_KEPT;
 }
 
 async function askScontrol(

@@ -105,10 +105,18 @@ async function searchAccounting(
   return {
     found: [],
     asked: isAnswered && ids.size > 0
-      ? [`sacct does not say how your jobs since then were submitted: ${[...ids].join(", ")}`]
+      ? [`sacct does not say how your jobs since then were submitted: ${shortened([...ids])}`]
       : [said(all, 0)],
     conclusive: isAnswered && ids.size === 0,
   };
+}
+
+const MOST_NAMED = 10;
+
+function shortened(ids: readonly string[]): string {
+  const more = ids.length - MOST_NAMED;
+  const named = ids.slice(0, MOST_NAMED).join(", ");
+  return more > 0 ? `${named} and ${more} more` : named;
 }
 
 /** What slurmctld says of jobs from the session of a submission. */

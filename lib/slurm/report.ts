@@ -163,11 +163,8 @@ function isLater({ slurmSubmit }: JobQuery, { submit }: StateRow): boolean {
     submit > slurmSubmit.getTime() / 1000 + 1;
 }
 
-/**
- * slurmctld forgets a job soon after its end, and can requeue it until then: after MinJobAge, which is
- * hardly ever more than this, in seconds.
- */
-export const FORGOTTEN_AFTER = 3600;
+/** Slurm forgets a job soon after its end (MinJobAge, in seconds), and can requeue it until then. */
+const REQUEUE_WINDOW = 3600;
 
 /**
  * Returns a row of another job that has got our id since, or undefined when there is none. Slurm
@@ -184,7 +181,7 @@ function findLaterUse(query: JobQuery, rows: readonly StateRow[]): StateRow | un
     row.source === "sacct" && !isLater(query, row) &&
     (row.state.word === "REQUEUED" ||
       isOver(row.state.phase) && row.state.word !== "CANCELLED" &&
-        (row.end ?? 0) > since - FORGOTTEN_AFTER)
+        (row.end ?? 0) > since - REQUEUE_WINDOW)
   );
   return wasRequeued ? undefined : first;
 }

@@ -106,11 +106,15 @@ export function combineRecords(records: readonly ScontrolJob[]): ShownJob | unde
     dependency: main.dependency,
     timeLimitSeconds: main.timeLimitSeconds,
     requested: main.tres,
-    components: main.hetJobOffset === undefined ? undefined : records.length,
+    components: main.hetJobOffset === undefined ? undefined : componentsIn(records),
     origin: main.allocNode === undefined || main.allocSid === undefined
       ? undefined
       : { host: main.allocNode, session: main.allocSid },
   };
+}
+
+function componentsIn(records: readonly ScontrolJob[]): number {
+  return Math.max(...records.map(({ hetJobOffset = 0 }) => hetJobOffset)) + 1;
 }
 
 /**

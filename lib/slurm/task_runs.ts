@@ -18,46 +18,72 @@ export interface TaskRun {
 /** The tasks of an array that have started, by index; of a job that is none the job, by null. */
 export type TaskRuns = ReadonlyMap<number | null, TaskRun>;
 
+/** What Slurm tells of the runs of a job. */
+export interface ToldRuns {
+  readonly runs: TaskRuns;
+  /** Whether it knows the job, so that a task which it does not name has not started. */
+  readonly isKnown: boolean;
+}
+
+/** A job whose runs are wanted. */
+export interface RunQuery extends JobQuery {
+  /** When it ended, in seconds since 1970: what was submitted after that has got the id again. */
+  readonly end?: number;
+}
+
 const COLUMNS: readonly string[] = ["JobID", "JobIDRaw", "NodeList", "Submit"];
+
+/** slurmctld is asked for so many jobs at most, and waited for so long, in milliseconds. */
+const MOST_JOBS = 100;
+const CONTROLLER_MS = 3_000;
 
 /**
  * Returns the ids and nodes that jobs and their tasks have run with, by {@link jobKey}: one sacct
  * for all jobs of a cluster, and one scontrol for those that sacct does not know all `expected` tasks
  * of. What neither tells is left out.
  */
-export async function taskRuns(jobs: readonly JobQuery[]): Promise<Map<string, TaskRuns>> {
-  const found = new Map<string, TaskRuns>();
+export async function taskRuns(jobs: readonly RunQuery[]): Promise<Map<string, ToldRuns>> {
+  const found = new Map<string, ToldRuns>();
   for (const [cluster, group] of byCluster(jobs.filter(({ jobId }) => isJobId(jobId)))) {
     const runs = new Runs(group);
     for (const jobIds of inPieces([...new Set(group.map(({ jobId }) => jobId))])) {
-      await readSacct(
+      const { answer, taker } = await readSacct(
         { jobIds, columns: COLUMNS, ...(cluster === undefined ? {} : { cluster }) },
         QUERY_TIMEOUT_MS,
-        // An answer that fails has no wrong rows, only too few.
-        () => ({ add: (row: TableRow) => runs.addRow(row) }),
+        () => new Rows(),
       );
+      if (answer.outcome === "answered") { for (const row of taker.rows) runs.addRow(row); }
     }
-    const unknown = runs.incomplete();
+    const unknown = runs.incomplete().slice(0, MOST_JOBS);
     if (unknown.length > 0) {
-      const { stdout } = await ask(describeManyArgv(cluster), QUERY_TIMEOUT_MS, {
+      const { stdout } = await ask(describeManyArgv(cluster), CONTROLLER_MS, {
         stdin: describeManyInput(unknown),
       });
       for (const { reference, jobId, nodeList, submit } of parseScontrolJobs(stdout)) {
         runs.add(reference, jobId, nodeList, submit);
       }
     }
-    for (const [job, own] of runs.byJob) found.set(jobKey(job), own);
+    for (const [job, told] of runs.byJob) found.set(jobKey(job), told);
   }
   return found;
 }
 
+/** The rows of an answer, of which nothing counts before it has come to its end. */
+class Rows {
+  readonly rows: TableRow[] = [];
+
+  add(row: TableRow): void {
+    this.rows.push(row);
+  }
+}
+
 /** The runs of some jobs of one cluster. */
 class Runs {
-  readonly byJob: ReadonlyMap<JobQuery, Map<number | null, TaskRun>>;
-  readonly #byId: ReadonlyMap<string, readonly JobQuery[]>;
+  readonly byJob: ReadonlyMap<RunQuery, { runs: Map<number | null, TaskRun>; isKnown: boolean }>;
+  readonly #byId: ReadonlyMap<string, readonly RunQuery[]>;
 
-  constructor(jobs: readonly JobQuery[]) {
-    this.byJob = new Map(jobs.map((job) => [job, new Map()]));
+  constructor(jobs: readonly RunQuery[]) {
+    this.byJob = new Map(jobs.map((job) => [job, { runs: new Map(), isKnown: false }]));
     this.#byId = Map.groupBy(jobs, ({ jobId }) => jobId);
   }
 
@@ -68,31 +94,34 @@ class Runs {
     this.add(reference, raw, row["NodeList"], parseTime(row["Submit"]));
   }
 
-  /** Takes what is told of a task or a job; of a record of many tasks that wait there is nothing. */
+  /** Takes what is told of a task or a job. */
   add(
-    { jobId, task, tasks, step }: JobReference,
+    { jobId, task, tasks, step, component = 0 }: JobReference,
     raw: string,
     nodes: string | undefined,
     submit: number | undefined,
   ): void {
-    if (step !== undefined || tasks !== undefined) return;
+    // The batch script of a heterogeneous job runs in its first component.
+    if (step !== undefined || component !== 0) return;
     const node = nodes === undefined ? undefined : hostnames(nodes).next().value;
     for (const job of this.#byId.get(jobId) ?? []) {
+      const told = this.byJob.get(job);
       const earliest = (job.submittedAt?.getTime() ?? 0) / 1000 - CLOCK_SLACK;
-      if ((submit ?? Infinity) < earliest) continue;
-      this.byJob.get(job)?.set(task ?? null, {
-        jobId: raw,
-        ...(node === undefined ? {} : { node }),
-      });
+      const isOther = submit !== undefined && (submit < earliest || submit > (job.end ?? Infinity));
+      if (told === undefined || isOther) continue;
+      told.isKnown = true;
+      // A record of many tasks is of those that wait, or were cancelled while they did.
+      if (tasks !== undefined) continue;
+      told.runs.set(task ?? null, { jobId: raw, ...(node === undefined ? {} : { node }) });
     }
   }
 
   /** Returns the ids of the jobs that not all is known of. */
   incomplete(): string[] {
-    return [...this.byJob].flatMap(([{ jobId, expected }, runs]) => {
+    return [...this.byJob].flatMap(([{ jobId, expected }, { runs }]) => {
       const spec = parseArraySpec(expected ?? "");
       const wanted = spec === undefined ? [null] : indices(spec.ranges);
-      return [...wanted].every((task) => runs.has(task)) ? [] : [jobId];
+      return [...wanted].every((task) => runs.get(task)?.node !== undefined) ? [] : [jobId];
     });
   }
 }

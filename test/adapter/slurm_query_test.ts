@@ -213,13 +213,14 @@ Deno.test("scontrol is asked for the exit codes of jobs that have just failed, o
   const failed = (id: string, exit: string, submit = now) => stateRow(id, "FAILED", exit, submit);
   fake.put("sacct", {
     stdout: failed("520", "2:0") + failed("521", "2:0") + failed("522", "2:0", "1795359739") +
-      failed("523", "0:9") + stateRow("524", "COMPLETED", "0:0", now) + failed("525", "0:53"),
+      failed("523", "0:9") + stateRow("524", "COMPLETED", "0:0", now) + failed("525", "0:53") +
+      failed("526", "0:0"),
   });
   // slurmctld has forgotten one of them.
-  putScontrol(fake, ["520"]);
-  const jobs = [520, 521, 522, 523, 524, 525].map((id) => ({ jobId: `${id}` }));
+  putScontrol(fake, ["520", "526"]);
+  const jobs = [520, 521, 522, 523, 524, 525, 526].map((id) => ({ jobId: `${id}` }));
   const answer = await fake.ask<Reports>("query", { jobs });
-  assert.deepEqual(told(fake), ["show job 520", "show job 521", "quit"]);
+  assert.deepEqual(told(fake), [520, 521, 526].map((id) => `show job ${id}`).concat("quit"));
   assert.deepEqual(programs(fake), ["sacct", "scontrol"]);
   const exits = Object.values(answer).map(({ state, exitCode, signal }) =>
     `${state} ${exitCode}:${signal}`
@@ -231,6 +232,7 @@ Deno.test("scontrol is asked for the exit codes of jobs that have just failed, o
     "FAILED 0:9",
     "COMPLETED 0:0",
     "FAILED 0:53",
+    "FAILED 130:0",
   ]);
   assert.equal(answer["520"]?.source, "sacct");
 });
@@ -445,43 +447,64 @@ Deno.test("twenty thousand jobs and an array as large cost a few calls", async (
 const runRow = (id: string, raw: string, nodes: string, submit = "1795359739") =>
   [id, raw, nodes, submit].join("\x1f") + "\n";
 
+type Runs = Record<string, unknown[]>;
+
 Deno.test("sacct tells what ids and nodes tasks ran with, scontrol of tasks it leaves out", async () => {
   await using fake = new FakeSlurm();
   fake.put("sacct", {
     stdout: runRow("516_0", "516", "n1") + runRow("516_1", "520", "node[08-11,20],m1") +
       runRow("516_[4-5%2]", "516", "None assigned") + runRow("7", "7", "a-[1,3]-b") +
-      // Of an earlier use of the id.
-      runRow("8", "8", "n1", "1600000000"),
+      // Of an earlier and a later use of the id.
+      runRow("8", "8", "n1", "1600000000") + runRow("9", "9", "n1", "1795359900") +
+      // Of a heterogeneous job the leader has the log.
+      runRow("30+0", "30", "n[1-2]") + runRow("30+1", "31", "m5"),
   });
   const shown = readSample("scontrol_array_task_22.05.8").stdout;
   fake.put("scontrol", { stdout: shown });
-  const answer = await fake.ask<Record<string, [number | null, unknown][]>>("runs", {
+  const answer = await fake.ask<Runs>("runs", {
     jobs: [
       { jobId: "516", expected: "0,1,3" },
       { jobId: "7" },
       { jobId: "8", submittedAt: "2026-01-01T00:00:00Z" },
+      { jobId: "9", end: 1795359800 },
+      { jobId: "30" },
       { jobId: "no id" },
     ],
   });
   assert.deepEqual(answer, {
     "516": [
+      true,
       [0, { jobId: "516", node: "n1" }],
       [1, { jobId: "520", node: "node08" }],
       [3, { jobId: "522", node: "n1" }],
     ],
-    "7": [[null, { jobId: "7", node: "a-1-b" }]],
-    "8": [],
+    "7": [true, [null, { jobId: "7", node: "a-1-b" }]],
+    "8": [false],
+    "9": [false],
+    "30": [true, [null, { jobId: "30", node: "n1" }]],
   });
   assert.deepEqual(fake.calls().map(([program, ...words]) => `${program} ${words.at(-1) ?? ""}`), [
-    "sacct --jobs=516,7,8",
+    "sacct --jobs=516,7,8,9,30",
     "scontrol ",
   ]);
 });
 
 Deno.test("what nobody tells of the runs of a job is left out", async () => {
+  const jobs = [{ jobId: "516", expected: "0-1" }];
   await using fake = new FakeSlurm();
   fake.replay("sacct", "sacct_noacct_22.05.8");
   fake.replay("scontrol", "scontrol_purged_22.05.8");
-  const answer = await fake.ask("runs", { jobs: [{ jobId: "516", expected: "0-1" }] });
-  assert.deepEqual(answer, { "516": [] });
+  assert.deepEqual(await fake.ask("runs", { jobs }), { "516": [false] });
+  // Of an answer that ends in an error no row counts: others may be missing.
+  fake.put("sacct", { stdout: runRow("516_0", "516", "n1"), stderr: "sacct: error: x", code: 1 });
+  assert.deepEqual(await fake.ask("runs", { jobs }), { "516": [false] });
+  // A row that came before the job had a node says nothing of it.
+  fake.put("sacct", { stdout: runRow("7", "7", "None assigned") });
+  fake.put("scontrol", {
+    stdout: readSample("scontrol_sid_22.05.8").stdout.replaceAll("492", "7")
+      .replace(/ NodeList=.*/, " NodeList=n4"),
+  });
+  assert.deepEqual(await fake.ask("runs", { jobs: [{ jobId: "7" }] }), {
+    "7": [true, [null, { jobId: "7", node: "n4" }]],
+  });
 });

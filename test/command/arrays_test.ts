@@ -580,4 +580,27 @@ concurrently(noRealSlurm, {
       status: others.map((name) => `?? ${name}`),
     });
   },
+  "what tasks that never started have not written is missed by nobody": async () => {
+    await using dataset = await TestDataset.make();
+    const id = await dataset.schedule([
+      ...[
+        "-o",
+        "out/%a",
+        "sbatch",
+        "-H",
+        "--array=1-4",
+        "-o",
+        "/dev/null",
+        "array.sh",
+        "elsewhere",
+      ],
+    ]);
+    await runTasks(id, [2]);
+    await slurm("scancel", id);
+    await jobsAreOver([id]);
+    const { code, stderr } = await dataset.tool(["finish", "--commit-failed-jobs"]);
+    assert.equal(code, 0);
+    // That one ran, and wrote something else.
+    assert.equal(stderr, `Warning: Job ${id}: It has not made its declared output "out/2"\n`);
+  },
 });

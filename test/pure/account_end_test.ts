@@ -74,12 +74,16 @@ Deno.test("of an array whose end accounting does not know the tasks are the repo
   const lines = ["1 6 COMPLETED 0:0 2 1 - n1", "2 7 RUNNING 0:0 2 1 - n1"];
   const { end: _, ...rest } = withReport({
     partition: "p",
+    task_count: 2,
+    start: "2026-11-22T15:02:00Z",
     task_states: { COMPLETED: "1", RUNNING: "2", TIMEOUT: "8" },
     tasks: lines,
     cpu_seconds: 3,
-  }, failed);
+  }, { ...failed, start: END - 60 });
   assert.deepEqual(rest, {
     partition: "p",
+    start: "2026-11-22T15:01:19Z",
+    task_count: 5,
     // One of them was finished before, in a part.
     task_states: { TIMEOUT: "8", COMPLETED: "0-2", FAILED: "3" },
     tasks: lines.slice(0, 1),
@@ -87,8 +91,30 @@ Deno.test("of an array whose end accounting does not know the tasks are the repo
   // sacct shows an array as its last task for a second.
   assert.deepEqual(withReport({ state: "COMPLETED", job_id: "5", exit_code: 0 }, failed), {
     end: "2026-11-22T15:02:19Z",
+    task_count: 4,
     task_states: { COMPLETED: "0-2", FAILED: "3" },
     tasks: [],
+  });
+});
+
+Deno.test("of components whose end accounting does not know the states are the report's", () => {
+  const failed = report("FAILED", {
+    components: [group("COMPLETED", "0", 1), group("FAILED", "1-2", 2)],
+  });
+  const { end: _, ...rest } = withReport({
+    partition: "p",
+    components: {
+      0: { state: "COMPLETED", elapsed_seconds: 5 },
+      1: { state: "RUNNING", elapsed_seconds: 4, nodes: 2, allocated_cpus: 0 },
+    },
+  }, failed);
+  assert.deepEqual(rest, {
+    partition: "p",
+    components: {
+      0: { state: "COMPLETED", elapsed_seconds: 5 },
+      1: { state: "FAILED", nodes: 2 },
+      2: { state: "FAILED" },
+    },
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { jobBranch } from "../../lib/commands/commit_results.ts";
-import { dependsOnRuns, idleTasks, jobFiles } from "../../lib/commands/job_files.ts";
+import { jobFiles, logsBelow, logsDependOnRuns } from "../../lib/commands/job_files.ts";
 import type { RecordedJob } from "../../lib/dataset/history.ts";
 import { IndexSet } from "../../lib/slurm/array.ts";
 import type { TaskRun, TaskRuns } from "../../lib/slurm/task_runs.ts";
@@ -90,6 +90,11 @@ function withFiles(names: readonly string[], check: (root: string) => void): voi
   }
 }
 
+/** Returns a job with what Slurm says of its runs. */
+function thatRan(job: RecordedJob, runs: TaskRuns, idle = ""): RecordedJob {
+  return { ...job, ran: { runs, idle: IndexSet.of(idle) } };
+}
+
 /** Returns an array of the tasks 1 to 3 with the ids that they ran with. */
 function arrayThatRan(stdout: string): RecordedJob {
   const runs = new Map(
@@ -97,7 +102,7 @@ function arrayThatRan(stdout: string): RecordedJob {
       [Number(task), { jobId: `${jobId}`, node: "n7" }] as const
     ),
   );
-  return { ...recorded({ stdout, array: "1-3" }), runs };
+  return thatRan(recorded({ stdout, array: "1-3" }), runs);
 }
 
 Deno.test("a job's default log is taken where it is there", () => {
@@ -110,29 +115,27 @@ Deno.test("a log named after the node is known when Slurm says which", () => {
   withFiles(["n7.out", "n8.out", "45-n8.out", "45-n9.out", "145-n9.out"], (root) => {
     const job = recorded({ stdout: "sub/%N.out" });
     const runs = new Map([[null, { jobId: "45", node: "n8" }]]);
-    assert.ok(dependsOnRuns(root, job));
-    assert.deepEqual(jobFiles(root, { ...job, runs }).logs, ["sub/n8.out"]);
+    assert.ok(logsDependOnRuns(root, job));
+    assert.deepEqual(jobFiles(root, thatRan(job, runs)).logs, ["sub/n8.out"]);
     // Else no other job's is taken: it is missing by the name that is known of it.
     assert.deepEqual(jobFiles(root, job).logs, ["sub/%N.out"]);
     const elsewhere = new Map([[null, { jobId: "45", node: "n1" }]]);
-    assert.deepEqual(jobFiles(root, { ...job, runs: elsewhere }).logs, ["sub/n1.out"]);
-    const named = recorded({ stdout: "sub/%5j-%N.out" });
-    assert.deepEqual(jobFiles(root, named).logs, ["sub/%5j-%N.out"]);
+    assert.deepEqual(jobFiles(root, thatRan(job, elsewhere)).logs, ["sub/n1.out"]);
+    const named = recorded({ stdout: "sub/%5j-%N" });
+    assert.deepEqual(jobFiles(root, named).logs, ["sub/%5j-%N"]);
     const own = recorded({ stdout: "sub/45-%N.out" });
-    assert.deepEqual(jobFiles(root, own).logs, ["sub/45-n8.out", "sub/45-n9.out"]);
-    assert.deepEqual(jobFiles(root, { ...own, runs }).logs, ["sub/45-n8.out"]);
+    const both = ["sub/45-n8.out", "sub/45-n9.out"];
+    assert.deepEqual(jobFiles(root, own).logs, both);
+    assert.deepEqual(jobFiles(root, thatRan(own, runs)).logs, ["sub/45-n8.out"]);
     // Slurm may know a node by another name than the host's.
-    assert.deepEqual(jobFiles(root, { ...own, runs: elsewhere }).logs, [
-      "sub/45-n8.out",
-      "sub/45-n9.out",
-    ]);
+    assert.deepEqual(jobFiles(root, thatRan(own, elsewhere)).logs, both);
   });
 });
 
 Deno.test("of an array the id that Slurm shows stands for each task's own, where logs say so", () => {
   withFiles(["45.out", "46.out", "47.out", "48.out", "45-47.err", "45_1.log"], (root) => {
     const own = arrayThatRan("sub/45.out");
-    assert.ok(dependsOnRuns(root, own));
+    assert.ok(logsDependOnRuns(root, own));
     assert.deepEqual(jobFiles(root, own).logs, ["sub/46.out", "sub/47.out", "sub/45.out"]);
     const wanted = { tasks: IndexSet.of("2-3"), withShared: false };
     assert.deepEqual(jobFiles(root, own, wanted).logs, ["sub/47.out", "sub/45.out"]);
@@ -143,9 +146,6 @@ Deno.test("of an array the id that Slurm shows stands for each task's own, where
       jobFiles(root, padded).logs,
       ["46", "47", "45"].map((id) => `sub/000${id}.out`),
     );
-    // So 24.11 shows it.
-    const shownPadded = arrayThatRan("sub/00045.out");
-    assert.deepEqual(jobFiles(root, shownPadded).logs, ["sub/00045.out"]);
     const unknown = recorded({ stdout: "sub/%5j.out", array: "1-3" });
     assert.deepEqual(jobFiles(root, unknown).logs, ["sub/%5j.out"]);
   });
@@ -154,11 +154,11 @@ Deno.test("of an array the id that Slurm shows stands for each task's own, where
 Deno.test("an array whose logs are all where they should be depends on no more", () => {
   withFiles(["45_1.out", "45_2.out", "45_3.out", "46_1.err"], (root) => {
     const job = (stdout: string) => recorded({ stdout, array: "1-3" });
-    assert.equal(dependsOnRuns(root, job("sub/45_%a.out")), false);
-    assert.equal(dependsOnRuns(root, job("/elsewhere/%j.out")), false);
-    assert.equal(dependsOnRuns(root, recorded({ stdout: "sub/45.out" })), false);
-    assert.equal(dependsOnRuns(root, job("sub/45_%a.err")), true);
-    assert.equal(dependsOnRuns(root, job("sub/%a.out")), true);
+    assert.equal(logsDependOnRuns(root, job("sub/45_%a.out")), false);
+    assert.equal(logsDependOnRuns(root, job("/elsewhere/%j.out")), false);
+    assert.equal(logsDependOnRuns(root, recorded({ stdout: "sub/45.out" })), false);
+    assert.equal(logsDependOnRuns(root, job("sub/45_%a.err")), true);
+    assert.equal(logsDependOnRuns(root, job("sub/%a.out")), true);
     assert.deepEqual(jobFiles(root, arrayThatRan("sub/45_%a.err")).logs, [
       "sub/46_1.err",
       "sub/45_2.err",
@@ -170,19 +170,23 @@ Deno.test("an array whose logs are all where they should be depends on no more",
 Deno.test("an array task that never started has no log, unless there is one", () => {
   withFiles(["45_1.out", "45_4.out"], (root) => {
     const job = recorded({ stdout: "sub/45_%a.out", array: "1-4" });
-    // slurmctld has forgotten one, one was cancelled before it had a node, one has lost its log.
     const runs: TaskRuns = new Map<number, TaskRun>([
       [1, { jobId: "46", node: "n1" }],
       [2, { jobId: "47" }],
       [3, { jobId: "48", node: "n1" }],
     ]);
-    const ran = { ...job, runs };
-    assert.deepEqual([...idleTasks(ran)], [2, 4]);
     const names = ["sub/45_1.out", "sub/45_3.out", "sub/45_4.out"];
-    assert.deepEqual(jobFiles(root, ran).logs, names);
-    assert.deepEqual([...idleTasks(job)], []);
+    assert.deepEqual(jobFiles(root, thatRan(job, runs, "2,4")).logs, names);
+    // Of one that ended otherwise it is not enough that Slurm tells of no run.
+    assert.equal(jobFiles(root, thatRan(job, runs)).logs.length, 4);
     assert.equal(jobFiles(root, job).logs.length, 4);
+    const shared = recorded({ stdout: "sub/45.log", array: "1-2" });
+    assert.deepEqual(jobFiles(root, thatRan(shared, runs, "1-2")).logs, []);
+    assert.deepEqual(jobFiles(root, thatRan(shared, runs, "2")).logs, ["sub/45.log"]);
   });
+  const gone = recorded({ stdout: "logs/45_%a.out", array: "1-4" });
+  const { logs, environment } = jobFiles("/ds", thatRan(gone, new Map(), "1-4"));
+  assert.deepEqual([logs, environment], [[], "logs/slurm-job-45.env.json"]);
 });
 
 Deno.test("the width of ids and indices that slurmctld has not shown is found out", () => {
@@ -200,4 +204,15 @@ Deno.test("the width of ids and indices that slurmctld has not shown is found ou
     assert.deepEqual(jobFiles(root, arrayThatRan("sub/00045-%N")).logs, names);
     assert.deepEqual(jobFiles(root, arrayThatRan("sub/%5j-%N")).logs, names);
   });
+});
+
+Deno.test("logs are near outputs that they may lie below", () => {
+  const isNear = (stdout: string, ...outputs: string[]) =>
+    logsBelow("/ds", outputs)(recorded({ stdout }));
+  assert.ok(isNear("logs/45.out", "logs"));
+  assert.ok(isNear("/ds/logs/deep/%N/45.out", "other", "logs/*.out"));
+  assert.ok(isNear("45.out", "."));
+  assert.ok(!isNear("45.out", "out"));
+  assert.ok(!isNear("logs/45.out", "logs/deep", "log", "out/%a"));
+  assert.ok(!isNear("/elsewhere/45.out", "."));
 });

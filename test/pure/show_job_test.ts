@@ -27,3 +27,14 @@ Deno.test("the throttle of an array is known when all its tasks have started", (
   assert.equal(array(2), "1-2%2");
   assert.equal(array(0), "1-2");
 });
+
+Deno.test("a heterogeneous job has the components up to its last one, whichever are shown", () => {
+  const component = (id: number, offset: number) =>
+    `JobId=${id} HetJobId=9 HetJobOffset=${offset} JobName=a\n   Priority=1 Nice=0\n` +
+    `   JobState=PENDING Reason=None Dependency=(null)\n   Requeue=1 Restarts=0\n` +
+    `   Command=(null)\n   WorkDir=/w\n   StdOut=/w/a\n\n`;
+  const count = (...records: string[]) =>
+    combineRecords(parseScontrolJobs(records.join("")))?.components;
+  assert.equal(count(component(9, 0), component(10, 1)), 2);
+  assert.equal(count(component(9, 0), component(11, 2)), 3);
+});

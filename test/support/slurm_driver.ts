@@ -22,7 +22,9 @@ const result = name === "query"
   : name === "account"
   ? Object.fromEntries((await accountJobs(dated, options)).accounts)
   : name === "runs"
-  ? Object.fromEntries([...await taskRuns(dated)].map(([key, runs]) => [key, [...runs]]))
+  ? Object.fromEntries(
+    [...await taskRuns(dated)].map(([key, { runs, isKnown }]) => [key, [isKnown, ...runs]]),
+  )
   : await findSubmission(
     { ...trace, since: new Date(trace.since), namedClusters: () => trace.namedClusters ?? [] },
     options,

@@ -105,10 +105,20 @@ function obey(context: Context, [verb = "", ...rest]: readonly string[], isOneLi
 }
 
 /** What scontrol does besides (22.05), and what users may try here. */
-const UNSUPPORTED = new Set(
-  "cancel_reboot create delete notify reboot reconfigure requeue requeuehold resume suspend top \
-update uhold_all write".split(" "),
-);
+const UNSUPPORTED = new Set([
+  "create",
+  "delete",
+  "notify",
+  "reboot",
+  "reconfigure",
+  "requeue",
+  "requeuehold",
+  "resume",
+  "suspend",
+  "top",
+  "update",
+  "write",
+]);
 
 /** Shows the nodes of a list one a line, as batch scripts ask for; by default those of their job. */
 function showHostnames(context: Context, given: string | undefined): number {
