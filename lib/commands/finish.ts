@@ -175,21 +175,11 @@ export async function finish(
     }
   }
   const without = [...notOpen, ...notArrays];
-  const taken = new Set(decided.map(({ job }) => job));
-  const rest = open.filter((job) => !taken.has(job));
-  const outputs = [...addedOutputs, ...[...taken].flatMap(({ record }) => record.outputs)];
-  const near = jobsOfThisClone(dataset, rest).filter(logsBelow(dataset.root, outputs));
-  const named = await withRuns(dataset.root, [
-    ...decided,
-    ...done.filter(({ outcome }) => outcome === "failed"),
-    ...near.map((job) => ({ job })),
-  ]);
-  const withNames = <Item extends { readonly job: RecordedJob }>(item: Item): Item => ({
-    ...item,
-    job: named(item.job),
+  const { finishing, left, otherOpenJobs } = await withLogNames(dataset, decided, done, {
+    open,
+    addedOutputs,
   });
-  const finishing = decided.map(withNames);
-  const explained = done.map(withNames).map((item) =>
+  const explained = left.map((item) =>
     item.outcome === "unknown"
       ? { ...item, left: leftBehind(dataset.root, item.job) }
       : item.outcome === "failed"
@@ -209,7 +199,6 @@ export async function finish(
     slurmVersion(),
     changedFiles(dataset, finishing.map(({ job, report }) => ({ job, end: report?.end }))),
   ]);
-  const otherOpenJobs = rest.map(named);
   const { committed, notAdded } = await commitResults(dataset, {
     jobs: finishing.flatMap(({ job, report, takes }) =>
       report === undefined || takes === undefined ? [] : [{
@@ -248,8 +237,34 @@ export async function finish(
     };
   });
   const withLogs = await withUntrackedLogs(dataset, results, otherOpenJobs);
-  const all = inOrder(jobs.map(named), [...withLogs, ...told]);
+  const all = inOrder(jobs, [...withLogs, ...told]);
   return { root: dataset.root, jobs: all, tasks, notOpen: without, unreadable };
+}
+
+/** Gives jobs what the names of their logs depend on, and those that may write among their outputs. */
+async function withLogNames(
+  dataset: Dataset,
+  decided: readonly Decision[],
+  done: readonly FinishedJob[],
+  { open, addedOutputs }: {
+    readonly open: readonly RecordedJob[];
+    readonly addedOutputs: readonly string[];
+  },
+) {
+  const taken = new Set(decided.map(({ job }) => job));
+  const others = open.filter((job) => !taken.has(job));
+  const outputs = [...addedOutputs, ...[...taken].flatMap(({ record }) => record.outputs)];
+  const near = jobsOfThisClone(dataset, others).filter(logsBelow(dataset.root, outputs));
+  const named = await withRuns(dataset.root, [
+    ...decided,
+    ...done.filter(({ outcome }) => outcome === "failed"),
+    ...near.map((job) => ({ job })),
+  ]);
+  return {
+    finishing: decided.map((item) => ({ ...item, job: named(item.job) })),
+    left: done.map((item) => ({ ...item, job: named(item.job) })),
+    otherOpenJobs: others.map(named),
+  };
 }
 
 /** Returns the tasks of an array that failed, as far as these are meant; undefined for other jobs. */
@@ -288,8 +303,8 @@ function shortagesPart(
 
 /** Returns what was done in the order of the jobs. */
 function inOrder(jobs: readonly RecordedJob[], done: readonly FinishedJob[]): FinishedJob[] {
-  const byJob = Map.groupBy(done, ({ job }) => job);
-  return jobs.flatMap((job) => byJob.get(job) ?? []);
+  const byJob = Map.groupBy(done, ({ job }) => jobKeyOf(job));
+  return jobs.flatMap((job) => byJob.get(jobKeyOf(job)) ?? []);
 }
 
 /** What is to be done about one job: what of it is committed, and what is left open, and why. */
