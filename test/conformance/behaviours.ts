@@ -380,7 +380,8 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
     for (const name of ["plain", "sized", "pernode", "array7"]) {
       const lines = (await bench.read(`env-${name}`) ?? "").split("\n");
       for (const line of lines.filter((line) => /^(SLURM|ENVIRONMENT|HOSTNAME)/.test(line))) {
-        if (!CHANCE.test(line)) told.push(`${name}: ${bench.plain(line)}`);
+        if (ABSENT.test(line)) continue;
+        told.push(`${name}: ${CHANCE.exec(line)?.[1] ?? bench.plain(line)}`);
       }
     }
     return [
@@ -679,9 +680,12 @@ function queryEnvironment(): Record<string, string> {
   );
 }
 
-/** What the cluster and this machine are called, and processes. */
+/** What the cluster, this machine and its user are called. */
 const CHANCE =
-  /^SLURM_(?:CONF|TASK_PID|WORKING_CLUSTER|CLUSTER_NAME|JOB_PARTITION|JOB_UID|JOB_USER|JOB_GID|JOB_ACCOUNT|SUBMIT_HOST)=/;
+  /^(SLURM_(?:CLUSTER_NAME|JOB_PARTITION|JOB_UID|JOB_USER|JOB_GID|JOB_ACCOUNT|SUBMIT_HOST))=/;
+
+/** The stand-in has no configuration and no other cluster, and does not tell of processes. */
+const ABSENT = /^SLURM_(?:CONF|TASK_PID|WORKING_CLUSTER)=/;
 
 /** Slurm forgets a task that is cancelled before it starts (22.05); the stand-in does not. */
 function notDropped(line: string): boolean {
