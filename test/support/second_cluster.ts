@@ -133,14 +133,18 @@ export async function memoryJob(dataset: TestDataset, asked: number, first: numb
   const words = ["-M", "other", `--mem=${asked}M`, "memory.sh", `${first}`, `${more}`, pipe, "out"];
   const id = await dataset.schedule(["-o", "out", "sbatch", ...words]);
   await isThere(id, "RUNNING");
+  let said = "";
   await until(`Slurm has seen ${first} MB`, async () => {
     // sstat knows nothing of other clusters.
     const argv = ["sstat", "-nP", "--noconvert", "-j", `${id}.batch`, "-o", "MaxRSS"];
     const env = { SLURM_CONF: slurmConfPath(directoryThere()) };
     const { stdout, stderr } = await dataset.run(argv, { env });
     const live = await slurm("squeue", "-M", "other", "-h", "-j", id, "-o", "%T");
-    if (!/^RUNNING$/m.test(live)) throw new Error(`Job ${id} is over already: ${stderr}`);
+    said = `${stdout}${stderr}${live}`;
+    if (!/^RUNNING$/m.test(live)) throw new Error(`Job ${id} is over already: ${said}`);
     return Number(stdout) >= first << 20;
+  }).catch((error) => {
+    throw new Error(`${error.message}: ${said}`);
   });
   await letGo(pipe);
   await areOverThere(id);
