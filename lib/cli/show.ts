@@ -1,3 +1,4 @@
+import { requestOf } from "../commands/job_shortage.ts";
 import { commandOf } from "../commands/reschedule.ts";
 import { type JobDetails, show } from "../commands/show.ts";
 import type { RecordedJob } from "../dataset/history.ts";
@@ -168,12 +169,7 @@ function assumedInWords(commits: readonly RecordedJob[]): string {
 function resources({ accounting, record }: JobDetails): [string, string][] {
   const components = accounting?.components;
   const job = record.datalad_slurm?.job;
-  const given: Accounting = {
-    ...(job?.time_limit_seconds === undefined
-      ? {}
-      : { time_limit_seconds: job.time_limit_seconds }),
-    ...accounting,
-  };
+  const given: Accounting = { ...requestOf(job), ...accounting };
   const found: [string, string][] = components === undefined
     ? used(given, accounting?.task_count)
     : Object.entries(components).flatMap(([offset, one]) =>

@@ -21,8 +21,11 @@ export function shortagesOfJob(
   return shortagesOf(states, { ...requestOf(submitted), ...accounting });
 }
 
-/** Returns what Slurm said at the submission that the job requests, as accounting would say it. */
-function requestOf(submitted: SubmittedJob | undefined): Accounting {
+/**
+ * Returns what Slurm said at the submission that the job requests, as accounting would say it: that
+ * may not have it yet when the job is finished.
+ */
+export function requestOf(submitted: SubmittedJob | undefined): Accounting {
   const memory = parseMemory(/(?:^|,)mem=([^,]+)/.exec(submitted?.requested ?? "")?.[1]);
   return {
     ...(submitted?.time_limit_seconds === undefined

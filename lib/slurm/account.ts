@@ -393,12 +393,14 @@ function allocation(row: TableRow, raw: string): Accounting {
   const exit = parseExit(row["ExitCode"]);
   const allocated = parseCount(row["AllocCPUS"]);
   const minutes = parseCount(row["TimelimitRaw"]);
+  // Zero in a row that slurmdbd has not completed yet (22.05), which may be so after the end.
+  const requested = parseCount(row["ReqCPUS"]) || undefined;
   return compact({
     job_id: raw,
     cluster: named(row["Cluster"]),
     partition: named(row["Partition"]),
     qos: named(row["QOS"]),
-    priority: parseCount(row["Priority"]),
+    priority: requested === undefined ? undefined : parseCount(row["Priority"]),
     state: classifyState(row["State"] ?? "").word,
     exit_code: exit?.code,
     signal: exit?.signal,
@@ -410,8 +412,7 @@ function allocation(row: TableRow, raw: string): Accounting {
     time_limit_seconds: minutes === undefined ? undefined : minutes * 60,
     cpu_seconds: parseDuration(row["TotalCPU"]),
     max_rss_bytes: parseMemory(row["MaxRSS"])?.bytes,
-    // Zero in a row that slurmdbd has not completed yet (22.05).
-    requested_cpus: parseCount(row["ReqCPUS"]) || undefined,
+    requested_cpus: requested,
     allocated_cpus: allocated,
     requested_memory_bytes: requestedMemory(row, allocated),
     nodes: parseCount(row["NNodes"]),

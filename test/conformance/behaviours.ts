@@ -1,6 +1,6 @@
 import { SQUEUE_COLUMNS, squeueArgv } from "../../lib/slurm/squeue.ts";
 import { parseScontrolJobs } from "../../lib/slurm/scontrol.ts";
-import { Accounts } from "../../lib/slurm/account.ts";
+import { Accounts, type JobAccounting } from "../../lib/slurm/account.ts";
 import { fromSession, fromSubmitLines, queueSearchArgv } from "../../lib/slurm/recover.ts";
 import {
   ACCOUNTING_COLUMNS,
@@ -603,16 +603,22 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
       await submit("--array=1-3", "--wrap=exit $((SLURM_ARRAY_TASK_ID - 1))"),
     ];
     await bench.over(...ids);
-    const { stdout } = await bench.run(
-      sacctArgv({ jobIds: ids, columns: ACCOUNTING_COLUMNS, steps: true }),
-      { env: queryEnvironment() },
-    );
-    const accounts = new Accounts(new Set(ids));
-    for (const row of parseTable(stdout, ACCOUNTING_COLUMNS)) accounts.add(row);
+    let accounts = new Map<string, JobAccounting>();
+    // slurmdbd may have the end of a job before all of its beginning.
+    await until("accounting has all of the jobs", async () => {
+      const { stdout } = await bench.run(
+        sacctArgv({ jobIds: ids, columns: ACCOUNTING_COLUMNS, steps: true }),
+        { env: queryEnvironment() },
+      );
+      const reader = new Accounts(new Set(ids));
+      for (const row of parseTable(stdout, ACCOUNTING_COLUMNS)) reader.add(row);
+      accounts = reader.result();
+      return ids.every((id) => accounts.get(id)?.requested_cpus !== undefined);
+    });
     // What depends on the machine, and on the moment, is told by whether it is there.
     const stable = /state|exit|signal|limit|_cpus|requested|nodes|task/;
     return ids.map((id) => {
-      const entries = Object.entries(accounts.result().get(id) ?? {}).map(([name, value]) => {
+      const entries = Object.entries(accounts.get(id) ?? {}).map(([name, value]) => {
         const shown = name === "tasks"
           ? (value as string[]).map((line) => line.split(" ").slice(2, 4).join(" "))
           : value;

@@ -235,6 +235,7 @@ Deno.test("accounting adds up what steps used and names units", () => {
       ElapsedRaw: "61",
       TimelimitRaw: "2",
       AllocCPUS: "4",
+      ReqCPUS: "3",
       ReqMem: "2Gc",
       MaxRSS: "",
       TotalCPU: "01:00.500",
@@ -271,10 +272,17 @@ Deno.test("accounting adds up what steps used and names units", () => {
     cpu_seconds: 60.5,
     max_rss_bytes: 2 * 1024 ** 2,
     step_rss_bytes: 3248 * 1024,
+    requested_cpus: 3,
     allocated_cpus: 4,
     requested_memory_bytes: 8 * 1024 ** 3,
     nodes: 1,
     node_list: "n1",
+  });
+  // So slurmdbd has it for a while, also after the end.
+  const early = { JobID: "5", JobIDRaw: "5", State: "COMPLETED", ReqCPUS: "0", Priority: "0" };
+  assert.deepEqual(accountsOf([early], new Set(["5"])).get("5"), {
+    job_id: "5",
+    state: "COMPLETED",
   });
   const later = new Map([["5", SUBMIT + 1000]]);
   assert.equal(accountsOf(rows, new Set(["5"]), later).get("5"), undefined);
