@@ -71,7 +71,7 @@ concurrently(noRealSlurm, {
     assert.deepEqual([accounting["state"], accounting["exit_code"]], ["FAILED", 7]);
     const seconds = (name: string) => Date.parse(`${accounting[name]}`) / 1000;
     assert.ok(seconds("end") >= seconds("start") + 1, JSON.stringify(accounting));
-    assert.equal(accounting["partition"], "main");
+    assert.equal(accounting["job_id"], id);
     // What it had counted so far is not what the job used.
     assert.equal(accounting["elapsed_seconds"], undefined);
     assert.match(await dataset.succeed(["show", id]), /^State +Failed, exit code 7$/m);
