@@ -175,7 +175,7 @@ function resources({ accounting, record }: JobDetails): [string, string][] {
     : Object.entries(components).flatMap(([offset, one]) =>
       used(one).map(([name, value]): [string, string] => [`${name} of ${offset}`, value])
     );
-  const { partition, qos, slurm_version } = accounting ?? {};
+  const { partition, qos = job?.qos, slurm_version } = accounting ?? {};
   const where = [
     partition ?? job?.partition,
     qos === undefined ? undefined : `QOS ${qos}`,

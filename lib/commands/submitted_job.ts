@@ -23,6 +23,7 @@ export function describeSubmission(job: ShownJob, places: JobPlaces): SubmittedJ
     stderr: told(job.stderr),
     array: job.array,
     partition: job.partition,
+    qos: job.qos,
     submit_time: job.submitTime === undefined
       ? undefined
       : new Date(job.submitTime * 1000).toISOString(),

@@ -39,6 +39,7 @@ function buildShapes() {
     /** The index specification of an array, such as `0-4` or `0-4%2`. */
     array: optionalText,
     partition: optionalText,
+    qos: optionalText,
     submit_time: optionalText,
     dependency: optionalText,
     time_limit_seconds: optionalCount,

@@ -20,6 +20,7 @@ export interface Accounting {
   job_id?: string;
   cluster?: string;
   partition?: string;
+  /** In older records; it is told at the submission. */
   qos?: string;
   priority?: number;
   state?: string;
@@ -214,7 +215,7 @@ class JobRows {
   addStep(reference: JobReference, row: TableRow): void {
     const used: StepMemory = {
       ofTask: parseMemory(row["MaxRSS"])?.bytes,
-      ofStep: parseMemory(/(?:^|,)mem=([^,]*)/.exec(row["TRESUsageInTot"] ?? "")?.[1])?.bytes,
+      ofStep: product(parseMemory(row["AveRSS"])?.bytes, parseCount(row["NTasks"])),
     };
     if (reference.task !== undefined) this.#tasks.addStep(reference.task, used);
     else raise(this.#units.get(keyOf(reference))?.accounting, used);
@@ -348,7 +349,6 @@ class Common {
     return compact({
       cluster: same.cluster,
       partition: same.partition,
-      qos: same.qos,
       submit: this.#submit,
       start: this.#start,
       end: this.#end,
@@ -369,7 +369,6 @@ class Common {
 const SHARED = [
   "cluster",
   "partition",
-  "qos",
   "time_limit_seconds",
   "requested_cpus",
   "allocated_cpus",
@@ -399,7 +398,6 @@ function allocation(row: TableRow, raw: string): Accounting {
     job_id: raw,
     cluster: named(row["Cluster"]),
     partition: named(row["Partition"]),
-    qos: named(row["QOS"]),
     priority: requested === undefined ? undefined : parseCount(row["Priority"]),
     state: classifyState(row["State"] ?? "").word,
     exit_code: exit?.code,
@@ -424,6 +422,10 @@ function allocation(row: TableRow, raw: string): Accounting {
 interface StepMemory {
   readonly ofTask: number | undefined;
   readonly ofStep: number | undefined;
+}
+
+function product(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? undefined : a * b;
 }
 
 function raise(accounting: Accounting | undefined, { ofTask, ofStep }: StepMemory): void {

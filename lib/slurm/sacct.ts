@@ -15,7 +15,10 @@ export const STATE_COLUMNS: readonly string[] = [
   "Reason",
 ];
 
-/** The columns of the accounting query; all are known to sacct 20.11. */
+/**
+ * The columns of the accounting query; all are known to sacct 20.11. For QOS, and for columns of TRES by
+ * their names, sacct asks slurmdbd once more, which takes it as long again each time (22.05).
+ */
 export const ACCOUNTING_COLUMNS: readonly string[] = [
   "JobID",
   "JobIDRaw",
@@ -31,13 +34,13 @@ export const ACCOUNTING_COLUMNS: readonly string[] = [
   "ReqCPUS",
   "ReqMem",
   "MaxRSS",
-  "TRESUsageInTot",
+  "AveRSS",
+  "NTasks",
   "TotalCPU",
   "NNodes",
   "NodeList",
   "Partition",
   "Cluster",
-  "QOS",
   "Priority",
 ];
 

@@ -126,7 +126,7 @@ Deno.test("accounting is read for all jobs in one call and never fails", async (
   await using fake = new FakeSlurm();
   const row = (id: string, state: string, rss: string) =>
     [id, id, state, "0:0", "0:0", NOW, NOW, NOW + 5, 5, "UNLIMITED", 2, 2, "4000M", rss]
-      .concat(["", "00:04.500", 1, "n1", "main", "test", "normal", 10]).join("\x1f") + "\n";
+      .concat(["", "", "00:04.500", 1, "n1", "main", "test", 10]).join("\x1f") + "\n";
   fake.put("sacct", {
     stdout: row("5", "COMPLETED", "") + row("5.batch", "COMPLETED", "3M") + row("6", "FAILED", ""),
   });

@@ -249,14 +249,16 @@ Deno.test("accounting adds up what steps used and names units", () => {
       JobIDRaw: "5.0",
       State: "CANCELLED",
       MaxRSS: "812K",
-      TRESUsageInTot: "cpu=00:00:01,energy=0,fs/disk=2056,mem=3248K,pages=0,vmem=9M",
+      AveRSS: "700K",
+      NTasks: "4",
     },
     {
       JobID: "5.1",
       JobIDRaw: "5.1",
       State: "CANCELLED",
       MaxRSS: "1K",
-      TRESUsageInTot: "cpu=00:00:00,mem=1K",
+      AveRSS: "1K",
+      NTasks: "1",
     },
     { JobID: "6", JobIDRaw: "6", State: "COMPLETED" },
   ];
@@ -271,7 +273,7 @@ Deno.test("accounting adds up what steps used and names units", () => {
     time_limit_seconds: 120,
     cpu_seconds: 60.5,
     max_rss_bytes: 2 * 1024 ** 2,
-    step_rss_bytes: 3248 * 1024,
+    step_rss_bytes: 2800 * 1024,
     requested_cpus: 3,
     allocated_cpus: 4,
     requested_memory_bytes: 8 * 1024 ** 3,
@@ -413,13 +415,13 @@ Deno.test("a task that one answer names twice is as its later row says", () => {
 
 Deno.test("accounting of an array has each task's steps, and of a task that is named twice one row", () => {
   const rows = [
-    { JobID: "5_0", JobIDRaw: "6", State: "COMPLETED", ElapsedRaw: "2", QOS: "a", NNodes: "1" },
+    { JobID: "5_0", JobIDRaw: "6", State: "COMPLETED", ElapsedRaw: "2", NNodes: "1" },
     { JobID: "5_0.batch", JobIDRaw: "6.batch", State: "COMPLETED", MaxRSS: "3K" },
     { JobID: "5_0.0", JobIDRaw: "6.0", State: "COMPLETED", MaxRSS: "9K" },
-    { JobID: "5_1", JobIDRaw: "5", State: "FAILED", ElapsedRaw: "3", QOS: "b", NNodes: "1" },
+    { JobID: "5_1", JobIDRaw: "5", State: "FAILED", ElapsedRaw: "3", NNodes: "1" },
     { JobID: "5_1.batch", JobIDRaw: "5.batch", State: "FAILED", MaxRSS: "4K" },
     { JobID: "5_1", JobIDRaw: "5", State: "RESIZING", ElapsedRaw: "1" },
-    { JobID: "5_[2-3%1]", JobIDRaw: "7", State: "PENDING", QOS: "a", NNodes: "1" },
+    { JobID: "5_[2-3%1]", JobIDRaw: "7", State: "PENDING", NNodes: "1" },
   ];
   assert.deepEqual(accountsOf(rows, new Set(["5"])).get("5"), {
     elapsed_seconds: 5,

@@ -125,7 +125,6 @@ const COLUMNS: Readonly<Record<string, Column>> = {
       spec.minutes === undefined ? "UNLIMITED" : formatDuration(spec.minutes * 60),
   ),
   TimelimitRaw: own(10, ({ job: { spec } }) => spec.minutes?.toString() ?? "UNLIMITED"),
-  TRESUsageInTot: [14, none, (entry) => usedTres(entry)],
   TotalCPU: both(10, ({ part }) => totalCpu(part.cpuSeconds ?? 0)),
   UID: own(6, ({ job }) => String(job.spec.uid)),
   User: own(9, ({ job }) => job.spec.user),
@@ -334,11 +333,6 @@ function requestedMemory({ spec }: Job): string {
   if (spec.memory === undefined) return "0";
   const factor = spec.memory.per === "cpu" ? cpusOf(spec) : 1;
   return `${Number(mebibytes(spec.memory.amount)) * factor}M`;
-}
-
-function usedTres(entry: Entry): string {
-  const memory = maxRss(entry);
-  return memory === "" ? "" : `mem=${memory}`;
 }
 
 function maxRss({ part }: Entry): string {
