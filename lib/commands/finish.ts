@@ -285,8 +285,7 @@ async function withShortages(
   const failed = done.filter(({ outcome }) => outcome === "failed");
   const short = new Set(failed.filter((item) => "shortages" in shortagesPart(item, new Map())));
   if (short.size === 0) return [...done];
-  const asked = early ?? accountJobs([...short].map(({ job }) => queryOf(job)));
-  const { accounts } = await asked;
+  const { accounts } = await (early ?? accountJobs([...short].map(({ job }) => queryOf(job))));
   return done.map((item) => ({ ...item, ...short.has(item) ? shortagesPart(item, accounts) : {} }));
 }
 

@@ -32,7 +32,7 @@ export function jobFiles(root: string, job: RecordedJob, wanted?: WantedTasks): 
   const own = wanted === undefined
     ? logs
     : logs.filter(({ task }) => task === undefined ? wanted.withShared : wanted.tasks.has(task));
-  const base = job.record.alt_dir || root;
+  const base = whereItRuns(root, job);
   return {
     logs: own.filter(({ path, isIdle }) => !isIdle || isThere(`${base}/${path}`))
       .map(({ path }) => path),
@@ -82,7 +82,7 @@ function recordedLogs(job: RecordedJob): Log[] | undefined {
 function submittedLogs(root: string, job: RecordedJob): Log[] | undefined {
   const { stdout, stderr } = job.record.datalad_slurm?.job ?? {};
   if (stdout === undefined && stderr === undefined) return undefined;
-  const base = job.record.alt_dir || root;
+  const base = whereItRuns(root, job);
   return patternsInside(root, job).flatMap((pattern) => logsOf(base, pattern, job));
 }
 
@@ -90,6 +90,11 @@ function submittedLogs(root: string, job: RecordedJob): Log[] | undefined {
 function defaultLogs(root: string, job: RecordedJob): Log[] {
   const path = joinPath(job.record.pwd, `slurm-${job.jobId}.out`);
   return isThere(`${root}/${path}`) ? [{ path, isIdle: false }] : [];
+}
+
+/** Returns the directory that stands for the dataset's root where a job runs. */
+export function whereItRuns(root: string, job: RecordedJob): string {
+  return job.record.alt_dir || root;
 }
 
 /** Returns the patterns of a job's logs in the dataset, relative to it. */
@@ -106,7 +111,7 @@ function patternsInside(root: string, job: RecordedJob): string[] {
 
 /** Returns whether it takes Slurm's word on a job's runs to know the names of its logs. */
 export function logsDependOnRuns(root: string, job: RecordedJob): boolean {
-  const base = job.record.alt_dir || root;
+  const base = whereItRuns(root, job);
   return patternsInside(root, job).some((pattern) => dependsOnRuns(base, pattern, job));
 }
 

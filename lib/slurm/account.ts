@@ -473,7 +473,7 @@ export function isoTime(seconds: number | undefined): string | undefined {
 }
 
 /** Leaves out what is undefined. */
-function compact<Fields extends object>(
+export function compact<Fields extends object>(
   fields: { [Key in keyof Fields]: Fields[Key] | undefined },
 ): Fields {
   return Object.fromEntries(

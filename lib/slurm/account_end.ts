@@ -1,4 +1,4 @@
-import { type Accounting, isoTime, type JobAccounting, readTaskLine } from "./account.ts";
+import { type Accounting, compact, isoTime, type JobAccounting, readTaskLine } from "./account.ts";
 import { IndexSet } from "./array.ts";
 import type { JobReport } from "./report.ts";
 import { classifyState, isOver } from "./states.ts";
@@ -54,33 +54,25 @@ export function withReport(account: JobAccounting | undefined, report: JobReport
   const isPart = report.tasks !== undefined && account?.tasks === undefined;
   const own = isPart || account === undefined ? {} : account;
   if (report.assumed === true) return own;
-  const told = {
+  const isSingle = report.tasks === undefined && report.components === undefined;
+  const told = compact<Accounting>({
     submit: isoTime(report.submit),
     start: isoTime(report.start),
     end: isoTime(report.end),
-    ...(isSingle(report) ? { state: report.state } : {}),
-  };
-  const exit = isSingle(report) ? { exit_code: report.exitCode, signal: report.signal } : {};
-  if (knowsEnd(own, report)) return { ...present(told), ...own, ...present(exit) };
+    state: isSingle ? report.state : undefined,
+  });
+  const exit = isSingle
+    ? compact<Accounting>({ exit_code: report.exitCode, signal: report.signal })
+    : {};
+  if (knowsEnd(own, report)) return { ...told, ...own, ...exit };
   const { components = {}, ...rest } = own;
   return {
     ...withoutEnd(rest),
-    ...present({ ...told, ...exit }),
+    ...told,
+    ...exit,
     ...tasksOf(own, report),
     ...(report.components === undefined ? {} : { components: endOf(components, report) }),
   };
-}
-
-function isSingle({ tasks, components }: JobReport): boolean {
-  return tasks === undefined && components === undefined;
-}
-
-function present<Fields extends object>(
-  fields: Fields,
-): { [Key in keyof Fields]?: Exclude<Fields[Key], undefined> } {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as ReturnType<typeof present<Fields>>;
 }
 
 function withoutEnd<Known extends Accounting>(account: Known): Known {

@@ -34,7 +34,7 @@ export interface Recovery {
 }
 
 /** SubmitLine has the user's arguments in it, newlines too, so a plain column stands last. */
-const SUBMIT_COLUMNS = ["JobID", "Cluster", "Submit", "SubmitLine", "JobIDRaw"];
+export const SUBMIT_COLUMNS = ["JobID", "Cluster", "Submit", "SubmitLine", "JobIDRaw"];
 
 const QUEUE_COLUMNS = [
   "JobArrayID",

@@ -152,9 +152,12 @@ function componentsOf({ components = 0 }: JobQuery): readonly IndexRange[] | und
 }
 
 /** Returns whether a row is of a job that had the same id long before. */
-function isEarlierUse(query: JobQuery, row: StateRow): boolean {
-  if (query.submittedAt === undefined || row.submit === undefined) return false;
-  return row.submit < query.submittedAt.getTime() / 1000 - CLOCK_SLACK;
+export function isEarlierUse(
+  { submittedAt }: JobQuery,
+  { submit }: Pick<StateRow, "submit">,
+): boolean {
+  if (submittedAt === undefined || submit === undefined) return false;
+  return submit < submittedAt.getTime() / 1000 - CLOCK_SLACK;
 }
 
 /** Returns whether a row is of a job submitted after ours: ours requeued, or another one. */

@@ -3,7 +3,7 @@ import { ask, QUERY_TIMEOUT_MS } from "./ask.ts";
 import { isJobId, type JobReference, parseReference, parseTime } from "./fields.ts";
 import { hostnames } from "./hostlist.ts";
 import { byCluster, inPieces, jobKey, readSacct } from "./query.ts";
-import { CLOCK_SLACK, type JobQuery } from "./report.ts";
+import { isEarlierUse, type JobQuery } from "./report.ts";
 import { describeManyArgv, describeManyInput, parseScontrolJobs } from "./scontrol.ts";
 import type { TableRow } from "./table.ts";
 
@@ -52,7 +52,8 @@ export async function taskRuns(jobs: readonly RunQuery[]): Promise<Map<string, T
         QUERY_TIMEOUT_MS,
         () => new Rows(),
       );
-      if (answer.outcome === "answered") { for (const row of taker.rows) runs.addRow(row); }
+      if (answer.outcome !== "answered") continue;
+      for (const row of taker.rows) runs.addRow(row);
     }
     const unknown = runs.incomplete().slice(0, MOST_JOBS);
     if (unknown.length > 0) {
@@ -106,8 +107,7 @@ class Runs {
     const node = nodes === undefined ? undefined : hostnames(nodes).next().value;
     for (const job of this.#byId.get(jobId) ?? []) {
       const told = this.byJob.get(job);
-      const earliest = (job.submittedAt?.getTime() ?? 0) / 1000 - CLOCK_SLACK;
-      const isOther = submit !== undefined && (submit < earliest || submit > (job.end ?? Infinity));
+      const isOther = isEarlierUse(job, { submit }) || (submit ?? 0) > (job.end ?? Infinity);
       if (told === undefined || isOther) continue;
       told.isKnown = true;
       // A record of many tasks is of those that wait, or were cancelled while they did.

@@ -15,9 +15,7 @@ type Accounting = Record<string, unknown>;
 
 /** Returns what the record of the last commit has of accounting. */
 async function recorded(dataset: TestDataset): Promise<Accounting> {
-  const body = await dataset.git("log", "-1", "--format=%B");
-  return JSON.parse(body.slice(body.indexOf("{"), body.lastIndexOf("}") + 1))
-    .datalad_slurm.accounting;
+  return (await dataset.record()).datalad_slurm.accounting;
 }
 
 /** A sacct whose rows of accounting pass through an awk program as often as it is told to. */
@@ -25,18 +23,15 @@ class Lagging {
   private constructor(readonly env: { readonly PATH: string }, readonly calls: string) {}
 
   static async put(dataset: TestDataset, awk: string, times: number): Promise<Lagging> {
-    const bin = `${dataset.scratch.directory}/lagging-${crypto.randomUUID()}`;
-    await Deno.mkdir(bin);
+    const calls = `${dataset.scratch.directory}/calls`;
     const real = (await dataset.run(["which", "sacct"])).stdout.trim();
     const lines = [
-      "#!/bin/sh",
       `case "$*" in *MaxRSS*) ;; *) exec ${real} "$@" ;; esac`,
-      `echo >>${bin}/calls`,
-      `[ "$(wc -l <${bin}/calls)" -le ${times} ] || exec ${real} "$@"`,
+      `echo >>${calls}`,
+      `[ "$(wc -l <${calls})" -le ${times} ] || exec ${real} "$@"`,
       `${real} "$@" | awk -F '\\037' -v OFS='\\037' '${awk}'`,
     ];
-    await Deno.writeTextFile(`${bin}/sacct`, `${lines.join("\n")}\n`, { mode: 0o755 });
-    return new Lagging({ PATH: `${bin}:${dataset.env["PATH"]}` }, `${bin}/calls`);
+    return new Lagging({ PATH: await dataset.pathWith({ sacct: lines.join("\n") }) }, calls);
   }
 
   /** How often accounting was asked for. */
@@ -80,21 +75,16 @@ concurrently(noRealSlurm, {
     await using dataset = await TestDataset.make();
     const id = await dataset.schedule(["-o", "out", "sbatch", "--wrap", "exit 9"]);
     await jobsAreOver([id]);
-    const bin = `${dataset.scratch.directory}/without`;
-    await Deno.mkdir(bin);
-    await Deno.writeTextFile(
-      `${bin}/sacct`,
-      `#!/bin/sh\necho >>${bin}/calls; echo 'Slurm accounting storage is disabled' >&2; exit 1\n`,
-      { mode: 0o755 },
-    );
-    const env = { PATH: `${bin}:${dataset.env["PATH"]}` };
+    const calls = `${dataset.scratch.directory}/calls`;
+    const sacct = `echo >>${calls}; echo 'Slurm accounting storage is disabled' >&2; exit 1`;
+    const env = { PATH: await dataset.pathWith({ sacct }) };
     await dataset.succeed(["finish", "--commit-failed-jobs"], { env });
     const accounting = await recorded(dataset);
     assert.deepEqual([accounting["state"], accounting["exit_code"]], ["FAILED", 9]);
     for (const name of ["submit", "start", "end"]) {
       assert.match(`${accounting[name]}`, /^\d{4}-\d\d-\d\dT/, name);
     }
-    assert.equal(Deno.readTextFileSync(`${bin}/calls`).length, 2, "for the state and accounting");
+    assert.equal(Deno.readTextFileSync(calls).length, 2, "for the state and accounting");
   },
   "of an array every task is waited for": async () => {
     await using dataset = await TestDataset.make();

@@ -43,15 +43,6 @@ function expect(found: Found, troubles: Readonly<Record<string, Trouble>>): void
   assert.deepEqual(others, [], all);
 }
 
-/** Returns a PATH on which scripts stand before all other programs. */
-async function pathWith(dataset: TestDataset, scripts: Record<string, string>): Promise<string> {
-  const bin = await Deno.makeTempDir({ dir: dataset.scratch.directory });
-  for (const [name, script] of Object.entries(scripts)) {
-    await Deno.writeTextFile(`${bin}/${name}`, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-  }
-  return `${bin}:${dataset.env["PATH"]}`;
-}
-
 /** Returns a PATH on which nothing is but the named programs. */
 async function pathOf(dataset: TestDataset, ...programs: string[]): Promise<string> {
   const bin = await Deno.makeTempDir({ dir: dataset.scratch.directory });
@@ -148,7 +139,7 @@ concurrently(noRealSlurm, {
       assert.equal(code, 0, stdout);
       assert.match(stdout, /^ok +lock trial: 2 nodes held a lock 10 times each, one at a time/m);
       // The real srun, which would wait for a minute.
-      const PATH = await pathWith(dataset, {
+      const PATH = await dataset.pathWith({
         srun: `for word; do
   shift
   case $word in --immediate=*) word=--immediate=2 ;; esac
@@ -175,7 +166,7 @@ exec /usr/bin/srun "$@"`,
     await Deno.utime(`${store}/lock/hb.node1-1-0123456789abcdef`, 1e9, 1e9);
     await Deno.mkdir(`${store}/journal/0123456789abcdef`, { recursive: true });
     await dataset.git("switch", "-q", "--detach");
-    const PATH = await pathWith(dataset, {
+    const PATH = await dataset.pathWith({
       squeue: "echo slurm 23.02.9",
       sacct: `[ "$1" != --version ] || exec /usr/bin/sacct --version
 echo 'Slurm accounting storage is disabled' >&2; exit 1`,
@@ -199,7 +190,7 @@ echo 'Slurm accounting storage is disabled' >&2; exit 1`,
     await dataset.git("switch", "-q", "-c", "adjusted/main(unlocked)");
     await dataset.write(".git/index.lock", "");
     await Deno.utime(`${dataset.root}/.git/index.lock`, 1e9, 1e9);
-    const PATH = await pathWith(dataset, {
+    const PATH = await dataset.pathWith({
       sacct: `[ "$1" != --version ] || exec /usr/bin/sacct --version
 echo 'sacct: error: Problem talking to the database: Connection refused' >&2; exit 1`,
       scontrol: `/usr/bin/scontrol "$@" |
@@ -223,7 +214,7 @@ echo 'sacct: error: Problem talking to the database: Connection refused' >&2; ex
         /Load Slurm's module/,
       ],
     });
-    const PATH = await pathWith(dataset, {
+    const PATH = await dataset.pathWith({
       git: "echo git version 2.20.1",
       scontrol: `[ "$1" != --version ] || exec /usr/bin/scontrol --version
 echo 'slurm_load_ctl_conf error: Unable to contact slurm controller (connect failure)' >&2; exit 1`,
@@ -238,21 +229,18 @@ echo 'slurm_load_ctl_conf error: Unable to contact slurm controller (connect fai
       await using dataset = await TestDataset.make();
       const said = "Could not establish a configuration source";
       const programs = ["sbatch", "squeue", "sacct", "scontrol", "scancel"];
-      const PATH = await pathWith(
-        dataset,
-        Object.fromEntries(programs.map((program) => [
-          program,
-          `[ $# -gt 0 ] && [ ${program} = sbatch ] && [ "$1" = --version ] && echo slurm 22.05.8 && exit
+      const PATH = await dataset.pathWith(Object.fromEntries(programs.map((program) => [
+        program,
+        `[ $# -gt 0 ] && [ ${program} = sbatch ] && [ "$1" = --version ] && echo slurm 22.05.8 && exit
 echo '${program}: fatal: ${said}' >&2; exit 1`,
-        ])),
-      );
+      ])));
       expect(await examine(dataset, 1, { PATH }), {
         "Slurm's programs": ["problem", /find no configuration of Slurm/, /--slurm local/],
       });
       const args = ["schedule", "-o", "out", "sbatch", "write.sh"];
       const { stderr } = await dataset.tool(args, { env: { PATH } });
       assert.match(stderr, /finds no configuration \(slurm\.conf\)\n[^]*Hint: .*--slurm local/);
-      const hanging = await pathWith(dataset, { sbatch: "sleep 30" });
+      const hanging = await dataset.pathWith({ sbatch: "sleep 30" });
       expect(await examine(dataset, 1, { PATH: hanging }), {
         "Slurm's programs": [
           "problem",

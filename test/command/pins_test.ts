@@ -7,9 +7,7 @@ useCluster();
 
 /** Returns what the last commit says of its job in the part that is the tool's own. */
 async function toolPart(dataset: TestDataset) {
-  const message = await dataset.git("log", "-1", "--format=%B");
-  const json = /^=== Do not change lines below ===\n([^]*)\n\^\^\^/m.exec(message)?.[1];
-  return JSON.parse(json ?? "").datalad_slurm;
+  return (await dataset.record()).datalad_slurm;
 }
 
 /** Returns what `git status` shows of files that the tool reads and must leave alone. */
@@ -130,11 +128,8 @@ concurrently(false, {
     },
   "the script of a plain call of sbatch is pinned where slurmctld does not answer": async () => {
     await using dataset = await TestDataset.make();
-    const bin = `${dataset.scratch.directory}/silent`;
-    await Deno.mkdir(bin);
     const says = "echo 'Unable to contact slurm controller (connect failure)' >&2; exit 1";
-    await Deno.writeTextFile(`${bin}/scontrol`, `#!/bin/sh\n${says}\n`, { mode: 0o755 });
-    const env = { PATH: `${bin}:${dataset.env["PATH"]}` };
+    const env = { PATH: await dataset.pathWith({ scontrol: says }) };
     await dataset.write("sub/own.sh", "#!/bin/sh\n# not committed\n");
     const argv = ["schedule", "-o", "out", "sbatch", "-H", "-J", "x", "own.sh"];
     await dataset.succeed(argv, { env, in: "sub" });

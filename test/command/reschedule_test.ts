@@ -20,11 +20,6 @@ async function rescheduleJob(dataset: TestDataset, args: readonly string[]): Pro
   return jobIdIn(await dataset.succeed(["reschedule", ...args]));
 }
 
-async function recordOf(dataset: TestDataset, commit = "HEAD") {
-  const message = await dataset.git("log", "-1", "--format=%B", commit);
-  return JSON.parse(/^=== Do not change lines below ===\n([^]*)\n\^\^\^/m.exec(message)?.[1] ?? "");
-}
-
 /** What a job that runs `write.sh` again changes: its output is the same. */
 function writtenAgain(id: string, files: readonly string[]): Record<string, Content> {
   return Object.fromEntries(
@@ -69,14 +64,14 @@ concurrently(false, {
       "write.sh",
       "out",
     ]);
-    assert.deepEqual((await recordOf(dataset, scheduled)).chain, []);
+    assert.deepEqual((await dataset.record(scheduled)).chain, []);
     const second = await rescheduleJob(dataset, [finished]);
     const secondCommit = await dataset.git("rev-parse", "HEAD");
-    assert.deepEqual((await recordOf(dataset)).chain, [scheduled]);
+    assert.deepEqual((await dataset.record()).chain, [scheduled]);
     await jobsAreOver([second]);
     await dataset.succeed(["finish", second]);
     const third = await rescheduleJob(dataset, [secondCommit]);
-    const { chain, cmd, outputs } = await recordOf(dataset);
+    const { chain, cmd, outputs } = await dataset.record();
     assert.deepEqual({ chain, cmd, outputs }, {
       chain: [scheduled, secondCommit],
       cmd: "sbatch write.sh out",
@@ -209,6 +204,6 @@ concurrently(false, {
     const again = (await jobsSubmittedBelow(dataset.root)).at(-1) ?? "";
     await jobsAreOver([again]);
     assert.equal(await Deno.readTextFile(`${dataset.root}/sub/out`), "result of out\n");
-    assert.equal((await recordOf(dataset)).pwd, "sub");
+    assert.equal((await dataset.record()).pwd, "sub");
   },
 });

@@ -25,14 +25,6 @@ function readPairs(stdout: string): Record<string, string> {
   return pairs;
 }
 
-/** Puts a program in front of PATH. */
-async function putProgram(dataset: TestDataset, name: string, lines: string): Promise<string> {
-  const bin = `${dataset.scratch.directory}/bin-${crypto.randomUUID()}`;
-  await Deno.mkdir(bin);
-  await Deno.writeTextFile(`${bin}/${name}`, `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
-  return `${bin}:${dataset.env["PATH"]}`;
-}
-
 concurrently(false, {
   "records of the DataLad extension are shown, all its forms": async () => {
     await using dataset = await TestDataset.make();
@@ -91,11 +83,8 @@ concurrently(noRealSlurm, {
     await Deno.utime(`${dataset.root}/in`, Date.now() / 1000, Date.now() / 1000 + 60);
     // None of Slurm's programs is asked.
     const programs = ["sacct", "squeue", "scontrol", "sbatch"];
-    let path = dataset.env["PATH"] ?? "";
-    for (const name of programs) {
-      path = `${(await putProgram(dataset, name, "exit 1")).split(":")[0]}:${path}`;
-    }
-    const env = { PATH: path };
+    const failing = Object.fromEntries(programs.map((name) => [name, "exit 1"]));
+    const env = { PATH: await dataset.pathWith(failing) };
     const shown = readPairs(await dataset.succeed(["show", id], { env }));
     const commit = async (name: string) => (await dataset.git("rev-parse", name)).slice(0, 10);
     assert.equal(shown["Job"], `${id} on cluster test`);
@@ -157,7 +146,7 @@ concurrently(noRealSlurm, {
     const sacct = (await dataset.run(["which", "sacct"])).stdout.trim();
     // A time limit is a minute at least; memory is not watched on this cluster.
     const instead = (state: string) =>
-      putProgram(dataset, "sacct", `${sacct} "$@" | sed 's/FAILED/${state}/; s/1:0/0:0/'`);
+      dataset.pathWith({ sacct: `${sacct} "$@" | sed 's/FAILED/${state}/; s/1:0/0:0/'` });
     const memory = await dataset.tool(["finish"], {
       env: { PATH: await instead("OUT_OF_MEMORY") },
     });

@@ -208,22 +208,6 @@ concurrently(false, {
       /^scontrol: error: requeue is not supported by the local stand-in$/m,
     );
   },
-  "jobs go on when the session that submitted them ends": async () => {
-    if (noPseudoTerminal) return;
-    await using standIn = await withOwnStandIn();
-    const { dataset } = standIn;
-    const pipe = await dataset.pipe("pipe");
-    const job = `echo >runs; read word <${pipe}; echo result >out`;
-    // The kernel hangs up on what is left of a session when its leader ends.
-    const ran = await runOnTerminal(
-      ["sbatch", "--parsable", "-o", "log", "--wrap", job],
-      { cwd: dataset.root, env: dataset.env, columns: 80, rows: 24 },
-    );
-    assert.equal(ran.code, 0, ran.stdout);
-    await until("it runs", () => isThere(`${dataset.root}/runs`));
-    await letGo(pipe);
-    await until("it has ended", () => isThere(`${dataset.root}/out`));
-  },
   "any number of sbatch and scancel at once lose no job and mix up none": async () => {
     await using standIn = await withOwnStandIn();
     const { dataset } = standIn;
@@ -373,4 +357,22 @@ concurrently(false, {
         status: ["?? bad", `?? slurm-${bad.id}.out`],
       });
     },
+});
+
+concurrently(noPseudoTerminal, {
+  "jobs go on when the session that submitted them ends": async () => {
+    await using standIn = await withOwnStandIn();
+    const { dataset } = standIn;
+    const pipe = await dataset.pipe("pipe");
+    const job = `echo >runs; read word <${pipe}; echo result >out`;
+    // The kernel hangs up on what is left of a session when its leader ends.
+    const ran = await runOnTerminal(
+      ["sbatch", "--parsable", "-o", "log", "--wrap", job],
+      { cwd: dataset.root, env: dataset.env, columns: 80, rows: 24 },
+    );
+    assert.equal(ran.code, 0, ran.stdout);
+    await until("it runs", () => isThere(`${dataset.root}/runs`));
+    await letGo(pipe);
+    await until("it has ended", () => isThere(`${dataset.root}/out`));
+  },
 });

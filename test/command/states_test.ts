@@ -101,13 +101,9 @@ concurrently(false, {
     await dataset.succeed(["schedule", "--batch", table, ...command]);
     const ids = await jobsSubmittedBelow(dataset.root);
     await jobsAreOver(ids);
-    const bin = `${dataset.scratch.directory}/bin`;
-    await Deno.mkdir(bin);
     const sacct = "echo 'Slurm accounting storage is disabled' >&2; exit 1";
-    await Deno.writeTextFile(`${bin}/sacct`, `#!/bin/sh\n${sacct}\n`, { mode: 0o755 });
-    const status = await dataset.tool(["status"], {
-      env: { PATH: `${bin}:${dataset.env["PATH"]}` },
-    });
+    const env = { PATH: await dataset.pathWith({ sacct }) };
+    const status = await dataset.tool(["status"], { env });
     const shown = [...status.stdout.matchAll(/Failed \(exit code (\d+)\)/g)];
     assert.deepEqual(shown.map(([, code]) => Number(code)).toSorted((a, b) => a - b), codes);
   },

@@ -15,18 +15,13 @@ useCluster();
 
 /** Returns what the last commit says of its job in the part that is the tool's own. */
 async function toolPart(dataset: TestDataset, commit = "HEAD") {
-  const message = await dataset.git("log", "-1", "--format=%B", commit);
-  const json = /^=== Do not change lines below ===\n([^]*)\n\^\^\^/m.exec(message)?.[1];
-  return JSON.parse(json ?? "").datalad_slurm;
+  return (await dataset.record(commit)).datalad_slurm;
 }
 
 /** Puts a script named `sbatch` in front of PATH, as sites do; `$real` is the real one. */
 async function wrapSbatch(dataset: TestDataset, lines: string): Promise<{ PATH: string }> {
-  const bin = `${dataset.scratch.directory}/bin`;
-  await Deno.mkdir(bin);
   const real = (await dataset.run(["which", "sbatch"])).stdout.trim();
-  await Deno.writeTextFile(`${bin}/sbatch`, `#!/bin/sh\nreal=${real}\n${lines}\n`, { mode: 0o755 });
-  return { PATH: `${bin}:${dataset.env["PATH"]}` };
+  return { PATH: await dataset.pathWith({ sbatch: `real=${real}\n${lines}` }) };
 }
 
 const TIMED_OUT =
@@ -239,10 +234,9 @@ concurrently(noRealSlurm, {
     for (const [id, state] of [[failed, "Failed"], [cancelled, "Cancelled"]]) {
       assert.match(await dataset.succeed(["show", `${id}`]), new RegExp(`^State +${state}`, "m"));
     }
-    const body = await dataset.git("log", "-1", "--format=%B", "--grep", `job ${failed}:`);
-    const record = JSON.parse(body.slice(body.indexOf("{"), body.lastIndexOf("}") + 1));
-    assert.deepEqual(Object.keys(record.datalad_slurm.accounting.components), ["0", "1"]);
-    assert.equal(record.datalad_slurm.accounting.components[0].exit_code, 3);
+    const { accounting } = await toolPart(dataset, `HEAD^{/job ${failed}: Failed}`);
+    assert.deepEqual(Object.keys(accounting.components), ["0", "1"]);
+    assert.equal(accounting.components[0].exit_code, 3);
   },
   "a job that a batch script submits is not ours": async () => {
     await using dataset = await TestDataset.make();

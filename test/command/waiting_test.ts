@@ -71,20 +71,19 @@ concurrently(false, {
       ids.push(await dataset.schedule(["-o", name, "sbatch", "wait.sh", pipe, name]));
     }
     for (const id of ids) await jobIs(id, "RUNNING");
-    const bin = `${dataset.scratch.directory}/counting`;
-    await Deno.mkdir(bin);
+    const log = `${dataset.scratch.directory}/calls`;
+    const counting: Record<string, string> = {};
     for (const name of ["sacct", "squeue", "scontrol"]) {
       const real = (await dataset.run(["which", name])).stdout.trim();
-      const lines = `#!/bin/sh\necho "${name} $*" >>${bin}/calls\nexec ${real} "$@"\n`;
-      await Deno.writeTextFile(`${bin}/${name}`, lines, { mode: 0o755 });
+      counting[name] = `echo "${name} $*" >>${log}\nexec ${real} "$@"`;
     }
-    const env = { PATH: `${bin}:${dataset.env["PATH"]}` };
+    const env = { PATH: await dataset.pathWith(counting) };
     for (
       const [command, code] of [[["finish", "--wait"], 8], [["status", "--watch"], 8]] as const
     ) {
-      await Deno.writeTextFile(`${bin}/calls`, "");
+      await Deno.writeTextFile(log, "");
       assert.equal((await dataset.tool([...command, "--timeout=5s"], { env })).code, code);
-      const calls = (await Deno.readTextFile(`${bin}/calls`)).trim().split("\n");
+      const calls = (await Deno.readTextFile(log)).trim().split("\n");
       for (const call of calls) assert.ok(call.endsWith(`=${ids.join(",")}`), call);
       const looks = calls.filter((call) => call.startsWith("sacct") && !call.includes("MaxRSS"));
       // One at once, and the next ones with longer and longer pauses.

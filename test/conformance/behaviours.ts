@@ -1,7 +1,12 @@
 import { SQUEUE_COLUMNS, squeueArgv } from "../../lib/slurm/squeue.ts";
 import { parseScontrolJobs } from "../../lib/slurm/scontrol.ts";
 import { Accounts, type JobAccounting } from "../../lib/slurm/account.ts";
-import { fromSession, fromSubmitLines, queueSearchArgv } from "../../lib/slurm/recover.ts";
+import {
+  fromSession,
+  fromSubmitLines,
+  queueSearchArgv,
+  SUBMIT_COLUMNS,
+} from "../../lib/slurm/recover.ts";
 import {
   ACCOUNTING_COLUMNS,
   sacctArgv,
@@ -640,11 +645,10 @@ export const BEHAVIOURS: Readonly<Record<string, (bench: Bench) => Promise<strin
     await bench.over(...ids);
     const env = queryEnvironment();
     const since = Date.now() / 1000 - 600;
-    const columns = ["JobID", "Cluster", "Submit", "SubmitLine", "JobIDRaw"];
     let accounting = "";
     // A submit line comes some seconds late.
     await until("accounting has the submit line", async () => {
-      accounting = (await bench.run(sacctSearchArgv(columns, 600), { env })).stdout;
+      accounting = (await bench.run(sacctSearchArgv(SUBMIT_COLUMNS, 600), { env })).stdout;
       return fromSubmitLines(accounting, token, since).length === 2;
     });
     const queue = await bench.run(queueSearchArgv(), { env });

@@ -133,6 +133,23 @@ export class TestDataset implements AsyncDisposable {
     return await this.git("rev-parse", "HEAD");
   }
 
+  /** Returns the record in a commit's message, which is of any form. */
+  // deno-lint-ignore no-explicit-any
+  async record(commit = "HEAD"): Promise<any> {
+    const message = await this.git("log", "-1", "--format=%B", commit);
+    const json = /^=== Do not change lines below ===\n([^]*)\n\^\^\^/m.exec(message)?.[1];
+    return JSON.parse(json ?? "");
+  }
+
+  /** Returns a PATH on which scripts stand before all other programs. */
+  async pathWith(scripts: Readonly<Record<string, string>>): Promise<string> {
+    const bin = await Deno.makeTempDir({ dir: this.scratch.directory });
+    for (const [name, script] of Object.entries(scripts)) {
+      await Deno.writeTextFile(`${bin}/${name}`, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    }
+    return `${bin}:${this.env["PATH"]}`;
+  }
+
   /** Makes a named pipe outside the dataset, on which a job can wait, and returns its path. */
   async pipe(name: string): Promise<string> {
     const path = `${this.scratch.directory}/${name}`;
