@@ -45,16 +45,16 @@ async function runTasks(id: string, tasks: readonly number[], state = "COMPLETED
   for (const task of tasks) await jobIs(`${id}_${task}`, state);
 }
 
-/** Returns the ids that Slurm has given the tasks of an array which is over. */
-async function rawIds(id: string): Promise<Map<number, string>> {
+/** Returns the ids that Slurm has given the tasks of an array which is over, and had so many. */
+async function rawIds(id: string, count: number): Promise<Map<number, string>> {
   let tasks = new Map<number, string>();
-  // For a second after its end, sacct shows of an array its last task alone, as a job (22.05).
+  // For a second after its end, sacct shows of an array its last task alone (22.05).
   await until(`accounting has the tasks of job ${id}`, async () => {
     const rows = await slurm("sacct", "-nXPj", id, "-o", "JobID,JobIDRaw");
     tasks = new Map(
       [...rows.matchAll(/^\d+_(\d+)\|(\d+)$/gm)].map(([, task, raw]) => [Number(task), `${raw}`]),
     );
-    return tasks.size > 0;
+    return tasks.size === count;
   });
   return tasks;
 }
@@ -547,7 +547,7 @@ concurrently(noRealSlurm, {
       named: (raw: string, task: number) => string,
       words: string,
     ) =>
-      Object.fromEntries([...await rawIds(id)].map(([task, raw]) => [
+      Object.fromEntries([...await rawIds(id, id === own ? 3 : 2)].map(([task, raw]) => [
         named(raw, task),
         words.replaceAll("ID", raw),
       ]));
