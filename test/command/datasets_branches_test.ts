@@ -73,7 +73,7 @@ concurrently(noDatalad, {
     for (const id of ids) await dataset.git("merge", "-q", "--no-edit", `job-${id}`);
     assert.equal(await Deno.readTextFile(`${dataset.root}/old`), "result of old\n");
     assert.equal(await dataset.git("status", "--porcelain"), "");
-    assert.doesNotMatch(await dataset.succeed(["status"]), new RegExp(`${a}|${b}`));
+    assert.doesNotMatch(await dataset.succeed(["status"]), new RegExp(`\\b(?:${a}|${b})\\b`));
     const env = await Deno.readFile(`${dataset.root}/slurm-job-${a}.env.json`);
     environmentOf(a)(env);
     await dataset.git("fsck", "--strict");
@@ -144,7 +144,10 @@ concurrently(noDatalad, {
     assert.equal(await dataset.git("status", "--porcelain"), " M write.sh\n?? untracked");
     await dataset.git("fsck", "--strict");
     await checkNothingIsLeft(dataset);
-    assert.doesNotMatch(await dataset.succeed(["status"]), new RegExp(ids.join("|")));
+    assert.doesNotMatch(
+      await dataset.succeed(["status"]),
+      new RegExp(`\\b(?:${ids.join("|")})\\b`),
+    );
     await dataset.git("checkout", "-q", "--", "write.sh");
     await Deno.remove(`${dataset.root}/untracked`);
     await checkWithDatalad(dataset, { "x/a": "result of x/a\n", c: "result of c\n" });

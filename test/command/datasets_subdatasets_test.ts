@@ -175,7 +175,7 @@ concurrently(noDatalad, {
     await dataset.git("worktree", "add", "-q", "-b", "side", tree.root);
     const id = await tree.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
     await jobsAreOver([id]);
-    assert.doesNotMatch(await dataset.succeed(["status"]), new RegExp(id));
+    assert.doesNotMatch(await dataset.succeed(["status"]), new RegExp(`\\b${id}\\b`));
     await tree.succeed(["finish"]);
     assert.equal(await tree.git("symbolic-ref", "HEAD"), "refs/heads/side");
     assert.equal(await tree.git("status", "--porcelain"), "");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { countTests } from "./junit.ts";
+import { countTests, NONE } from "./junit.ts";
 
 /** Cut down from what Deno 2.9.6 has written. */
 const report = `<?xml version="1.0" encoding="UTF-8"?>
@@ -24,13 +24,24 @@ const report = `<?xml version="1.0" encoding="UTF-8"?>
 </testsuites>`;
 
 Deno.test("tests are counted by how they ended, and their steps are not", () => {
-  assert.deepEqual(countTests(report), { passed: 1, failed: 2, skipped: 1 });
+  const { failures: _, ...counts } = countTests(report);
+  assert.deepEqual(counts, { passed: 1, failed: 2, skipped: 1 });
+});
+
+Deno.test("what the tests and steps that failed said is told with where they are", () => {
+  assert.deepEqual(countTests(report).failures, [
+    "./a_test.ts => bad\n  1 test step failed.",
+    "./a_test.ts => bad2\n  Error: <testcase\n      at file:///a_test.ts:3:33",
+    "./a_test.ts => bad > a step\n  Error",
+  ]);
+});
+
+Deno.test("of a long message its beginning is told", () => {
+  const long = `Error:\n${"line\n".repeat(30)}`;
+  const [failure] = countTests(report.replaceAll("Error: &lt;testcase", long)).failures.slice(1);
+  assert.match(failure ?? "", /\n {2}and 19 lines more\n {6}at file:\/\/\/a_test\.ts:3:33$/);
 });
 
 Deno.test("a report without tests counts none", () => {
-  assert.deepEqual(countTests(`<testsuites name="deno test" tests="0"></testsuites>`), {
-    passed: 0,
-    failed: 0,
-    skipped: 0,
-  });
+  assert.deepEqual(countTests(`<testsuites name="deno test" tests="0"></testsuites>`), NONE);
 });

@@ -6,7 +6,7 @@
 import { ToolError } from "../../lib/errors.ts";
 import { buildProgram } from "../../lib/executable/build.ts";
 import { acquireCluster, type Cluster, clusterObstacle, HELD_CLUSTER } from "../cluster/cluster.ts";
-import { type Counts, countTests } from "./junit.ts";
+import { type Counts, countTests, NONE } from "./junit.ts";
 import { wantsLocal } from "./real_slurm.ts";
 import { BUNDLED_PROGRAM } from "./tool.ts";
 
@@ -41,10 +41,11 @@ async function deno(args: readonly string[], env: Record<string, string> = {}): 
   return (await running.status).code;
 }
 
-async function check(): Promise<number> {
-  let failed = 0;
+/** Returns those of the checks that failed. */
+async function check(): Promise<string[]> {
+  const failed: string[] = [];
   for (const args of [["fmt", "--check"], ["lint"], ["check"]]) {
-    if (!interrupted && await deno(args) !== 0) failed++;
+    if (!interrupted && await deno(args) !== 0) failed.push(`deno ${args.join(" ")}`);
   }
   return failed;
 }
@@ -72,7 +73,9 @@ async function test(
     const code = await deno(["test", "-A", ...options, ...paths], env);
     const counts = countTests(await Deno.readTextFile(report));
     // A file that cannot be loaded is no test case, but the exit code tells of it.
-    return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+    return code !== 0 && counts.failed === 0
+      ? { ...counts, failed: 1, failures: ["deno test: a file of tests, see above"] }
+      : counts;
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
@@ -80,7 +83,7 @@ async function test(
 
 async function main(): Promise<Counts> {
   const all = chosen.length === 0;
-  const failedChecks = all ? await check() : 0;
+  const failedChecks = all ? await check() : [];
   const paths = all ? ["test/"] : chosen.map((layer) => `test/${layer}`);
   const obstacle = wantsLocal ? "DATALAD_SLURM_TEST says so" : clusterObstacle();
   if (obstacle !== undefined) {
@@ -94,16 +97,17 @@ async function main(): Promise<Counts> {
     ? await acquireCluster()
     : undefined;
   try {
-    if (interrupted) return { passed: 0, failed: 1, skipped: 0 };
+    if (interrupted) return { ...NONE, failed: 1 };
     const counts = await test(paths, cluster);
     const again = all && cluster !== undefined && !interrupted
       ? await test(ON_STAND_IN, undefined, { DATALAD_SLURM_TEST: "local" })
-      : { passed: 0, failed: 0 };
+      : NONE;
     return {
       passed: counts.passed + again.passed,
-      failed: counts.failed + again.failed + failedChecks,
+      failed: counts.failed + again.failed + failedChecks.length,
       // What is skipped on the stand-in has run on the cluster.
       skipped: counts.skipped,
+      failures: [...failedChecks, ...counts.failures, ...again.failures],
     };
   } finally {
     await cluster?.release();
@@ -122,9 +126,11 @@ try {
   console.error(
     error instanceof ToolError ? [error.message, error.details, error.hint].join("\n") : error,
   );
-  counts = { passed: 0, failed: 1, skipped: 0 };
+  counts = { ...NONE, failed: 1 };
 }
 if (interrupted) console.error("The tests were interrupted");
 if (counts.passed + counts.failed === 0) console.error("There are no tests");
+// Once more where they are looked for: a log may be long, and may be cut.
+if (counts.failures.length > 0) console.error(`Failed:\n${counts.failures.join("\n")}`);
 console.log(describe(counts));
 Deno.exit(counts.failed > 0 || counts.passed === 0 || interrupted ? 1 : 0);
