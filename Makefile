@@ -21,7 +21,7 @@ help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
 	    while IFS='|' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
 
-demo: packages-demo build ## Shows the tool at work with a real Slurm
+demo: packages-demo build ## Shows the tool at work, on Slurm or the stand-in
 	@$(DENO) run -A test/demo.ts
 
 test: $(TOOLCHAIN)/dependencies packages ## Runs all checks and tests; LAYER=pure runs one layer

@@ -1,13 +1,14 @@
 /**
- * Shows the tool at work: `make demo`. On the Slurm cluster of this machine, or one started for the
- * purpose, or else the stand-in; in a dataset in a temporary directory that is left for the reader.
+ * Shows the tool at work: `make demo`. On the Slurm cluster of this machine, or, where Slurm is
+ * installed and idle, one started for the purpose, or else the stand-in; in a dataset in a temporary
+ * directory that is left for the reader. `demo.ts [EXECUTABLE]`; without one it takes what is built.
  */
 
 import { ToolError } from "../lib/errors.ts";
 import { run as runProgram } from "../lib/process/run.ts";
 import { acquireCluster, clusterObstacle } from "./cluster/cluster.ts";
 
-const executable = new URL("../dist/datalad-slurm", import.meta.url).pathname;
+const executable = Deno.args[0] ?? new URL("../dist/datalad-slurm", import.meta.url).pathname;
 
 /** A parameter sweep over real input: word counts of texts, one array task each, then a summary. */
 const FILES: Readonly<Record<string, string>> = {
@@ -51,17 +52,24 @@ The dataset is ${dataset}`);
           git log --stat`);
 }
 
-/** Returns the cluster on PATH, or starts one; where that cannot be, chooses the stand-in. */
+/**
+ * Returns the cluster that answers, or starts one if Slurm is installed. Nothing is installed for a
+ * demonstration: without Slurm, and where `DATALAD_SLURM=local` says so, the stand-in takes its place.
+ */
 async function findSlurm(): Promise<{ isOurs: boolean; release(): Promise<void> }> {
-  if (await works(["sinfo"])) return { isOurs: false, release: () => Promise.resolve() };
-  const obstacle = clusterObstacle();
+  const notOurs = { isOurs: false, release: () => Promise.resolve() };
+  if (Deno.env.get("DATALAD_SLURM") === "local") return notOurs;
+  if (await works(["sinfo"])) return notOurs;
+  const obstacle = await works(["sbatch", "--version"])
+    ? clusterObstacle()
+    : "sbatch is not on PATH";
   if (obstacle !== undefined) {
     console.log(
-      `There is no Slurm here, and none can be started: ${obstacle}\n` +
-        "So the jobs run on the tool's own stand-in for it, which `--slurm local` would choose",
+      `There is no Slurm cluster here (${obstacle}), so the jobs run\n` +
+        "on the tool's own stand-in for it, which `--slurm local` chooses",
     );
     Deno.env.set("DATALAD_SLURM", "local");
-    return { isOurs: false, release: () => Promise.resolve() };
+    return notOurs;
   }
   console.log("No Slurm answers here, so one is started on this machine for the demonstration");
   const cluster = await acquireCluster();
@@ -87,6 +95,11 @@ async function makeDataset(): Promise<string> {
     await step(dataset, ["git", "init", "-q", "."]);
     if (await works(["git", "annex", "version"])) {
       await step(dataset, ["git", "annex", "init", "-q"], { quiet: true });
+      // As `-c text2git` has it.
+      await Deno.writeTextFile(
+        `${dataset}/.gitattributes`,
+        "* annex.largefiles=((mimeencoding=binary)and(largerthan=0))\n",
+      );
     }
   }
   for (const [path, content] of Object.entries(FILES)) {

@@ -25,7 +25,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
     "datalad-slurm schedule --auto-finish -o best \\\n" +
     "    sbatch --job-name=sweep --dependency=singleton collect.sh"
   ]: "see batch_scripts_test.ts",
-  "make demo": "is run by hand: it shows the same commands as the first session",
+  "make demo": "see stand_in_test.ts",
   "make test": "is what runs this",
   "make build": "test/binary builds the executable",
   "make install PREFIX=$HOME/sw": "test/binary installs the executable",

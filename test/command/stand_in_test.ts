@@ -7,6 +7,7 @@ import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
 import { type LocalSlurm, startLocalSlurm } from "../support/local_slurm.ts";
 import { noPseudoTerminal, runOnTerminal } from "../support/pseudo_terminal.ts";
 import { until, useCluster } from "../support/real_slurm.ts";
+import { linkTool } from "../support/tool.ts";
 
 useCluster();
 
@@ -73,6 +74,35 @@ function commandLine(pid: number): string {
 }
 
 concurrently(false, {
+  "the demonstration takes the stand-in where there is no Slurm, and shows all to the end":
+    async () => {
+      await using dataset = await onLaptop();
+      const tool = `${dataset.scratch.directory}/datalad-slurm`;
+      await linkTool(tool);
+      const demo = new URL("../demo.ts", import.meta.url).pathname;
+      const { stdout, stderr, code } = await dataset.run(
+        [Deno.execPath(), "run", "-A", "--quiet", demo, tool],
+        { env: { PATH: await dataset.pathWith({ sinfo: "exit 1", sbatch: "exit 1" }) } },
+      );
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /^There is no Slurm cluster here \(sbatch is not on PATH\)/);
+      const log = /\$ git log --oneline\n([^]*?)\n\n/.exec(stdout)?.[1] ?? "";
+      assert.deepEqual(
+        [...log.matchAll(/\[DATALAD (\w+)\] .*: (\w+)$/gm)].map(([, what, state]) => [what, state]),
+        [
+          ["FINISH", "Failed"],
+          ["SCHEDULE", "Pending"],
+          ["FINISH", "Complete"],
+          ["RESCHEDULE", "Pending"],
+          ["FINISH", "Complete"],
+          ["FINISH", "Complete"],
+          ["SCHEDULE", "Pending"],
+          ["SCHEDULE", "Pending"],
+        ],
+      );
+      const left = /The dataset is (.*)$/m.exec(stdout)?.[1] ?? "";
+      assert.match(await Deno.readTextFile(`${left}/summary.txt`), /^ +3 +18 +/);
+    },
   "when the runner is killed, the next command takes all jobs over as they are": async () => {
     await using standIn = await withOwnStandIn();
     const { dataset } = standIn;

@@ -5,16 +5,16 @@
 
 # Each line: a program or file that tells whether the package is there, the package, what it is for.
 wanted='git git everything
-git-annex git-annex datasets with an annex
+git-annex git-annex datasets with an annex'
+if [ "${1-}" != demo ]; then
+    wanted="$wanted
 datalad datalad comparisons with DataLad
 sbatch slurm-client the Slurm cluster
 slurmctld slurmctld the Slurm cluster
 slurmd slurmd the Slurm cluster
 slurmdbd slurmdbd the Slurm cluster
 munged munge the Slurm cluster
-mariadbd mariadb-server the Slurm cluster'
-if [ "${1-}" != demo ]; then
-    wanted="$wanted
+mariadbd mariadb-server the Slurm cluster
 faketime faketime clocks that differ
 mkfs.btrfs btrfs-progs quotas
 spin spin the model of the lock
