@@ -81,3 +81,10 @@ export function asToolError(error: unknown): ToolError | undefined {
     hint: `Nothing that Slurm accepted is lost. ${hint}`,
   });
 }
+
+/** Returns the first so many of a list, for a message: `a, b and 3 more`. */
+export function firstOf(names: readonly string[], most: number): string {
+  const more = names.length - most;
+  const named = names.slice(0, most).join(", ");
+  return more > 0 ? `${named} and ${more} more` : named;
+}

@@ -2,6 +2,7 @@ import type { ChangedFile } from "../commands/changed_files.ts";
 import type { FinishedJob } from "../commands/finish.ts";
 import type { FinishNotes } from "../commands/gather_results.ts";
 import { nameOfJob } from "../commands/job_files.ts";
+import { firstOf } from "../errors.ts";
 import { harmless } from "../record/show.ts";
 import { jobName, stateWord } from "../record/subject.ts";
 import type { JobReport } from "../slurm/report.ts";
@@ -97,9 +98,8 @@ function nameOf({ job, tasks }: FinishedJob): string {
 const MOST_NAMES = 5;
 
 function listed(jobs: readonly FinishedJob[]): string {
-  const names = jobs.slice(0, MOST_NAMES).map(({ job, tasks }) => jobName(job.jobId, tasks));
-  const more = jobs.length > MOST_NAMES ? ` and ${jobs.length - MOST_NAMES} more` : "";
-  return `${jobs.length === 1 ? "job" : "jobs"} ${names.join(", ")}${more}`;
+  const names = jobs.map(({ job, tasks }) => jobName(job.jobId, tasks));
+  return `${jobs.length === 1 ? "job" : "jobs"} ${firstOf(names, MOST_NAMES)}`;
 }
 
 function lineOf(finished: FinishedJob, { colour }: Pick<Terminal, "colour">): string {
@@ -173,10 +173,9 @@ const MOST_LOGS = 5;
 
 function showLogs(finished: FinishedJob, terminal: Terminal): void {
   const { logs = [] } = finished;
-  const named = logs.slice(0, MOST_LOGS).map((path) => harmless(JSON.stringify(path))).join(", ");
-  const more = logs.length > MOST_LOGS ? ` and ${logs.length - MOST_LOGS} more` : "";
+  const named = firstOf(logs.map((path) => harmless(JSON.stringify(path))), MOST_LOGS);
   if (logs.length === 1) terminal.say(`${nameOf(finished)}: Its log is ${named}`);
-  if (logs.length > 1) terminal.say(`${nameOf(finished)}: Its logs are ${named}${more}`);
+  if (logs.length > 1) terminal.say(`${nameOf(finished)}: Its logs are ${named}`);
 }
 
 const MOST_NOTES = 10;

@@ -1,6 +1,7 @@
 import type { FinisherStatus } from "../commands/auto_finish.ts";
 import type { LeftBehind } from "../commands/left_behind.ts";
 import { finishedTasks, type RecordedJob } from "../dataset/history.ts";
+import { firstOf } from "../errors.ts";
 import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
 import { type JobReport, neverStarts } from "../slurm/report.ts";
@@ -126,8 +127,7 @@ export function unknownBecause(
 
 function leftText(left: LeftBehind, terminal: Pick<Terminal, "isTerminal">): string[] {
   const list = (paths: readonly string[]) =>
-    paths.slice(0, MOST_PATHS).map((path) => JSON.stringify(path)).join(", ") +
-    (paths.length > MOST_PATHS ? ` and ${paths.length - MOST_PATHS} more` : "");
+    firstOf(paths.map((path) => JSON.stringify(path)), MOST_PATHS);
   const lines: string[] = [];
   if (left.log === undefined || left.logWritten === undefined) lines.push("It left no log");
   else {

@@ -1,5 +1,6 @@
 import { expandPath } from "../dataset/globs.ts";
 import { innermostRepository } from "../dataset/paths.ts";
+import { firstOf } from "../errors.ts";
 import { type Difference, hashFiles, takePins } from "../git/pins.ts";
 import { absolutePath, isWithin, joinPath, pathBelow } from "../paths.ts";
 import type { ToolPart } from "../record/schema.ts";
@@ -90,12 +91,9 @@ export function differenceWarnings(
   );
   if (different.length === 0) return [];
   const words = { new: "not committed", modified: "changed since", deleted: "deleted" };
-  const names = different.slice(0, MOST_NAMED)
-    .map(([path, how]) => `${JSON.stringify(path)} (${words[how]})`);
-  const more = different.length - names.length;
+  const names = different.map(([path, how]) => `${JSON.stringify(path)} (${words[how]})`);
   return [
-    `Not as it is committed, so that no clone can run the job again: ${names.join(", ")}` +
-    (more === 0 ? "" : ` and ${more} more`),
+    "Not as it is committed, so that no clone can run the job again: " + firstOf(names, MOST_NAMED),
   ];
 }
 

@@ -1,3 +1,4 @@
+import { firstOf } from "../errors.ts";
 import { type Answer, ask, QUERY_TIMEOUT_MS } from "./ask.ts";
 import { isJobId, parseReference, parseTime } from "./fields.ts";
 import type { QueryOptions } from "./query.ts";
@@ -105,19 +106,17 @@ async function searchAccounting(
   return {
     found: [],
     asked: isAnswered && ids.size > 0
-      ? [`sacct does not say how your jobs since then were submitted: ${shortened([...ids])}`]
+      ? [
+        `sacct does not say how your jobs since then were submitted: ${
+          firstOf([...ids], MOST_NAMED)
+        }`,
+      ]
       : [said(all, 0)],
     conclusive: isAnswered && ids.size === 0,
   };
 }
 
 const MOST_NAMED = 10;
-
-function shortened(ids: readonly string[]): string {
-  const more = ids.length - MOST_NAMED;
-  const named = ids.slice(0, MOST_NAMED).join(", ");
-  return more > 0 ? `${named} and ${more} more` : named;
-}
 
 /** What slurmctld says of jobs from the session of a submission. */
 export interface QueueSearch {
