@@ -121,8 +121,12 @@ async function recordOnBranch(
     // git refuses a parent that is not the branch's tip any more: only then is it looked up.
     // After the first of several takings it is, almost for sure.
     let parent = isCurrent && accepted.length === 1 ? dataset.head : (await readTip()).commit;
-    for (;; parent = (await readTip()).commit) {
-      const recorded = await recordedMeanwhile(dataset, accepted.map(({ entry }) => entry));
+    for (let isFirst = true;; isFirst = false, parent = (await readTip()).commit) {
+      const recorded = await recordedMeanwhile(
+        dataset,
+        accepted.map(({ entry }) => entry),
+        isFirst,
+      );
       const missing = [...messages].filter(([token]) => !recorded.has(token));
       if (missing.length === 0) return forget(recorded);
       const ids = await createRecords(dataset, parent, missing.map(([, message]) => message));
@@ -219,15 +223,19 @@ async function createRecords(
   });
 }
 
-/** Returns the commits by which other processes have recorded submissions that they took up. */
+/**
+ * Returns the commits by which submissions are recorded by now: other processes may have taken them
+ * up. At the first try of their owner nobody can have.
+ */
 async function recordedMeanwhile(
   dataset: Dataset,
   entries: readonly SubmissionEntry[],
+  isFirst: boolean,
 ): Promise<Map<string, string>> {
   // Of a dead process's submission another one may have made the commit, and died then.
   const { pid, host } = ownIdentity();
   const doubtful = entries.filter(({ owner, token }) =>
-    owner.pid !== pid || owner.host !== host || !hasEntry(dataset.store.journal, token)
+    !isFirst || owner.pid !== pid || owner.host !== host || !hasEntry(dataset.store.journal, token)
   );
   if (doubtful.length === 0) return new Map();
   const wanted = new Set(doubtful.map(({ token }) => token));

@@ -50,7 +50,7 @@ export interface RefTransaction {
 /**
  * Moves a ref in one `git update-ref` transaction. Returns false when the ref or the epoch is not
  * where the caller has seen it, so that it can look again; throws a {@link ToolError} when git
- * fails for another reason.
+ * fails for another reason and the ref is where it was.
  */
 export async function publish(repository: Repository, change: RefTransaction): Promise<boolean> {
   const started = performance.now();
@@ -58,6 +58,12 @@ export async function publish(repository: Repository, change: RefTransaction): P
     const result = await updateRefs(repository, change);
     if (result.code === 0) return true;
     const now = await readTip(repository);
+    if (now.commit === change.newId && change.newId !== change.oldId) {
+      // git moves the branch before it writes the reflog of HEAD, says that it failed where that
+      // cannot be written, and leaves out what comes behind (2.39).
+      await removeRefs(repository, change.remove ?? []);
+      return true;
+    }
     if (now.commit !== change.oldId || now.epoch !== change.epoch) return false;
     // git waits for the lock of a branch, but not for that of HEAD (2.39).
     const isLocked = /Unable to create '.*\.lock': File exists/.test(result.stderr);

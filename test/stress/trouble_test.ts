@@ -4,7 +4,7 @@ import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
 import { isOnPath } from "../support/pseudo_terminal.ts";
-import { jobsAreOver, noRealSlurm, useCluster } from "../support/real_slurm.ts";
+import { jobsAreOver, jobsSubmittedBelow, noRealSlurm, useCluster } from "../support/real_slurm.ts";
 import { output, type Ran, runProgram } from "../support/scratch.ts";
 import { toolArgv, toolEnvironment } from "../support/tool.ts";
 import { goOn } from "./crashes.ts";
@@ -293,6 +293,28 @@ concurrently(noRealSlurm, {
       },
     ]),
   ),
+  "a reflog that cannot be written loses no record and makes none twice": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    // git moves the branch all the same, and says that it failed.
+    await Deno.remove(`${dataset.root}/.git/logs/HEAD`);
+    await Deno.mkdir(`${dataset.root}/.git/logs/HEAD/directory`, { recursive: true });
+    await dataset.write(".git/logs/HEAD/directory/file", "");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+    await dataset.write("../sweep.csv", "name\na\nb\n");
+    const batch = ["schedule", "-j1", "--batch", "../sweep.csv", "-o", "{name}"];
+    await dataset.succeed([...batch, "sbatch", "write.sh", "{name}"]);
+    const [, a = "", b = ""] = await jobsSubmittedBelow(dataset.root);
+    await jobsAreOver([id, a, b]);
+    await dataset.succeed(["finish"]);
+    await Deno.remove(`${dataset.root}/.git/logs/HEAD`, { recursive: true });
+    const finished = {
+      [id]: written(id, ["out"]),
+      [a]: written(a, ["a"]),
+      [b]: written(b, ["b"]),
+    };
+    await checkDataset(dataset, { base, finished });
+  },
   "a working directory that has vanished is named": async () => {
     await using dataset = await TestDataset.make();
     for (const args of [["status"], OUT, ["finish"]]) {
