@@ -102,11 +102,12 @@ function patternsInside(root: string, job: RecordedJob): string[] {
   const { stdout, stderr } = job.record.datalad_slurm?.job ?? {};
   // A job that ran elsewhere leaves its logs there, at the place that mirrors the dataset's.
   const { alt_dir: altDir } = job.record;
-  return [...new Set([stdout, stderr])].flatMap((pattern) =>
-    (pattern?.startsWith("/")
-      ? pathBelow(root, pattern) ?? (altDir ? pathBelow(altDir, pattern) : undefined)
-      : pattern) ?? []
-  );
+  return [...new Set([stdout, stderr])].flatMap((pattern) => {
+    // A home directory, see impersonal() in submitted_job.ts.
+    if (pattern === undefined || pattern.startsWith("~/")) return [];
+    if (!pattern.startsWith("/")) return [pattern];
+    return pathBelow(root, pattern) ?? (altDir ? pathBelow(altDir, pattern) : undefined) ?? [];
+  });
 }
 
 /** Returns whether it takes Slurm's word on a job's runs to know the names of its logs. */

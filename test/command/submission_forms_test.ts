@@ -164,6 +164,19 @@ concurrently(false, {
     assert.equal(job.work_dir, "~");
     assert.match(job.stdout, /\/tmp\/%u\/logs\/\d+\.out$/);
   },
+  "a log in the home directory is none of the dataset's files": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const id = await dataset.schedule([
+      ...["-o", "out", "sbatch", "-o", `${dataset.env["HOME"]}/%j.log`, "write.sh", "out"],
+    ]);
+    assert.equal((await toolPart(dataset)).job.stdout, `~/${id}.log`);
+    await jobsAreOver([id]);
+    const { stderr } = await dataset.tool(["finish"]);
+    assert.doesNotMatch(stderr, /Warning/);
+    const { [`slurm-${id}.out`]: _, ...files } = written(id, ["out"]);
+    await checkDataset(dataset, { base, finished: { [id]: files } });
+  },
 });
 
 concurrently(noRealSlurm, {
