@@ -359,7 +359,7 @@ async function submitSome(
   const lineOf = new Map(begun.map(({ entry }, index) => [entry.token, lines[index]?.line ?? 0]));
   const outcomes: BatchOutcome[] = [];
   try {
-    await prepare(dataset, begun, preparation, patience.begin);
+    await prepare(dataset, begun, preparation, patience);
   } catch (error) {
     await discard(dataset, begun, patience);
     throw error;

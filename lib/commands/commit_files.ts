@@ -12,6 +12,7 @@ import { pause, throwIfInterrupted } from "../process/interruption.ts";
 import { type FinishEntry, hasEntry, removeEntry, writeEntry } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { settleDeadDrafts } from "./dead_drafts.ts";
+import { ensureAnnex } from "./ensure_annex.ts";
 import { type Locked, locked, type LockPatience } from "./locked.ts";
 import { newToken } from "./token.ts";
 
@@ -69,6 +70,7 @@ export async function takeFilesIn(
   patience: LockPatience,
 ): Promise<FilesInRepository> {
   const { root, repository, store } = dataset;
+  await ensureAnnex(dataset, patience);
   const token = newToken();
   const entry: FinishEntry = {
     version: 1,

@@ -1,14 +1,16 @@
 import { collectOutputs, requireReadable } from "../dataset/collect.ts";
-import type { Dataset } from "../dataset/dataset.ts";
+import { type Dataset, openDataset } from "../dataset/dataset.ts";
 import { expandPath, fixedPrefix } from "../dataset/globs.ts";
 import { ToolError } from "../errors.ts";
 import { findAbsent } from "../git/annexed.ts";
-import { getContent } from "../git/get.ts";
+import { getContent, type NotGotten } from "../git/get.ts";
 import { installSubdataset, readSubdatasetPaths } from "../git/subdatasets.ts";
 import { isRepository } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
+import { pause, throwIfInterrupted } from "../process/interruption.ts";
 import { explainFailure } from "../process/explain.ts";
-import type { BeginProgress } from "../process/progress.ts";
+import { ensureAnnex } from "./ensure_annex.ts";
+import type { LockPatience } from "./locked.ts";
 import type { SubmissionRequest } from "./submission_request.ts";
 
 /**
@@ -19,7 +21,7 @@ export async function prepareInputs(
   dataset: Dataset,
   inputs: readonly string[],
   jobs: number | undefined,
-  begin?: BeginProgress,
+  patience: LockPatience,
 ): Promise<void> {
   if (inputs.length === 0) return;
   const { root } = dataset;
@@ -44,7 +46,9 @@ export async function prepareInputs(
     const base = repository === "." ? root : `${root}/${repository}`;
     const absent = findAbsent(base, inRepository);
     if (absent.length === 0) continue;
-    const failed = await getContent(base, absent, jobs, begin?.("Fetching inputs"));
+    const holder = repository === "." ? dataset : await openDataset(base);
+    await ensureAnnex(holder, patience);
+    const failed = await fetchContent(holder, absent, jobs, patience);
     const [first] = failed;
     if (first === undefined) continue;
     throw new ToolError(
@@ -59,6 +63,48 @@ export async function prepareInputs(
         ).join("\n"),
       },
     );
+  }
+}
+
+/** A transfer by another process is taken for dead after so long without a byte, in milliseconds. */
+const STALLED_MS = 60_000;
+
+/** Fetches content and returns what cannot be had; what others are fetching is waited for. */
+async function fetchContent(
+  { root, repository: { commonDirectory } }: Dataset,
+  files: readonly string[],
+  jobs: number | undefined,
+  patience: LockPatience,
+): Promise<NotGotten[]> {
+  const failed: NotGotten[] = [];
+  let absent = files;
+  let arrived: string | undefined;
+  let arrivedAt = 0;
+  for (let wait = 100;; wait = Math.min(wait * 2, 5000)) {
+    const left = await getContent(root, absent, jobs, patience.begin?.("Fetching inputs"));
+    const waiting = left.filter(({ busyKey }) => busyKey !== undefined);
+    failed.push(...left.filter(({ busyKey }) => busyKey === undefined));
+    const [first] = waiting;
+    if (first === undefined) return failed;
+    if (arrived === undefined) {
+      patience.say?.(`Another process is fetching ${JSON.stringify(first.path)}; waiting for it`);
+    }
+    const now = waiting.map(({ busyKey }) => sizeOf(`${commonDirectory}/annex/tmp/${busyKey}`))
+      .join(" ");
+    if (now !== arrived) [arrived, arrivedAt] = [now, performance.now()];
+    if (performance.now() - arrivedAt > STALLED_MS) return [...failed, ...waiting];
+    await pause(wait);
+    throwIfInterrupted();
+    absent = findAbsent(root, waiting.map(({ path }) => path));
+    if (absent.length === 0) return failed;
+  }
+}
+
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
   }
 }
 

@@ -2,7 +2,6 @@ import { cloneId, type Dataset, makeCloneId } from "../dataset/dataset.ts";
 import { namesTask, placesBefore } from "../dataset/task_paths.ts";
 import { joinPath } from "../paths.ts";
 import { pause, throwIfInterrupted, uninterrupted } from "../process/interruption.ts";
-import type { BeginProgress } from "../process/progress.ts";
 import type { ToolPart } from "../record/schema.ts";
 import { chosenStandIn } from "../slurm/local/choice.ts";
 import { IndexSet } from "../slurm/array.ts";
@@ -71,7 +70,7 @@ export async function submit(
   const begun = await open(dataset, request, patience);
   let accepted: Accepted;
   try {
-    await prepare(dataset, [begun], request.preparation, patience.begin);
+    await prepare(dataset, [begun], request.preparation, patience);
     throwIfInterrupted();
     accepted = await runSubmission(dataset, begun);
   } catch (error) {
@@ -318,13 +317,13 @@ export async function prepare(
   dataset: Dataset,
   submissions: readonly BegunSubmission[],
   { assumeReady, transfers = dataset.settings.transfers }: Preparation,
-  progress: BeginProgress | undefined,
+  patience: LockPatience,
 ): Promise<void> {
   if (assumeReady !== "inputs" && assumeReady !== "both") {
     const inputs = submissions.flatMap((
       { request: { record } },
     ) => [...record.inputs, ...record.extra_inputs]);
-    await prepareInputs(dataset, [...new Set(inputs)], transfers, progress);
+    await prepareInputs(dataset, [...new Set(inputs)], transfers, patience);
   }
   for (const { request: { record, scripts, tasks }, prepared } of submissions) {
     if (assumeReady !== "outputs" && assumeReady !== "both") {

@@ -19,7 +19,7 @@ export interface Dataset {
   readonly store: StoreDirectories;
   /** `datalad.dataset.id`; absent in a plain git repository. */
   readonly id: string | undefined;
-  /** Whether the repository has an annex. */
+  /** Whether the repository has an annex, which may have to be initialised here. */
   readonly hasAnnex: boolean;
   /** The commit that HEAD names. */
   readonly head: string;
@@ -59,10 +59,16 @@ export async function openDataset(directory: string | undefined): Promise<Datase
     settings: readSettings(configuration),
     store: storeDirectories(repository.commonDirectory, repository.worktree),
     id: configuration.get("datalad.dataset.id"),
-    hasAnnex: configuration.get("annex.uuid") !== undefined,
+    hasAnnex: isAnnexInitialised(configuration) ||
+      repository.hasAnnexBranch && configuration.getBoolean("annex.autoinit", true),
     head: repository.head,
     pwd: pathBelow(repository.root, current) ?? ".",
   };
+}
+
+/** Whether a repository has an annex of its own; a clone by `git clone` has none yet. */
+export function isAnnexInitialised(configuration: Configuration): boolean {
+  return configuration.get("annex.uuid") !== undefined;
 }
 
 /** Returns the nearest directory at or above one that looks like the root of a repository. */

@@ -9,6 +9,8 @@ import { annexEnvironment } from "./git.ts";
 export interface NotGotten {
   readonly path: string;
   readonly reason: string;
+  /** The key that another process is fetching at this moment. */
+  readonly busyKey?: string;
 }
 
 /**
@@ -50,7 +52,10 @@ export async function getContent(
       waiting.delete(answer.path);
       underWay.forget(answer.path);
       bytes += answer.bytes;
-      if (answer.reason !== undefined) failed.push({ path: answer.path, reason: answer.reason });
+      const { path, reason, busyKey } = answer;
+      if (reason !== undefined) {
+        failed.push({ path, reason, ...(busyKey === undefined ? {} : { busyKey }) });
+      }
     }
     const done = files.length - waiting.size - failed.length;
     progress?.(done, files.length, bytes + underWay.bytes, allBytes);
@@ -71,7 +76,14 @@ export async function getContent(
 /** Parses `{"command":"get","file":"a","key":"MD5E-s5--…","success":true,…}` (10.20230126). */
 export function parseGetAnswer(
   line: string,
-): { path: string; bytes: number; reason: string | undefined } | undefined {
+):
+  | {
+    path: string;
+    bytes: number;
+    reason: string | undefined;
+    busyKey: string | undefined;
+  }
+  | undefined {
   if (line === "") return undefined;
   let answer: Record<string, unknown>;
   try {
@@ -91,5 +103,8 @@ export function parseGetAnswer(
     path: file,
     bytes: success === true ? Number(size ?? 0) : 0,
     reason: success === true ? undefined : said || "git-annex does not say why",
+    busyKey: success !== true && /transfer already in progress/.test(said)
+      ? String(key)
+      : undefined,
   };
 }

@@ -1,5 +1,4 @@
 import { externalError, text } from "../process/run.ts";
-import { initAnnex } from "./annexed.ts";
 import { git } from "./git.ts";
 import type { IndexDraft } from "./index_draft.ts";
 import { putIntoIndex, type StagedChange } from "./changes.ts";
@@ -37,8 +36,8 @@ export async function stageSubdatasets(
 }
 
 /**
- * Installs a subdataset as DataLad does: cloned, on its branch where that is at the commit wanted,
- * its annex initialised. Throws a {@link ToolError} when it cannot be had.
+ * Installs a subdataset as DataLad does: cloned, on its branch where that is at the commit wanted.
+ * Throws a {@link ToolError} when it cannot be had.
  */
 export async function installSubdataset(root: string, path: string): Promise<void> {
   const origin = await git(root, ["config", "--get", "remote.origin.url"], { tolerate: [1] });
@@ -65,10 +64,6 @@ export async function installSubdataset(root: string, path: string): Promise<voi
   if (branch !== undefined && others.length === 0) {
     await git(installed, ["symbolic-ref", "HEAD", branch]);
   }
-  const annexes = await listRefs(installed, ["refs/remotes/*/git-annex"]);
-  // The first `git annex get --batch` in a submodule would initialise it by itself, pass over all
-  // files and report success (10.20230126).
-  if (annexes.length > 0) await initAnnex(installed);
 }
 
 async function listRefs(root: string, args: readonly string[]): Promise<string[]> {

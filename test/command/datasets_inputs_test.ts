@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { checkDataset, environmentOf } from "../support/checker.ts";
+import { checkDataset, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, dataladClone, noDatalad } from "../support/datalad.ts";
-import { TestDataset } from "../support/dataset.ts";
+import { jobIdIn, TestDataset } from "../support/dataset.ts";
 import { jobsAreOver, jobsSubmittedBelow, useCluster } from "../support/real_slurm.ts";
 
 useCluster();
@@ -38,6 +38,68 @@ async function refused(
   assert.deepEqual(await jobsSubmittedBelow(dataset.root), jobs, "Nothing was submitted");
   await checkDataset(dataset, { base: before });
 }
+
+/** Clones a dataset as git alone does, whose annex nobody has initialised yet. */
+async function gitClone(source: TestDataset): Promise<TestDataset> {
+  const root = `${source.scratch.directory}/git-clone`;
+  await source.git("clone", "-q", source.root, root);
+  return source.at(root);
+}
+
+concurrently(false, {
+  "in a clone by git clone the annex is initialised, once by many at once, and takes the results":
+    async () => {
+      await using source = await TestDataset.make({ kind: "annex" });
+      await source.write("data/a.csv", "content of a.csv\n");
+      await source.git("annex", "add", "-q", "data");
+      await source.commit("Data");
+      const clone = await gitClone(source);
+      const base = await clone.git("rev-parse", "HEAD");
+      const names = ["a", "b", "c", "d"];
+      const ids = await Promise.all(
+        names.map((name) =>
+          clone.schedule(["-i", "data", "-o", name, `sbatch --wrap 'cat data/a.csv > ${name}'`])
+        ),
+      );
+      await jobsAreOver(ids);
+      await clone.succeed(["finish"]);
+      assert.deepEqual(await present(clone, ...names), names);
+      const finished = ids.map((id, at) => [id, {
+        [names[at] ?? ""]: "content of a.csv\n",
+        [`slurm-${id}.out`]: "",
+        [`slurm-job-${id}.env.json`]: environmentOf(id),
+      }]);
+      await checkDataset(clone, { base, finished: Object.fromEntries(finished) });
+    },
+  "what is finished or run again in a clone by git clone goes into its annex": async () => {
+    await using source = await TestDataset.make({ kind: "annex" });
+    const first = await source.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+    await jobsAreOver([first]);
+    await source.succeed(["finish"]);
+    const clone = await gitClone(source);
+    const base = await clone.git("rev-parse", "HEAD");
+    const other = await clone.schedule(["-o", "other", "sbatch", "write.sh", "other"]);
+    const again = jobIdIn(await clone.succeed(["reschedule", "HEAD~1"]));
+    await jobsAreOver([other, again]);
+    await clone.succeed(["finish"]);
+    assert.deepEqual(await present(clone, "other", "out"), ["other", "out"]);
+    const { out: _, ...unchanged } = written(again, ["out"]);
+    const finished = { [other]: written(other, ["other"]), [again]: unchanged };
+    await checkDataset(clone, { base, finished });
+  },
+  "where annex.autoinit forbids it no annex is initialised": async () => {
+    await using source = await TestDataset.make({ kind: "annex" });
+    const clone = await gitClone(source);
+    await clone.git("config", "annex.autoinit", "false");
+    const base = await clone.git("rev-parse", "HEAD");
+    const id = await clone.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+    await jobsAreOver([id]);
+    await clone.succeed(["finish"]);
+    const finished = { [id]: written(id, ["out"]) };
+    await checkDataset(clone, { base, finished, skipAnnex: true });
+    assert.equal((await clone.run(["git", "config", "annex.uuid"])).code, 1);
+  },
+});
 
 concurrently(noDatalad, {
   "inputs by glob, directory and name are fetched before the submission, others are not":
