@@ -40,7 +40,7 @@ import {
   type GatheredResults,
   gatherResults,
 } from "./gather_results.ts";
-import { jobFiles, nameOfJob } from "./job_files.ts";
+import { type JobFiles, jobFiles, nameOfJob } from "./job_files.ts";
 import type { LockPatience } from "./locked.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
 import { reservedPaths } from "./reserved_paths.ts";
@@ -160,11 +160,11 @@ async function commitClaimed(
   claim: Claim,
   patience: LockPatience,
 ): Promise<CommitOutcome> {
-  const foreign = foreignFiles(dataset, results, finishing);
+  const isForeignTo = foreignFiles(dataset, results, finishing);
   let gathered: GatheredResults[] = [];
   const progress = patience.begin?.("Gathering results");
   for (const job of finishing) {
-    gathered.push(await gatherResults(dataset, job, foreign));
+    gathered.push(await gatherResults(dataset, job, isForeignTo(job)));
     progress?.(gathered.length, finishing.length);
   }
   const notAdded = new Map<string, FinishNotes>();
@@ -264,23 +264,33 @@ function finishedBy(
   };
 }
 
-/** Returns files that are nobody else's: logs of jobs and tasks that stay open. */
+/**
+ * Returns for each job a function that tells what is not its own, wherever it lies: logs of jobs and
+ * tasks that stay open, and what these have reserved; logs of the jobs that are finished or closed
+ * with it, but for one that it writes to as well.
+ */
 function foreignFiles(
   { root }: Dataset,
   { otherOpenJobs }: ResultsToCommit,
   finishing: readonly FinishingJob[],
-): Set<string> {
-  const others = otherOpenJobs.map((job) => jobFiles(root, job));
-  const ownParts = finishing.flatMap(({ job, part }) => {
-    if (part === undefined || part.isLast) return [];
-    const own = new Set(jobFiles(root, job, { tasks: part.tasks, withShared: false }).logs);
-    const { logs, environment } = jobFiles(root, job);
-    return [{ logs: logs.filter((path) => !own.has(path)), environment }];
-  });
-  return new Set([...others, ...ownParts].flatMap(({ logs, environment }) => [
-    ...logs,
-    environment,
-  ]));
+): (job: FinishingJob) => (path: string) => boolean {
+  const all = ({ logs, environment }: JobFiles) => [...logs, environment];
+  const open = new Set(otherOpenJobs.flatMap((job) => all(jobFiles(root, job))));
+  const here = new Set<string>();
+  const own = new Map<FinishingJob, Set<string>>();
+  for (const finished of finishing) {
+    const { job, part } = finished;
+    const whole = jobFiles(root, job);
+    const isWhole = part === undefined || part.isLast;
+    const ofPart = isWhole
+      ? all(whole)
+      : jobFiles(root, job, { tasks: part.tasks, withShared: false }).logs;
+    own.set(finished, new Set(ofPart));
+    for (const path of all(whole)) here.add(path);
+  }
+  return (finished) => (path) =>
+    open.has(path) || here.has(path) && own.get(finished)?.has(path) !== true ||
+    finished.heldByOthers.some((held) => isWithin(path, held));
 }
 
 function isSame(one: FinishedTasks | undefined, other: FinishedTasks | undefined): boolean {

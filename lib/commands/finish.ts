@@ -1,12 +1,13 @@
 import { cloneId, type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { datasetPath } from "../dataset/paths.ts";
+import { reservedPath } from "../dataset/task_paths.ts";
 import { ToolError } from "../errors.ts";
 import { removeAutoFinish } from "../store/auto_finish.ts";
-import { findHolder } from "../store/reservations.ts";
-import { reservedPaths } from "./reserved_paths.ts";
+import { findHolders } from "../store/reservations.ts";
 import { jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
 import { requireAnnex } from "../git/annexed.ts";
 import { requireIdentity } from "../git/identity.ts";
+import { isWithin } from "../paths.ts";
 import { jobName } from "../record/subject.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import {
@@ -137,8 +138,8 @@ export async function finish(
     dataset.repository,
     jobs.map(jobBranch),
   );
-  const addedOutputs = jobs.length === 0 && options.chosen !== undefined
-    ? []
+  const added = jobs.length === 0 && options.chosen !== undefined
+    ? NONE_ADDED
     : addOutputs(dataset, options, jobs);
   const queries = [...here].map(queryOf);
   // sacct takes its time, so of a few jobs the accounting is asked for at the same time.
@@ -177,7 +178,7 @@ export async function finish(
   const without = [...notOpen, ...notArrays];
   const { finishing, left, otherOpenJobs } = await withLogNames(dataset, decided, done, {
     open,
-    addedOutputs,
+    addedOutputs: added.addedOutputs,
   });
   const explained = left.map((item) =>
     item.outcome === "unknown"
@@ -205,7 +206,7 @@ export async function finish(
         job,
         report,
         ...takes,
-        addedOutputs,
+        ...added,
         verifyCopies: options.verifyCopies,
         accounting: withVersion(accounts.get(jobKey(queryOf(job))), version),
         changed: changed.get(jobKeyOf(job)) ?? [],
@@ -381,13 +382,20 @@ async function jobsInHistory(dataset: Dataset): Promise<Set<string>> {
   return new Set((await readHistory(dataset, commit)).jobs.map(jobKeyOf));
 }
 
-/** Returns the outputs that are declared at the finish; throws when it is not clear whose. */
+type AddedOutputs = Pick<PlannedFinish, "addedOutputs" | "heldByOthers">;
+
+const NONE_ADDED: AddedOutputs = { addedOutputs: [], heldByOthers: [] };
+
+/**
+ * Returns the outputs that are declared at the finish; throws when it is not clear whose. What other
+ * open jobs hold must not be named, but a glob may match it: it is left out.
+ */
 function addOutputs(
   dataset: Dataset,
   { outputs, targets }: FinishOptions,
   jobs: readonly RecordedJob[],
-): string[] {
-  if (outputs.length === 0) return [];
+): AddedOutputs {
+  if (outputs.length === 0) return NONE_ADDED;
   const [job, ...others] = jobs;
   if (targets.length !== 1 || job === undefined || others.length > 0) {
     throw new ToolError("usage", "Outputs can be added to one job only", {
@@ -395,18 +403,23 @@ function addOutputs(
     });
   }
   const paths = outputs.map((path) => datasetPath(dataset.root, dataset.pwd, path, "The output"));
+  const heldByOthers: string[] = [];
   for (const path of paths) {
-    const conflict = findHolder(dataset.store.reservations, reservedPaths([path])[0] ?? path);
-    if (conflict !== undefined && conflict.token !== jobKeyOf(job)) {
-      throw new ToolError(
-        "refused",
-        `The output ${JSON.stringify(path)} is held by another open job, by its output ` +
-          JSON.stringify(conflict.held),
-        { hint: "See the open jobs with: datalad-slurm status" },
-      );
+    const place = reservedPath(path);
+    for (const { held, token } of findHolders(dataset.store.reservations, place)) {
+      if (token === jobKeyOf(job)) continue;
+      if (place === path || isWithin(place, held)) {
+        throw new ToolError(
+          "refused",
+          `The output ${JSON.stringify(path)} is held by another open job, by its output ` +
+            JSON.stringify(held),
+          { hint: "See the open jobs with: datalad-slurm status" },
+        );
+      }
+      heldByOthers.push(held);
     }
   }
-  return paths;
+  return { addedOutputs: paths, heldByOthers };
 }
 
 /**

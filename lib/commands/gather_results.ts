@@ -32,6 +32,8 @@ export interface FinishingJob {
   readonly withFiles: boolean;
   /** Outputs that were declared only now, relative to the root. */
   readonly addedOutputs: readonly string[];
+  /** What other open jobs have reserved among these. */
+  readonly heldByOthers: readonly string[];
   readonly accounting: JobAccounting | undefined;
   /** Whether files of a job that ran elsewhere are compared after they were copied back. */
   readonly verifyCopies: boolean;
@@ -85,12 +87,12 @@ export interface GatheredResults extends FinishingJob {
 
 /**
  * Finds the files of one job in the work tree, and writes down beside its logs what Slurm knew of
- * it. `foreign` are the logs of jobs that stay open: they are nobody else's, wherever they lie.
+ * it. What `isForeign` tells of is another job's, wherever it lies.
  */
 export async function gatherResults(
   dataset: Dataset,
   finishing: FinishingJob,
-  foreign: ReadonlySet<string>,
+  isForeign: (path: string) => boolean,
 ): Promise<GatheredResults> {
   const { job, report, accounting, withFiles } = finishing;
   const outputs = [...job.record.outputs, ...finishing.addedOutputs];
@@ -133,7 +135,7 @@ export async function gatherResults(
   const collected = await collectOutputs(
     root,
     [...new Set([...expanded, ...logs.filter(isInside), ...environments])],
-    (path) => foreign.has(path),
+    isForeign,
   );
   // A job that turned out to be no array has nothing in place of `%a`.
   const fieldless = report.tasks === undefined ? outputs.filter(namesTask) : [];
@@ -199,13 +201,15 @@ export async function deletedPaths(
   { root }: Dataset,
   gathered: readonly GatheredResults[],
 ): Promise<Map<string, FilesByRepository>> {
-  const declaring = gathered.filter(({ withFiles }) => withFiles).map(({ key, declared }) => ({
-    key,
-    covers: coveredBy({ ...declared, outputs: declared.outputs.filter(isInside) }),
-    prefixes: declared.outputs.filter((output) =>
-      isInside(output) && (declared.withShared || namesTask(output))
-    ).map(reservedPath),
-  }));
+  const declaring = gathered.filter(({ withFiles }) => withFiles)
+    .map(({ key, declared, heldByOthers }) => ({
+      key,
+      covers: coveredBy({ ...declared, outputs: declared.outputs.filter(isInside) }),
+      heldByOthers,
+      prefixes: declared.outputs.filter((output) =>
+        isInside(output) && (declared.withShared || namesTask(output))
+      ).map(reservedPath),
+    }));
   const deleted = new Map<string, FilesByRepository>();
   for (const repository of new Set([".", ...gathered.flatMap(({ files }) => [...files.keys()])])) {
     const base = repository === "." ? root : `${root}/${repository}`;
@@ -219,7 +223,9 @@ export async function deletedPaths(
     const absent = await absentLinks(base, gone);
     for (const { path } of gone) {
       const whole = joinPath(repository, path);
-      const owner = declaring.find((job) => job.covers(whole));
+      const owner = declaring.find((job) =>
+        job.covers(whole) && !job.heldByOthers.some((held) => isWithin(whole, held))
+      );
       if (owner === undefined) continue;
       const target = absent.get(path);
       if (target !== undefined && putLink(base, path, target)) continue;

@@ -56,13 +56,19 @@ export function release(tree: string, token: string, paths: readonly string[]): 
 
 /** Returns the reservation that stands in the way of a path, without reserving it. */
 export function findHolder(tree: string, path: string): Conflict | undefined {
+  return findHolders(tree, path).next().value ?? undefined;
+}
+
+/** Yields the reservation at or above a path, or all that are below it. */
+export function* findHolders(tree: string, path: string): Generator<Conflict, undefined> {
   const names = entryNames(path);
   for (let depth = 1; depth <= names.length; depth++) {
     const token = readToken(`${tree}/${names.slice(0, depth).join("/")}`);
-    if (token !== undefined) return { wanted: path, held: pathOf(names.slice(0, depth)), token };
+    if (token === undefined) continue;
+    yield { wanted: path, held: pathOf(names.slice(0, depth)), token };
+    return;
   }
-  const below = firstBelow(tree, names);
-  return below === undefined ? undefined : { wanted: path, ...below };
+  for (const below of reservationsBelow(tree, names)) yield { wanted: path, ...below };
 }
 
 /** Returns all reservations. */
@@ -128,13 +134,6 @@ function removeEmptyDirectories(path: string): boolean {
     return false;
   }
   return removeQuietly(path);
-}
-
-function firstBelow(
-  tree: string,
-  names: readonly string[],
-): { held: string; token: string } | undefined {
-  return reservationsBelow(tree, names).next().value ?? undefined;
 }
 
 function* reservationsBelow(

@@ -611,4 +611,47 @@ concurrently(false, {
     assert.equal(await dataset.git("annex", "find", "--include=*"), "out.bin");
     assert.equal(await dataset.git("show", "HEAD:out.txt"), "text");
   },
+  "finish -o takes nothing that another open job holds": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("out/d", "old\n");
+    const base = await dataset.commit("Old");
+    const open = await dataset.schedule(
+      ["-o", "out/b", "-o", "out/d", "sbatch", "-H", "write.sh", "out/b"],
+    );
+    const id = await dataset.schedule(
+      ["-o", "out/a", "sbatch", "write.sh", "out/a", "out/c", "out/b"],
+    );
+    await jobsAreOver([id]);
+    await Deno.remove(`${dataset.root}/out/d`);
+    const refused = await dataset.tool(["finish", "-o", "out", id]);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /"out" is held by another open job, by its output "out\/b"/);
+    await dataset.succeed(["finish", "-o", "out/*", id]);
+    const { "out/b": _, ...files } = written(id, ["out/a", "out/b", "out/c"]);
+    files[`slurm-${id}.out`] = "wrote out/a\nwrote out/c\nwrote out/b\n";
+    const status = [" D out/d", "?? out/b"];
+    await checkDataset(dataset, { base, open: [open], finished: { [id]: files }, status });
+  },
+  "a log among another job's outputs is its own job's, finished together or closed": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    await Deno.mkdir(`${dataset.root}/out`);
+    const log = ["-o", "out/%j.log"];
+    const first = await dataset.schedule(["-o", "b", "sbatch", ...log, "write.sh", "b"]);
+    const failed = await dataset.schedule(["-o", "c", "sbatch", ...log, "fail.sh", "c"]);
+    const last = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out/a"]);
+    await jobsAreOver([first, failed, last]);
+    await dataset.succeed(["finish", "--close-failed-jobs"]);
+    const finished = {
+      [first]: {
+        b: "result of b\n",
+        [`out/${first}.log`]: "wrote b\n",
+        [`out/slurm-job-${first}.env.json`]: environmentOf(first),
+      },
+      [failed]: {},
+      [last]: written(last, ["out/a"]),
+    };
+    const status = ["?? c", `?? out/${failed}.log`];
+    await checkDataset(dataset, { base, finished, status });
+  },
 });
