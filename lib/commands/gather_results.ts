@@ -11,7 +11,7 @@ import {
   submittedTasks,
 } from "../dataset/task_paths.ts";
 import { absentLinks } from "../git/annexed.ts";
-import { entriesInCommit } from "../git/staged.ts";
+import { entriesInCommit, withoutSparse } from "../git/staged.ts";
 import { isDenial, isThere, PERMISSION_DENIED } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import type { JobAccounting } from "../slurm/account.ts";
@@ -219,7 +219,11 @@ export async function deletedPaths(
     if (prefixes.length === 0) continue;
     const wanted = prefixes.includes(".") ? [] : [...new Set(prefixes)];
     const entries = await entriesInCommit(base, "HEAD", wanted);
-    const gone = entries.filter(({ path }) => !isThere(`${base}/${path}`));
+    const gone = await withoutSparse(
+      base,
+      entries.filter(({ path }) => !isThere(`${base}/${path}`)),
+      wanted,
+    );
     const absent = await absentLinks(base, gone);
     for (const { path } of gone) {
       const whole = joinPath(repository, path);

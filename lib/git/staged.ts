@@ -94,6 +94,27 @@ export async function entriesInCommit(
 }
 
 /**
+ * Returns those of the entries that a sparse checkout does not leave out of the work tree. They lie
+ * below `paths`; below the root where there are none.
+ */
+export async function withoutSparse(
+  root: string,
+  entries: readonly StagedChange[],
+  paths: readonly string[],
+): Promise<readonly StagedChange[]> {
+  if (entries.length === 0) return entries;
+  const leftOut = new Set<string>();
+  for (const chunk of paths.length === 0 ? [[]] : argumentChunks(paths)) {
+    const { stdout } = await git(root, ["ls-files", "-t", "-z", "--", ...chunk]);
+    // "S path" NUL for what is left out (git 2.39)
+    for (const line of text(stdout).split("\0")) {
+      if (line.startsWith("S ")) leftOut.add(line.slice(2));
+    }
+  }
+  return entries.filter(({ path }) => !leftOut.has(path));
+}
+
+/**
  * Returns what of the changes of commits is not yet taken off ({@link takeOff}), with what HEAD has in its
  * place: the work tree is there as in its commit, the index is not. What anybody has changed since, or
  * HEAD has by now, is left out. `scratchIndex` is a path at which there is no file.

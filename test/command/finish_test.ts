@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isThere } from "../../lib/files.ts";
 import { checkDataset, type Content, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, letGo, TestDataset, whenBranchMoves } from "../support/dataset.ts";
@@ -631,6 +632,21 @@ concurrently(false, {
     files[`slurm-${id}.out`] = "wrote out/a\nwrote out/c\nwrote out/b\n";
     const status = [" D out/d", "?? out/b"];
     await checkDataset(dataset, { base, open: [open], finished: { [id]: files }, status });
+  },
+  "what a sparse checkout leaves out was not deleted by a job": async () => {
+    for (const kind of ["git", "text2git"] as const) {
+      await using dataset = await TestDataset.make({ kind });
+      for (const path of ["out/old/x", "out/old/y", "out/z"]) await dataset.write(path, "old\n");
+      const base = await dataset.commit("Old");
+      await dataset.git("sparse-checkout", "set", "--no-cone", "/*", "!/out/old/");
+      assert.ok(!isThere(`${dataset.root}/out/old/x`));
+      const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out/a", "out/old/x"]);
+      await jobsAreOver([id]);
+      await Deno.remove(`${dataset.root}/out/z`);
+      await dataset.succeed(["finish"]);
+      const files = { ...written(id, ["out/a", "out/old/x"]), "out/z": null };
+      await checkDataset(dataset, { base, finished: { [id]: files } });
+    }
   },
   "a log among another job's outputs is its own job's, finished together or closed": async () => {
     await using dataset = await TestDataset.make();
