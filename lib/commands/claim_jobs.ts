@@ -28,8 +28,8 @@ export interface Claim {
   readonly jobs: ReadonlyMap<string, RecordedJob>;
   /** Notes in which subdatasets the jobs' files are, before anything changes there. */
   cover(subdatasets: readonly string[]): void;
-  /** Gives the jobs back. After a failure what is in subdatasets is left to the next command. */
-  giveBack(hasFailed: boolean): void;
+  /** Gives the jobs back. Where something is left in subdatasets the next command is told of it. */
+  giveBack(isSomethingLeft: boolean): void;
 }
 
 /** Longest pause between two looks at another process's claim, in milliseconds. */
@@ -116,8 +116,8 @@ function claimOf(
       writeEntry(journal, { ...entry, subdatasets: [...subdatasets] });
       covers = true;
     },
-    giveBack(hasFailed) {
-      if (!hasFailed || !covers) removeEntry(journal, entry.token);
+    giveBack(isSomethingLeft) {
+      if (!isSomethingLeft || !covers) removeEntry(journal, entry.token);
     },
   };
 }

@@ -8,7 +8,7 @@ import { takeIn, takeInWithAnnex, type TakenIn, unstage } from "../git/stage.ts"
 import { IndexDraft, indexLock } from "../git/index_draft.ts";
 import { removeRefs, type Tip } from "../git/refs.ts";
 import { stageSubdatasets } from "../git/subdatasets.ts";
-import { pause, throwIfInterrupted } from "../process/interruption.ts";
+import { pause, throwIfInterrupted, uninterrupted } from "../process/interruption.ts";
 import { type FinishEntry, hasEntry, removeEntry, writeEntry } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { settleDeadDrafts } from "./dead_drafts.ts";
@@ -43,6 +43,8 @@ export interface FilesInRepository {
   readonly draft: IndexDraft;
   /** The journal entry that stands until the branch has moved. */
   readonly entry: FinishEntry;
+  /** Whether the branch has moved. */
+  isPublished: boolean;
 }
 
 /** How the commits of one repository are made. */
@@ -91,7 +93,7 @@ export async function takeFilesIn(
     const takenIn = dataset.hasAnnex
       ? await takeInWithAnnex(root, files, draft, patience.begin?.("Adding outputs"))
       : await takeIn(root, files, draft);
-    return { dataset, layout, takenIn, draft, entry };
+    return { dataset, layout, takenIn, draft, entry, isPublished: false };
   } catch (error) {
     draft.discard();
     removeEntry(store.journal, token);
@@ -109,15 +111,37 @@ export async function leaveFilesOut(
 }
 
 /**
+ * Does the same after a failure, and says whether nothing is left: what is published already, and
+ * what cannot be undone, is left to the next command, which finds the journal entry.
+ */
+export async function abandonFiles(files: FilesInRepository): Promise<boolean> {
+  const { dataset: { repository, store }, takenIn, draft, entry } = files;
+  if (files.isPublished || !hasEntry(store.journal, entry.token)) return false;
+  try {
+    return await uninterrupted(async () => {
+      // It ends git-annex, which would write the draft later. What it fails with has been told.
+      await takenIn.stage().catch(() => {});
+      await removeRefs(repository, [entry.temporaryRef]);
+      draft.discard();
+      removeEntry(store.journal, entry.token);
+      return true;
+    });
+  } catch {
+    return false;
+  }
+}
+
+/**
  * Commits the files of jobs in one repository, one commit a job, on its branch; returns the
  * commits by job key. Nothing but these files is in the commits, whatever else is staged.
  */
 export async function commitFiles(
-  { dataset, layout, takenIn, draft, entry }: FilesInRepository,
+  files: FilesInRepository,
   jobs: readonly JobFilesToCommit[],
   options: CommitOptions,
   patience: LockPatience,
 ): Promise<Map<string, string>> {
+  const { dataset, layout, takenIn, draft, entry } = files;
   const [author, committer] = await Promise.all([
     readIdentity(dataset.root, "AUTHOR"),
     readIdentity(dataset.root, "COMMITTER"),
@@ -143,6 +167,7 @@ export async function commitFiles(
       await stageSubdatasets(dataset.root, subdatasets, draft);
       const made = await publishSeries(dataset, held, jobs, draft, series, staging);
       if (made === undefined) return undefined;
+      files.isPublished = true;
       options.afterwards(made.keys());
       draft.discard();
       removeEntry(dataset.store.journal, entry.token);

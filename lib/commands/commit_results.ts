@@ -27,6 +27,7 @@ import {
 } from "./array_parts.ts";
 import { type Claim, claimJobs } from "./claim_jobs.ts";
 import {
+  abandonFiles,
   commitFiles,
   type CommitLayout,
   type FilesInRepository,
@@ -107,15 +108,19 @@ export async function commitResults(
   const wanted = results.jobs.map(({ job, part }) => ({ job, tasks: part && union(part.states) }));
   const claim = await claimJobs(dataset, wanted, patience);
   const jobs = results.jobs.flatMap((planned) => settle(planned, claim) ?? []);
-  let hasFailed = true;
+  const taken: FilesInRepository[] = [];
+  let isSomethingLeft = false;
   try {
-    const outcome = jobs.length === 0
+    return jobs.length === 0
       ? { committed: new Map(), notAdded: new Map() }
-      : await commitClaimed(dataset, results, jobs, claim, patience);
-    hasFailed = false;
-    return outcome;
+      : await commitClaimed(dataset, results, jobs, { claim, taken }, patience);
+  } catch (error) {
+    for (const files of taken) {
+      if (!await abandonFiles(files)) isSomethingLeft = true;
+    }
+    throw error;
   } finally {
-    claim.giveBack(hasFailed);
+    claim.giveBack(isSomethingLeft);
   }
 }
 
@@ -153,11 +158,18 @@ function settle({ part: planned, ...finishing }: PlannedFinish, claim: Claim):
   };
 }
 
+/** The jobs that are ours, and what was taken in of their files. */
+interface Claimed {
+  readonly claim: Claim;
+  /** Also where the work fails before all is taken in. */
+  readonly taken: FilesInRepository[];
+}
+
 async function commitClaimed(
   dataset: Dataset,
   results: ResultsToCommit,
   finishing: readonly FinishingJob[],
-  claim: Claim,
+  claimed: Claimed,
   patience: LockPatience,
 ): Promise<CommitOutcome> {
   const isForeignTo = foreignFiles(dataset, results, finishing);
@@ -181,7 +193,7 @@ async function commitClaimed(
   let repositories: Map<string, FilesInRepository>;
   let pieces: Piece[];
   for (;;) {
-    repositories = await takeAllIn(dataset, gathered, results.layout, claim, patience);
+    repositories = await takeAllIn(dataset, gathered, results.layout, claimed, patience);
     pieces = gathered.map((job) =>
       complete(job, deleted.get(job.key) ?? new Map(), repositories, results.message)
     );
@@ -189,6 +201,7 @@ async function commitClaimed(
     if (failing.length === 0) break;
     // Their other files must not come into the index with those of the jobs that are committed.
     for (const taken of repositories.values()) await leaveFilesOut(taken);
+    claimed.taken.length = 0;
     leave(failing);
     if (gathered.length === 0) return { committed: new Map(), notAdded };
   }
@@ -302,7 +315,7 @@ async function takeAllIn(
   dataset: Dataset,
   gathered: readonly GatheredResults[],
   layout: CommitLayout,
-  claim: Claim,
+  { claim, taken }: Claimed,
   patience: LockPatience,
 ): Promise<Map<string, FilesInRepository>> {
   const repositories = new Map<string, FilesInRepository>();
@@ -317,12 +330,14 @@ async function takeAllIn(
     ...(part?.isLast === false ? { tasks: `${part.tasks}` } : {}),
   }));
   for (const path of paths) {
-    const files = new Set(gathered.flatMap((job) => job.files.get(path) ?? []));
+    const wanted = new Set(gathered.flatMap((job) => job.files.get(path) ?? []));
     const isTop = path === ".";
     const holder = isTop ? dataset : await openDataset(`${dataset.root}/${path}`);
     // Below, the jobs' commits lie one after the other in any case.
     const laidOut = isTop ? layout : "linear";
-    repositories.set(path, await takeFilesIn(holder, names, [...files], laidOut, patience));
+    const files = await takeFilesIn(holder, names, [...wanted], laidOut, patience);
+    taken.push(files);
+    repositories.set(path, files);
   }
   return repositories;
 }

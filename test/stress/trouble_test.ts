@@ -315,6 +315,23 @@ concurrently(noRealSlurm, {
     };
     await checkDataset(dataset, { base, finished });
   },
+  "a finish that fails leaves nothing that others would wait for": async () => {
+    for (const kind of ["git", "annex"] as const) {
+      await using dataset = await TestDataset.make({ kind });
+      const base = await dataset.git("rev-parse", "HEAD");
+      const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+      await jobsAreOver([id]);
+      await dataset.git("config", "commit.gpgSign", "true");
+      await dataset.git("config", "gpg.program", "false");
+      assertRefused(await dataset.tool(["finish"]), /gpg/);
+      const files = ["out", `slurm-${id}.out`, `slurm-job-${id}.env.json`];
+      const status = files.map((path) => `?? ${path}`);
+      await checkDataset(dataset, { base, open: [id], status, skipAnnex: true });
+      await dataset.git("config", "commit.gpgSign", "false");
+      await dataset.succeed(["finish"]);
+      await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+    }
+  },
   "a working directory that has vanished is named": async () => {
     await using dataset = await TestDataset.make();
     for (const args of [["status"], OUT, ["finish"]]) {
