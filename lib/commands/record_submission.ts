@@ -7,8 +7,10 @@ import { resolveCommit } from "../git/refs.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { ToolPart, WrittenRecord } from "../record/schema.ts";
 import { jobKey } from "../slurm/query.ts";
-import { showJob, showJobs, type ShownJob } from "../slurm/show_job.ts";
+import { mayLackTasks, showJob, showJobs, type ShownJob, withAllTasks } from "../slurm/show_job.ts";
+import { readSbatchCall } from "../slurm/sbatch_call.ts";
 import type { Submission } from "../slurm/submission.ts";
+import { arrayTasks } from "../slurm/task_runs.ts";
 import { hasEntry, removeEntry, type SubmissionEntry, submissionFiles } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { locked, type LockPatience } from "./locked.ts";
@@ -88,7 +90,7 @@ async function recordOnBranch(
   patience: LockPatience,
 ): Promise<Map<string, RecordedSubmission>> {
   const { repository, root, store } = dataset;
-  const shown = await showAll(accepted);
+  const shown = await withTheirTasks(accepted, await showAll(accepted));
   const messages = new Map<string, string>();
   for (const [index, { entry, submission, pins }] of accepted.entries()) {
     const altDir = entry.record["alt_dir"];
@@ -149,6 +151,34 @@ async function recordOnBranch(
       );
     }
   });
+}
+
+/** Returns the jobs with all tasks of arrays that may not be known to slurmctld any more. */
+async function withTheirTasks(
+  accepted: readonly AcceptedSubmission[],
+  shown: readonly (ShownJob | undefined)[],
+): Promise<(ShownJob | undefined)[]> {
+  const isLate = ({ entry }: AcceptedSubmission, job: ShownJob | undefined) =>
+    job !== undefined && mayLackTasks(job, Date.now() - entry.since);
+  const late = accepted.filter((one, index) => isLate(one, shown[index]));
+  if (late.length === 0) return [...shown];
+  const told = await arrayTasks(late.map(({ submission, entry }) => ({
+    ...submission,
+    submittedAt: new Date(entry.since),
+  })));
+  return accepted.map((one, index) => {
+    const job = shown[index];
+    if (job === undefined || !isLate(one, job)) return job;
+    const { submission, entry } = one;
+    const tasks = told.get(jobKey(submission));
+    return withAllTasks(job, submission.jobId, tasks ? `${tasks}` : arrayOf(entry.command));
+  });
+}
+
+/** Returns the array that a command line submits, where it is one plain call of sbatch that says so. */
+function arrayOf(command: string): string | undefined {
+  const read = readSbatchCall(command);
+  return "call" in read ? read.call.array : undefined;
 }
 
 /** Asks slurmctld about the jobs of which it was not asked yet, in one go. */

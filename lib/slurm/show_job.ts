@@ -113,6 +113,42 @@ export function combineRecords(records: readonly ScontrolJob[]): ShownJob | unde
   };
 }
 
+/** So long slurmctld keeps a job that is over, however it is configured; in milliseconds. */
+const KEPT_MS = 30_000;
+
+/**
+ * Whether slurmctld may have forgotten tasks of an array, so many milliseconds after its submission: it
+ * forgets them one by one (MinJobAge after their end, 300 seconds by default).
+ */
+export function mayLackTasks({ array }: ShownJob, ageMs: number): boolean {
+  return array !== undefined && ageMs > KEPT_MS;
+}
+
+/**
+ * Returns what is known of an array of which slurmctld may have forgotten tasks: `all` of them are
+ * told by others, or by nobody. Of one task's log it is not known what of its name is the index, but in
+ * the default name.
+ */
+export function withAllTasks(job: ShownJob, jobId: string, all: string | undefined): ShownJob {
+  const shown = parseArraySpec(job.array ?? "");
+  const known = parseArraySpec(all ?? "");
+  const tasks = known && new IndexSet(known.ranges);
+  tasks?.addAll(new IndexSet(shown?.ranges));
+  const throttle = shown?.throttle ?? known?.throttle;
+  const [task, ...others] = new IndexSet(shown?.ranges);
+  const pattern = (path: string | undefined) => {
+    if (others.length > 0 || tasks?.size === 1 || !path?.includes(`${task}`)) return path;
+    const start = `${jobId}_${task}.`;
+    return path.includes(start) ? path.replace(start, `${jobId}_%a.`) : undefined;
+  };
+  return {
+    ...job,
+    array: tasks && `${tasks}${throttle === undefined ? "" : `%${throttle}`}`,
+    stdout: pattern(job.stdout),
+    stderr: pattern(job.stderr),
+  };
+}
+
 function componentsIn(records: readonly ScontrolJob[]): number {
   return Math.max(...records.map(({ hetJobOffset = 0 }) => hetJobOffset)) + 1;
 }

@@ -1,4 +1,4 @@
-import { indices, parseArraySpec } from "./array.ts";
+import { IndexSet, indices, parseArraySpec } from "./array.ts";
 import { ask, QUERY_TIMEOUT_MS } from "./ask.ts";
 import { isJobId, type JobReference, parseReference, parseTime } from "./fields.ts";
 import { hostnames } from "./hostlist.ts";
@@ -65,6 +65,38 @@ export async function taskRuns(jobs: readonly RunQuery[]): Promise<Map<string, T
       }
     }
     for (const [job, told] of runs.byJob) found.set(jobKey(job), told);
+  }
+  return found;
+}
+
+/**
+ * Returns all tasks of arrays that accounting knows, by {@link jobKey}: also those that wait, and those
+ * that slurmctld has forgotten. An array that it does not know is left out.
+ */
+export async function arrayTasks(jobs: readonly JobQuery[]): Promise<Map<string, IndexSet>> {
+  const found = new Map<string, IndexSet>();
+  for (const [cluster, group] of byCluster(jobs)) {
+    const byId = new Map(group.map((job) => [job.jobId, job]));
+    for (const jobIds of inPieces([...byId.keys()])) {
+      const { answer, taker } = await readSacct(
+        { jobIds, columns: COLUMNS, ...(cluster === undefined ? {} : { cluster }) },
+        QUERY_TIMEOUT_MS,
+        () => new Rows(),
+      );
+      if (answer.outcome !== "answered") continue;
+      for (const row of taker.rows) {
+        const { jobId = "", task, tasks } = parseReference(row["JobID"] ?? "") ?? {};
+        const job = byId.get(jobId);
+        if (job === undefined || isEarlierUse(job, { submit: parseTime(row["Submit"]) })) continue;
+        if (task === undefined && tasks === undefined) continue;
+        const spec = parseArraySpec(tasks ?? `${task}`);
+        // A list that Slurm has cut.
+        if (spec === undefined) return new Map();
+        const all = found.get(jobKey(job)) ?? new IndexSet();
+        all.addAll(new IndexSet(spec.ranges));
+        found.set(jobKey(job), all);
+      }
+    }
   }
   return found;
 }

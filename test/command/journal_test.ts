@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkDataset, checkNothingIsLeft, written } from "../support/checker.ts";
+import { checkDataset, checkNothingIsLeft, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { isThere } from "../../lib/files.ts";
 import { letGo, TestDataset } from "../support/dataset.ts";
@@ -9,6 +9,7 @@ import {
   jobsAreOver,
   jobsSubmittedBelow,
   noRealSlurm,
+  slurm,
   until,
   useCluster,
 } from "../support/real_slurm.ts";
@@ -58,6 +59,43 @@ concurrently(false, {
       const id = await dataset.schedule(["-o", "out", "sbatch", "-H", "write.sh", "out"]);
       assert.deepEqual(await jobsSubmittedBelow(dataset.root), [id]);
       await checkDataset(dataset, { base, open: [id] });
+    },
+  "an array that is recorded late has all its tasks, whatever slurmctld still knows of it":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const base = await dataset.git("rev-parse", "HEAD");
+      const command = "sbatch --array=0-2 array.sh out; sh kill_tool.sh";
+      assertKilled(await dataset.tool(["schedule", "-o", "out", command]));
+      const [id = ""] = await jobsSubmittedBelow(dataset.root);
+      await jobsAreOver([id]);
+      await until("all tasks are in accounting", async () => {
+        const rows = await slurm("sacct", "--allocations", "--noheader", `--jobs=${id}`);
+        return rows.trim().split("\n").length === 3;
+      });
+      // As if that was long ago, and slurmctld had forgotten all but one task.
+      const journal = `${dataset.root}/.git/datalad-slurm/journal`;
+      const [token] = [...Deno.readDirSync(journal)];
+      const path = `${journal}/${token?.name}/entry.json`;
+      const entry = JSON.parse(await Deno.readTextFile(path));
+      const anHourAgo = { ...entry, since: entry.since - 3_600_000 };
+      await Deno.writeTextFile(path, JSON.stringify(anHourAgo));
+      const scontrol = (await dataset.run(["sh", "-c", "command -v scontrol"])).stdout.trim();
+      const PATH = await dataset.pathWith({
+        scontrol:
+          `'${scontrol}' "$@" | awk 'BEGIN { RS = ""; ORS = "\\n\\n" } !/ArrayTaskId=[01] /'`,
+      });
+      assert.match(await dataset.succeed(["status"], { env: { PATH } }), new RegExp(id));
+      assert.equal((await dataset.record()).datalad_slurm.job.array, "0-2");
+      await dataset.succeed(["finish"]);
+      const tasks = ["0", "1", "2"].flatMap((task) => [
+        [`out/${task}`, `task ${task}\n`],
+        [`slurm-${id}_${task}.out`, ""],
+      ]);
+      const finished = Object.fromEntries([
+        ...tasks,
+        [`slurm-job-${id}.env.json`, environmentOf(id)],
+      ]);
+      await checkDataset(dataset, { base, finished: { [id]: finished } });
     },
   "killed after sbatch has printed the id: the next command records the job": async () => {
     await using dataset = await TestDataset.make();
