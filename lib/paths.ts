@@ -33,6 +33,12 @@ export function parentPath(path: string): string {
   return slash < 0 ? "." : path.slice(0, slash);
 }
 
+/** Yields a normalised relative path and the directories above it, `.` at the end. */
+export function* pathAndAbove(path: string): Generator<string> {
+  for (let at = path; at !== "."; at = parentPath(at)) yield at;
+  yield ".";
+}
+
 /** Whether a normalised relative path is `directory` itself or lies below it. */
 export function isWithin(path: string, directory: string): boolean {
   return directory === "." || path === directory || path.startsWith(`${directory}/`);

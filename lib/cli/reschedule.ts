@@ -1,5 +1,5 @@
+import type { PassedOver } from "../commands/passed_over.ts";
 import {
-  type PassedOver,
   type PlannedReschedule,
   planReschedule,
   reschedule,
@@ -44,7 +44,8 @@ export const rescheduleCommand: Command = {
     "A job of the local stand-in goes there again on the same machine, unless --slurm, " +
     "DATALAD_SLURM or the configuration says otherwise.",
     "--since takes each job once: not those that are open, nor those that another job is in the " +
-    "place of already. Exit code 8 says that some are open.",
+    "place of already, of jobs with the same outputs the newest. Exit code 8 says that some are " +
+    "open, 1 that some are refused; these do not keep the others back.",
   ],
   examples: [
     ["datalad-slurm reschedule HEAD", "run the job that the last commit finished once more"],
@@ -175,7 +176,7 @@ function showPassedOver(
   root: string,
   passedOver: readonly PassedOver[],
 ): number {
-  for (const { job, why, reason, hint } of passedOver) {
+  for (const { job, why, reason, hint, details } of passedOver) {
     if (terminal.json) {
       terminal.record({
         action: "reschedule",
@@ -186,7 +187,11 @@ function showPassedOver(
         original_commit: job.commit,
       });
     } else if (why === "refused") {
-      terminal.error(harmless(reason), [], hint);
+      terminal.error(
+        harmless(reason),
+        details?.split("\n").map(harmless),
+        hint && harmless(hint),
+      );
     } else {
       terminal.say(`Note: ${harmless(reason)}`);
       if (hint !== undefined) terminal.hint(hint);

@@ -1,13 +1,6 @@
 import { type Dataset, openDataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
-import {
-  finishedNames,
-  isSubmission,
-  jobKeyOf,
-  readHistory,
-  type RecordedJob,
-} from "../dataset/history.ts";
+import { isSubmission, jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
 import { datasetPath } from "../dataset/paths.ts";
-import { submittedTasks } from "../dataset/task_paths.ts";
 import { ToolError } from "../errors.ts";
 import { git } from "../git/git.ts";
 import { requireIdentity } from "../git/identity.ts";
@@ -25,6 +18,16 @@ import { union } from "./array_parts.ts";
 import { openTakingUp } from "./take_up.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import type { AutoFinish } from "./auto_finish.ts";
+import {
+  type Choice,
+  type Choices,
+  declaredOutputs,
+  type PassedOver,
+  passOver,
+  passOverlapping,
+  tasksOf,
+  unfinished,
+} from "./passed_over.ts";
 import { checkAutoFinish, expandCommand, namedFiles, requireScript } from "./schedule.ts";
 import { finishesIn, type FinishOf, requireCommit } from "./select_jobs.ts";
 import { refuseConflicts } from "./conflicts.ts";
@@ -65,15 +68,6 @@ export interface PlannedReschedule {
   readonly leaves?: string | undefined;
 }
 
-/** A job that `since` would take, and that is not submitted. */
-export interface PassedOver {
-  readonly job: RecordedJob;
-  /** `open`: it is not finished; `replaced`: another job of these is in its place. */
-  readonly why: "open" | "replaced" | "refused";
-  readonly reason: string;
-  readonly hint?: string | undefined;
-}
-
 /** What would be submitted. */
 export interface ReschedulePlan {
   readonly dataset: Dataset;
@@ -104,19 +98,24 @@ export async function reschedule(
 ): Promise<ReschedulePlan> {
   const whole = await planReschedule(await checkOut(options), patience);
   let { dataset } = whole;
+  const refused: PassedOver[] = [];
   for (const planned of whole.planned) {
     throwIfInterrupted();
-    const plan = await installNeeded(dataset, planned.request)
-      ? await planJob(dataset, { job: planned.job, failed: planned.request.failedTasks }, options)
-      : planned;
-    before(plan);
-    Deno.mkdirSync(`${dataset.root}/${plan.request.record.pwd}`, { recursive: true });
-    const submitted = await submit(dataset, plan.request, patience);
-    // The next record goes on top of this one.
-    dataset = { ...dataset, head: submitted.commit };
-    after({ ...plan, submitted });
+    try {
+      const plan = await installNeeded(dataset, planned.request)
+        ? await planJob(dataset, { job: planned.job, failed: planned.request.failedTasks }, options)
+        : planned;
+      before(plan);
+      Deno.mkdirSync(`${dataset.root}/${plan.request.record.pwd}`, { recursive: true });
+      const submitted = await submit(dataset, plan.request, patience);
+      // The next record goes on top of this one.
+      dataset = { ...dataset, head: submitted.commit };
+      after({ ...plan, submitted });
+    } catch (error) {
+      refused.push(refusedJob(planned.job, error, options));
+    }
   }
-  return whole;
+  return { ...whole, passedOver: [...whole.passedOver, ...refused] };
 }
 
 /**
@@ -160,32 +159,25 @@ export async function planReschedule(
   await requireIdentity(dataset.root, dataset.configuration);
   const { chosen, passedOver } = await findJobs(dataset, options);
   const planned: PlannedReschedule[] = [];
+  const refused: PassedOver[] = [];
   for (const choice of chosen) {
     try {
       planned.push(await planJob(dataset, choice, options));
     } catch (error) {
-      // One of many that may not be submitted does not keep the others back.
-      if (
-        options.since === undefined || !(error instanceof ToolError && error.kind === "refused")
-      ) {
-        throw error;
-      }
-      const { message: reason, hint } = error;
-      passedOver.push({ job: choice.job, why: "refused", reason, hint });
+      refused.push(refusedJob(choice.job, error, options));
     }
   }
-  return { dataset, planned, passedOver };
+  return { dataset, planned, passedOver: [...passedOver, ...refused] };
 }
 
-/** A job to submit once more; of an array perhaps those tasks alone that did not complete. */
-interface Choice {
-  readonly job: RecordedJob;
-  readonly failed?: string | undefined;
-}
-
-interface Choices {
-  readonly chosen: Choice[];
-  readonly passedOver: PassedOver[];
+/**
+ * Returns a job that may not be submitted as one that is passed over: one of many does not keep the
+ * others back. Throws the error again where the job was named, or something else is wrong.
+ */
+function refusedJob(job: RecordedJob, error: unknown, { since }: RescheduleOptions): PassedOver {
+  if (since === undefined || !(error instanceof ToolError && error.kind === "refused")) throw error;
+  const { message, hint, details } = error;
+  return { job, why: "refused", reason: `Job ${job.jobId}: ${message}`, hint, details };
 }
 
 async function findJobs(
@@ -213,18 +205,16 @@ async function findJobs(
   const jobs = history.jobs.filter((job) => isSubmission(job) && later.has(job.commit));
   const passedOver = passOver(history.jobs, finishOf, jobs, failedTasks);
   const left = new Set(passedOver.map(({ job }) => job));
-  const chosen = jobs.filter((job) => !left.has(job)).map((job): Choice => ({
+  const wanted = jobs.filter((job) => !left.has(job)).map((job): Choice => ({
     job,
     failed: failedTasks ? failedTasksOf(finishOf, job) : undefined,
-  }));
-  return {
-    chosen: chosen.filter(({ job, failed }) =>
-      failedTasks
-        ? failed !== undefined && failed !== ""
-        : withFailedJobs || isComplete(finishOf(job))
-    ),
-    passedOver,
-  };
+  })).filter(({ job, failed }) =>
+    failedTasks
+      ? failed !== undefined && failed !== ""
+      : withFailedJobs || isComplete(finishOf(job))
+  );
+  const { chosen, passedOver: overlapping } = passOverlapping(wanted);
+  return { chosen, passedOver: [...passedOver, ...overlapping] };
 }
 
 /** Returns the commit that submitted the job of an id, last where Slurm has used that again. */
@@ -238,39 +228,6 @@ async function requireCommitOf(dataset: Dataset, target: string): Promise<string
   if (commit !== undefined) return commit;
   const { reason, hint } = await explainUnknown(dataset, target);
   throw new ToolError("refused", reason, { hint });
-}
-
-/**
- * Returns those of several jobs that are not submitted once more: open ones, and those in whose
- * place another one is, since both would write the same outputs.
- */
-function passOver(
-  history: readonly RecordedJob[],
-  finishOf: FinishOf,
-  jobs: readonly RecordedJob[],
-  failedTasks: boolean,
-): PassedOver[] {
-  const byCommit = new Map(jobs.map((job) => [job.commit, job]));
-  const replacedBy = new Map<RecordedJob, RecordedJob>();
-  for (const job of jobs) {
-    const before = job.record.chain.flatMap((commit) => byCommit.get(commit) ?? []);
-    const isPart = job.record.datalad_slurm?.failed_tasks !== undefined;
-    const parent = before.at(-1);
-    // A job that repeats some tasks is not in the place of all of them.
-    if (isPart && !failedTasks && parent !== undefined) replacedBy.set(job, parent);
-    else for (const other of before) replacedBy.set(other, job);
-  }
-  const finished = finishedNames(history);
-  return jobs.flatMap((job): PassedOver[] => {
-    const other = replacedBy.get(job);
-    if (other !== undefined) {
-      const reason = `Job ${job.jobId} is left out: job ${other.jobId} is in its place`;
-      return [{ job, why: "replaced", reason }];
-    }
-    if (finished.has(jobKeyOf(job)) || finishOf(job) !== undefined) return [];
-    const { message: reason, hint } = unfinished(job);
-    return [{ job, why: "open", reason, hint }];
-  });
 }
 
 /** The extension wrote `Completed`. */
@@ -304,12 +261,6 @@ function submissionOf(
 
 function requireFinished(finishOf: FinishOf, job: RecordedJob): void {
   if (finishOf(job) === undefined) throw unfinished(job);
-}
-
-function unfinished(job: RecordedJob): ToolError {
-  return new ToolError("refused", `Job ${job.jobId} (${job.commit.slice(0, 10)}) is not finished`, {
-    hint: `Finish it first: datalad-slurm finish ${job.jobId}`,
-  });
 }
 
 /** Returns the tasks of an array that did not complete, or throws why there are none. */
@@ -353,14 +304,14 @@ function withTasks({ jobId, record }: RecordedJob, tasks: string): string {
 
 async function planJob(
   dataset: Dataset,
-  { job, failed }: Choice,
+  choice: Choice,
   { message, preparation, altDir, autoFinish }: RescheduleOptions,
 ): Promise<PlannedReschedule> {
   await checkAutoFinish(dataset, autoFinish);
+  const { job, failed } = choice;
   const { record } = job;
   const toPaths = (paths: readonly string[], role: string) =>
     paths.map((path) => datasetPath(dataset.root, ".", path, role));
-  const logs = new Set(record.slurm_run_outputs);
   const pwd = datasetPath(dataset.root, ".", record.pwd, "The recorded directory");
   const template: RecordTemplate = {
     chain: [...record.chain, job.commit],
@@ -368,11 +319,7 @@ async function planJob(
     ...(record.dsid === undefined ? {} : { dsid: record.dsid }),
     extra_inputs: toPaths(record.extra_inputs, "The recorded input"),
     inputs: toPaths(record.inputs, "The recorded input"),
-    // The extension counts a job's own logs among its outputs.
-    outputs: toPaths(
-      record.outputs.filter((path) => !logs.has(path)),
-      "The recorded output",
-    ),
+    outputs: toPaths(declaredOutputs(record), "The recorded output"),
     pwd,
     ...(altDir === undefined ? {} : { alt_dir: resolveAltDir(dataset.root, altDir) }),
   };
@@ -389,7 +336,7 @@ async function planJob(
     preparation,
     waitForOutputs: false,
     autoFinish,
-    tasks: failed ?? submittedTasks(job)?.toString(),
+    tasks: tasksOf(choice)?.toString(),
     failedTasks: failed,
     scripts: namedFiles(dataset.root, pwd, commandOf(record).split(/\s+/)),
   };

@@ -20,10 +20,14 @@ async function rescheduleJob(dataset: TestDataset, args: readonly string[]): Pro
   return jobIdIn(await dataset.succeed(["reschedule", ...args]));
 }
 
-/** What a job that runs `write.sh` again changes: its output is the same. */
-function writtenAgain(id: string, files: readonly string[]): Record<string, Content> {
+/** What a job that runs `write.sh` again changes: its output is the same, but for other files. */
+function writtenAgain(
+  id: string,
+  files: readonly string[],
+  others: readonly string[] = [],
+): Record<string, Content> {
   return Object.fromEntries(
-    Object.entries(written(id, files)).filter(([path]) => !files.includes(path)),
+    Object.entries(written(id, [...files, ...others])).filter(([path]) => !files.includes(path)),
   );
 }
 
@@ -188,6 +192,88 @@ concurrently(false, {
       },
     });
   },
+  "--since submits the newest of jobs with the same outputs, and says so of the others":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const base = await dataset.git("rev-parse", "HEAD");
+      const older = await runJob(dataset, ["-o", "x", "sbatch", "write.sh", "x"]);
+      const newer = await runJob(dataset, ["-o", "x", "-o", "z", "sbatch", "write.sh", "x", "z"]);
+      const other = await runJob(dataset, ["-o", "y", "sbatch", "write.sh", "y"]);
+      const said = new RegExp(
+        `Note: Job ${older.id} is left out: job ${newer.id}, which is newer, writes to "x" as well`,
+      );
+      const report = await dataset.tool(["reschedule", "--report", "--since", base]);
+      assert.match(report.stderr, said);
+      assert.equal(report.code, 0);
+      assert.doesNotMatch(report.stdout, /write\.sh x$/m);
+      const json = await dataset.succeed(["reschedule", "--json", "--report", "--since", base]);
+      assert.deepEqual(
+        readOutput(json).map(({ record }) =>
+          record.action === "reschedule" && "original_slurm_job_id" in record
+            ? [record.status, record.original_slurm_job_id]
+            : record
+        ),
+        [["ok", newer.id], ["ok", other.id], ["notneeded", older.id]],
+      );
+      const { code, stdout, stderr } = await dataset.tool(["reschedule", "--since", base]);
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, said);
+      const ids = [...stdout.matchAll(/Submitted batch job (\d+)/g)].map((match) => match[1] ?? "");
+      const [z = "", y = ""] = ids;
+      assert.equal(ids.length, 2);
+      await jobsAreOver(ids);
+      await dataset.succeed(["finish"]);
+      await checkDataset(dataset, {
+        base,
+        finished: {
+          [older.id]: written(older.id, ["x"]),
+          [newer.id]: writtenAgain(newer.id, ["x"], ["z"]),
+          [other.id]: written(other.id, ["y"]),
+          [z]: writtenAgain(z, ["x", "z"]),
+          [y]: writtenAgain(y, ["y"]),
+        },
+      });
+    },
+  "--since does not drop a job that writes beside another one, nor one that is refused":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const base = await dataset.git("rev-parse", "HEAD");
+      const tasks = (list: string) => [
+        ...["-o", "out/%a", "sbatch", `--array=${list}`, "--wrap"],
+        "mkdir -p out; echo x >out/$SLURM_ARRAY_TASK_ID",
+      ];
+      const older = await runJob(dataset, tasks("1-2"));
+      const newer = await runJob(dataset, tasks("3-4"));
+      await dataset.write("data", "x\n");
+      await dataset.commit("Data");
+      const missing = await runJob(dataset, ["-i", "data", "-o", "m", "sbatch", "write.sh", "m"]);
+      const last = await runJob(dataset, ["-o", "n", "sbatch", "write.sh", "n"]);
+      await dataset.git("rm", "-q", "data");
+      await dataset.git("commit", "-qm", "Without data");
+      const { code, stdout, stderr } = await dataset.tool(["reschedule", "--since", base]);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        new RegExp(
+          `Error: Job ${older.id} is left out: job ${newer.id}, which is newer, ` +
+            'writes to "out" as well\\nHint: .*: datalad-slurm reschedule ' +
+            older.scheduled.slice(0, 10),
+        ),
+      );
+      assert.match(
+        stderr,
+        new RegExp(`Error: Job ${missing.id}: The input "data" does not exist\\nHint: Nothing was`),
+      );
+      const ids = [...stdout.matchAll(/Submitted batch job (\d+)/g)].map((match) => match[1] ?? "");
+      assert.deepEqual(await jobsSubmittedBelow(dataset.root), [
+        ...[older.id, newer.id, missing.id, last.id],
+        ...ids,
+      ]);
+      assert.equal(ids.length, 2, stdout);
+      await jobsAreOver(ids);
+      await dataset.succeed(["finish"]);
+      assert.equal(await dataset.git("status", "--porcelain"), "");
+    },
   "the command runs again in its directory, and is shown before": async () => {
     await using dataset = await TestDataset.make();
     await dataset.write("sub/keep", "");
