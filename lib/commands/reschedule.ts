@@ -1,8 +1,7 @@
-import { type Dataset, openDataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
+import { type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { isSubmission, jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
 import { datasetPath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
-import { git } from "../git/git.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { recordedCommits } from "../git/log.ts";
 import { resolveCommit } from "../git/refs.ts";
@@ -18,6 +17,7 @@ import { union } from "./array_parts.ts";
 import { openTakingUp } from "./take_up.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import type { AutoFinish } from "./auto_finish.ts";
+import { checkedOut, type Place } from "./checked_out.ts";
 import {
   type Choice,
   type Choices,
@@ -56,8 +56,6 @@ export interface RescheduleOptions {
   readonly onto?: string | undefined;
   /** A branch to make and check out first. */
   readonly branch?: string | undefined;
-  /** The commit in whose history the jobs are looked up; HEAD when absent. */
-  readonly from?: string | undefined;
 }
 
 /** A recorded job that is to be submitted once more. */
@@ -94,9 +92,22 @@ export interface RescheduleWatcher {
 export async function reschedule(
   options: RescheduleOptions,
   patience: LockPatience,
+  watcher: RescheduleWatcher,
+): Promise<ReschedulePlan> {
+  const { dataset, choices, place } = await choose(options, patience);
+  const planAndSubmit = async (from: Dataset) =>
+    await submitPlanned(await planChosen(from, choices, options), options, patience, watcher);
+  return place === undefined || choices.chosen.length === 0
+    ? await planAndSubmit(dataset)
+    : await checkedOut(dataset, place, patience, planAndSubmit);
+}
+
+async function submitPlanned(
+  whole: ReschedulePlan,
+  options: RescheduleOptions,
+  patience: LockPatience,
   { before, after }: RescheduleWatcher,
 ): Promise<ReschedulePlan> {
-  const whole = await planReschedule(await checkOut(options), patience);
   let { dataset } = whole;
   const refused: PassedOver[] = [];
   for (const planned of whole.planned) {
@@ -119,34 +130,6 @@ export async function reschedule(
 }
 
 /**
- * Checks out what `onto` and `branch` ask for. git refuses where that would overwrite changes. The
- * commits that the command names are looked up first: they may be named relative to HEAD.
- */
-async function checkOut(options: RescheduleOptions): Promise<RescheduleOptions> {
-  const { dataset: directory, onto, branch, commit, since } = options;
-  if (onto === undefined && branch === undefined) return options;
-  const dataset = await openDataset(directory);
-  const resolved = {
-    ...options,
-    // A number, which is no place relative to HEAD, may be a job's id.
-    commit: commit === undefined || /^\d+$/.test(commit)
-      ? commit
-      : await requireCommit(dataset, commit),
-    since: since === undefined ? undefined : await requireCommit(dataset, since),
-    from: dataset.head,
-  };
-  const base = onto === undefined ? dataset.head : await requireCommit(dataset, onto);
-  await git(dataset.root, [
-    "checkout",
-    "--quiet",
-    ...(branch === undefined ? ["--detach"] : ["-b", branch]),
-    base,
-    "--",
-  ], { env: { GIT_OPTIONAL_LOCKS: undefined } });
-  return resolved;
-}
-
-/**
  * Returns what would be submitted, and changes nothing. Throws a {@link ToolError} if the job that
  * is named may not be.
  */
@@ -154,10 +137,33 @@ export async function planReschedule(
   options: RescheduleOptions,
   patience: LockPatience,
 ): Promise<ReschedulePlan> {
+  const { dataset, choices } = await choose(options, patience);
+  return await planChosen(dataset, choices, options);
+}
+
+/**
+ * Finds the jobs, and the place to submit them from where it is another one: commits that are named
+ * may be named relative to HEAD, and what history alone refuses needs nothing checked out.
+ */
+async function choose(
+  options: RescheduleOptions,
+  patience: LockPatience,
+): Promise<{ dataset: Dataset; choices: Choices; place: Place | undefined }> {
+  const { onto, branch } = options;
   const dataset = await openTakingUp(options.dataset, patience);
-  refuseAdjustedBranch(dataset);
   await requireIdentity(dataset.root, dataset.configuration);
-  const { chosen, passedOver } = await findJobs(dataset, options);
+  const choices = await findJobs(dataset, options);
+  const commit = onto === undefined ? dataset.head : await requireCommit(dataset, onto);
+  const isHere = onto === undefined && branch === undefined;
+  return { dataset, choices, place: isHere ? undefined : { commit, branch } };
+}
+
+async function planChosen(
+  dataset: Dataset,
+  { chosen, passedOver }: Choices,
+  options: RescheduleOptions,
+): Promise<ReschedulePlan> {
+  refuseAdjustedBranch(dataset);
   const planned: PlannedReschedule[] = [];
   const refused: PassedOver[] = [];
   for (const choice of chosen) {
@@ -182,9 +188,9 @@ function refusedJob(job: RecordedJob, error: unknown, { since }: RescheduleOptio
 
 async function findJobs(
   dataset: Dataset,
-  { commit, since, withFailedJobs, failedTasks, from = dataset.head }: RescheduleOptions,
+  { commit, since, withFailedJobs, failedTasks }: RescheduleOptions,
 ): Promise<Choices> {
-  const history = await readHistory(dataset, from);
+  const history = await readHistory(dataset);
   const finishOf = finishesIn(history.jobs);
   if (commit !== undefined) {
     const id = submissionNamed(history.jobs, commit) ?? await requireCommitOf(dataset, commit);
@@ -200,7 +206,7 @@ async function findJobs(
     });
   }
   const base = await requireCommit(dataset, since);
-  const { commits } = await recordedCommits(dataset.root, from, base);
+  const { commits } = await recordedCommits(dataset.root, dataset.head, base);
   const later = new Set(commits.map((logged) => logged.commit));
   const jobs = history.jobs.filter((job) => isSubmission(job) && later.has(job.commit));
   const passedOver = passOver(history.jobs, finishOf, jobs, failedTasks);

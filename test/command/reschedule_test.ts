@@ -12,7 +12,7 @@ async function runJob(dataset: TestDataset, args: readonly string[]) {
   const id = await dataset.schedule(args);
   const scheduled = await dataset.git("rev-parse", "HEAD");
   await jobsAreOver([id]);
-  await dataset.succeed(["finish"]);
+  await dataset.succeed(["finish", id]);
   return { id, scheduled, finished: await dataset.git("rev-parse", "HEAD") };
 }
 
@@ -273,6 +273,43 @@ concurrently(false, {
       await jobsAreOver(ids);
       await dataset.succeed(["finish"]);
       assert.equal(await dataset.git("status", "--porcelain"), "");
+    },
+  "--onto and --branch leave HEAD and the branches as they were where no job is submitted":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const start = await dataset.git("rev-parse", "HEAD");
+      await dataset.write("new.sh", "#!/bin/sh\necho x >out\n");
+      await dataset.write("data", "x\n");
+      const base = await dataset.commit("Script and data");
+      const held = await dataset.schedule(["-o", "held", "sbatch", "-H", "write.sh", "held"]);
+      const refused = async (place: readonly string[], args: readonly string[], said: RegExp) => {
+        const before = await dataset.git("symbolic-ref", "-q", "HEAD").catch(() => "detached");
+        const head = await dataset.git("rev-parse", "HEAD");
+        const { code, stderr } = await dataset.tool(["reschedule", ...place, ...args]);
+        assert.equal(code, 1, stderr);
+        assert.match(stderr, said);
+        const after = await dataset.git("symbolic-ref", "-q", "HEAD").catch(() => "detached");
+        assert.equal(after, before);
+        assert.equal(await dataset.git("rev-parse", "HEAD"), head);
+        assert.equal(await dataset.git("branch", "--list", "again"), "");
+        assert.equal(await dataset.git("status", "--porcelain"), "?? mine");
+      };
+      await dataset.write("mine", "");
+      const place = ["--onto", start, "--branch", "again"];
+      await refused(["--onto", "HEAD~1", "--branch", "again"], ["HEAD"], /is not finished/);
+      const script = await runJob(dataset, ["-o", "out", "sbatch", "new.sh"]);
+      await refused(["--onto", "nowhere", "-b", "again"], ["HEAD"], /"nowhere" names no commit/);
+      await refused(place, ["HEAD"], /There is no batch script "new\.sh"/);
+      const input = await runJob(dataset, ["-i", "data", "-o", "in", "sbatch", "write.sh", "in"]);
+      await refused(place, ["HEAD"], /The input "data" does not exist/);
+      await refused(place, ["--since", base], /The input "data" does not exist/);
+      await dataset.git("checkout", "-q", "--detach");
+      await refused(["--onto", start], ["HEAD"], /The input "data" does not exist/);
+      await refused(place, ["HEAD"], /The input "data" does not exist/);
+      assert.deepEqual(await jobsSubmittedBelow(dataset.root), [held, script.id, input.id]);
+      const again = await rescheduleJob(dataset, ["--onto", base, "--branch", "again", "HEAD"]);
+      assert.equal(await dataset.git("symbolic-ref", "HEAD"), "refs/heads/again");
+      await jobsAreOver([again]);
     },
   "the command runs again in its directory, and is shown before": async () => {
     await using dataset = await TestDataset.make();
