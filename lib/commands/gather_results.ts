@@ -13,7 +13,7 @@ import {
 import { absentLinks } from "../git/annexed.ts";
 import { entriesInCommit, withoutSparse } from "../git/staged.ts";
 import { isDenial, isThere, PERMISSION_DENIED } from "../files.ts";
-import { isWithin, joinPath } from "../paths.ts";
+import { isWithin, joinPath, pathAndAbove } from "../paths.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import { IndexSet } from "../slurm/array.ts";
 import type { JobReport } from "../slurm/report.ts";
@@ -143,12 +143,14 @@ export async function gatherResults(
   const idle = job.ran?.idle ?? new IndexSet();
   const isOfIdle = coveredBy({ ...declared, tasks: idle, withShared: false });
   const notThere = new Set(collected.missing);
+  const allLogs = new Set(logs);
+  const allExpanded = new Set(expanded);
   return {
     ...common,
     runOutputs: [...logs.filter((path) => !notThere.has(path)), ...environments],
     files: deduplicated(collected.files),
     missing: [...collected.missing.filter((path) => !isOfIdle(path)), ...fieldless]
-      .map((path) => ({ path, isLog: !expanded.includes(path) && logs.includes(path) })),
+      .map((path) => ({ path, isLog: !allExpanded.has(path) && allLogs.has(path) })),
     impossible: [
       ...outputs.filter((path) => !isInside(path))
         .map((path) => ({ path, reason: "it is outside the dataset" })),
@@ -201,23 +203,15 @@ export async function deletedPaths(
   { root }: Dataset,
   gathered: readonly GatheredResults[],
 ): Promise<Map<string, FilesByRepository>> {
-  const declaring = gathered.filter(({ withFiles }) => withFiles)
-    .map(({ key, declared, heldByOthers }) => ({
-      key,
-      covers: coveredBy({ ...declared, outputs: declared.outputs.filter(isInside) }),
-      heldByOthers,
-      prefixes: declared.outputs.filter((output) =>
-        isInside(output) && (declared.withShared || namesTask(output))
-      ).map(reservedPath),
-    }));
+  const declaring = outputsByPath(gathered.filter(({ withFiles }) => withFiles));
   const deleted = new Map<string, FilesByRepository>();
   for (const repository of new Set([".", ...gathered.flatMap(({ files }) => [...files.keys()])])) {
     const base = repository === "." ? root : `${root}/${repository}`;
-    const prefixes = declaring.flatMap((job) => job.prefixes)
+    const prefixes = [...declaring.keys()]
       .filter((prefix) => isWithin(prefix, repository) || isWithin(repository, prefix))
       .map((prefix) => isWithin(repository, prefix) ? "." : relative(prefix, repository));
     if (prefixes.length === 0) continue;
-    const wanted = prefixes.includes(".") ? [] : [...new Set(prefixes)];
+    const wanted = prefixes.includes(".") ? [] : prefixes;
     const entries = await entriesInCommit(base, "HEAD", wanted);
     const gone = await withoutSparse(
       base,
@@ -227,17 +221,47 @@ export async function deletedPaths(
     const absent = await absentLinks(base, gone);
     for (const { path } of gone) {
       const whole = joinPath(repository, path);
-      const owner = declaring.find((job) =>
-        job.covers(whole) && !job.heldByOthers.some((held) => isWithin(whole, held))
-      );
+      const [owner] = [...pathAndAbove(whole)].flatMap((above) => declaring.get(above) ?? [])
+        .filter(({ covers }) => covers(whole)).sort((a, b) => a.order - b.order);
       if (owner === undefined) continue;
       const target = absent.get(path);
       if (target !== undefined && putLink(base, path, target)) continue;
       const ofJob = deleted.get(owner.key) ?? new Map<string, string[]>();
-      deleted.set(owner.key, ofJob.set(repository, [...ofJob.get(repository) ?? [], path]));
+      deleted.set(owner.key, ofJob);
+      const paths = ofJob.get(repository);
+      if (paths === undefined) ofJob.set(repository, [path]);
+      else paths.push(path);
     }
   }
   return deleted;
+}
+
+/** Outputs of one job that reserve the same path. */
+interface DeclaringJob {
+  readonly key: string;
+  /** Its place among the jobs. */
+  readonly order: number;
+  readonly covers: (path: string) => boolean;
+}
+
+/** Returns the outputs that the jobs' commits are about by the paths that they reserve. */
+function outputsByPath(gathered: readonly GatheredResults[]): Map<string, DeclaringJob[]> {
+  const byPath = new Map<string, DeclaringJob[]>();
+  for (const [order, { key, declared, heldByOthers }] of gathered.entries()) {
+    const meant = declared.outputs.filter((output) =>
+      isInside(output) && (declared.withShared || namesTask(output))
+    );
+    for (const [path, outputs] of Map.groupBy(meant, reservedPath)) {
+      const isDeclared = coveredBy({ ...declared, outputs });
+      const covers = (place: string) =>
+        isDeclared(place) && !heldByOthers.some((held) => isWithin(place, held));
+      const one = { key, order, covers };
+      const others = byPath.get(path);
+      if (others === undefined) byPath.set(path, [one]);
+      else others.push(one);
+    }
+  }
+  return byPath;
 }
 
 function relative(path: string, directory: string): string {
