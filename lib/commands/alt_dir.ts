@@ -1,7 +1,7 @@
 import { collectOutputs, requireReadable } from "../dataset/collect.ts";
 import { copyFile } from "../dataset/copy.ts";
 import type { Dataset } from "../dataset/dataset.ts";
-import { expandPath } from "../dataset/globs.ts";
+import { expandPath, Listing } from "../dataset/globs.ts";
 import { ToolError } from "../errors.ts";
 import { PERMISSION_DENIED } from "../files.ts";
 import { absolutePath, joinPath, pathBelow } from "../paths.ts";
@@ -73,12 +73,12 @@ export async function copyResults(
   outputs: readonly string[],
   verify: boolean,
 ): Promise<string[]> {
-  const denied: string[] = [];
+  const listing = new Listing(altDir);
   const { files, failed } = await collectOutputs(
     altDir,
-    outputs.flatMap((output) => expandPath(altDir, output, denied)),
+    outputs.flatMap((output) => expandPath(altDir, output, listing)),
   );
-  const [closed] = [...denied, ...failed.map(({ path }) => path)];
+  const [closed] = [...listing.denied, ...failed.map(({ path }) => path)];
   if (closed !== undefined) {
     throw new Deno.errors.PermissionDenied(`${PERMISSION_DENIED}: ${JSON.stringify(closed)}`);
   }

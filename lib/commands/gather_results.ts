@@ -1,6 +1,6 @@
 import { collectOutputs, type FilesByRepository } from "../dataset/collect.ts";
 import { cloneId, type Dataset } from "../dataset/dataset.ts";
-import { expandPathOrKeep } from "../dataset/globs.ts";
+import { expandPathOrKeep, Listing } from "../dataset/globs.ts";
 import { jobKeyOf, type RecordedJob } from "../dataset/history.ts";
 import {
   coveredBy,
@@ -130,8 +130,8 @@ export async function gatherResults(
       writeEnvironment(root, environment, dataset.store.base, job, report, accounting);
     });
   }
-  const denied: string[] = [];
-  const expanded = inside.flatMap((output) => expandPathOrKeep(root, output, denied));
+  const listing = new Listing(root);
+  const expanded = inside.flatMap((output) => expandPathOrKeep(root, output, listing));
   const collected = await collectOutputs(
     root,
     [...new Set([...expanded, ...logs.filter(isInside), ...environments])],
@@ -164,7 +164,7 @@ export async function gatherResults(
       ...new Map(
         [
           ...collected.failed,
-          ...denied.map((path) => ({ path, reason: PERMISSION_DENIED })),
+          ...[...listing.denied].map((path) => ({ path, reason: PERMISSION_DENIED })),
           ...failed,
         ].map((one) => [one.path, one]),
       ).values(),

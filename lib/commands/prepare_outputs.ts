@@ -1,6 +1,6 @@
 import { collectOutputs, requireReadable } from "../dataset/collect.ts";
 import type { Dataset } from "../dataset/dataset.ts";
-import { expandPath } from "../dataset/globs.ts";
+import { expandPath, Listing } from "../dataset/globs.ts";
 import { findLocked, lockAgain, unlock } from "../git/annexed.ts";
 import { parentPath } from "../paths.ts";
 
@@ -16,9 +16,10 @@ export async function prepareOutputs(
   done: PreparedOutput[],
 ): Promise<void> {
   const { root } = dataset;
+  const listing = new Listing(root);
   const collected = await collectOutputs(
     root,
-    outputs.flatMap((output) => expandPath(root, output)),
+    outputs.flatMap((output) => expandPath(root, output, listing)),
   );
   requireReadable(collected);
   const { files } = collected;

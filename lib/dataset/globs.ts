@@ -21,20 +21,72 @@ export function fixedPrefix(path: string): string {
 
 /**
  * Returns what a declared path stands for in a work tree, in alphabetical order: itself, where it
- * exists or is no glob, else the files and directories that match. Directories that may not be looked
- * through are added to `denied`.
+ * exists or is no glob, else the files and directories that match. Who expands the paths of many
+ * tasks has one {@link Listing} for all of them.
  */
-export function expandPath(root: string, path: string, denied: string[] = []): string[] {
+export function expandPath(root: string, path: string, listing = new Listing(root)): string[] {
   if (!hasMagic(path) || isThere(`${root}/${path}`)) return [path];
-  const search: Search = { root, found: [], denied };
+  const search: Search = { root, found: [], listing };
   matchBelow(search, fixedPrefix(path), patternParts(path));
   return [...new Set(search.found)].sort();
 }
 
 /** Returns the same, but a glob that matches nothing as it stands, as a shell does. */
-export function expandPathOrKeep(root: string, path: string, denied: string[] = []): string[] {
-  const found = expandPath(root, path, denied);
+export function expandPathOrKeep(
+  root: string,
+  path: string,
+  listing = new Listing(root),
+): string[] {
+  const found = expandPath(root, path, listing);
   return found.length === 0 ? [path] : found;
+}
+
+/** What a work tree holds at one moment: each directory that is asked for is read once. */
+export class Listing {
+  /** Directories that may not be looked through. */
+  readonly denied = new Set<string>();
+  readonly #root: string;
+  readonly #entries = new Map<string, readonly Deno.DirEntry[]>();
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Returns the entries of a directory whose names start with a text, sorted by name. */
+  entries(directory: string, start = ""): readonly Deno.DirEntry[] {
+    let all = this.#entries.get(directory);
+    if (all === undefined) {
+      all = this.#read(directory);
+      this.#entries.set(directory, all);
+    }
+    if (start === "") return all;
+    const first = firstFrom(all, start);
+    let end = first;
+    while (all[end]?.name.startsWith(start) === true) end++;
+    return all.slice(first, end);
+  }
+
+  #read(directory: string): Deno.DirEntry[] {
+    try {
+      return [...Deno.readDirSync(directory === "." ? this.#root : `${this.#root}/${directory}`)]
+        .filter(({ name }) => name !== ".git").sort((a, b) => a.name < b.name ? -1 : 1);
+    } catch (error) {
+      if (isDenial(error)) this.denied.add(directory);
+      return [];
+    }
+  }
+}
+
+/** Returns the index of the first of sorted entries whose name is not before a text. */
+function firstFrom(entries: readonly Deno.DirEntry[], text: string): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((entries[middle]?.name ?? "") < text) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** Whether a declared path, glob or not, covers a path: is it, matches it, or is above it. */
@@ -55,7 +107,7 @@ function patternParts(path: string): string[] {
 interface Search {
   readonly root: string;
   readonly found: string[];
-  readonly denied: string[];
+  readonly listing: Listing;
 }
 
 function matchBelow(search: Search, directory: string, parts: readonly string[]): void {
@@ -67,7 +119,7 @@ function matchBelow(search: Search, directory: string, parts: readonly string[])
   if (part === "**") {
     // No directory, or one more: links are not followed, so this ends.
     if (rest.length > 0) matchBelow(search, directory, rest);
-    for (const entry of entries(search, directory)) {
+    for (const entry of search.listing.entries(directory)) {
       if (entry.name.startsWith(".")) continue;
       const path = joinPath(directory, entry.name);
       if (entry.isDirectory) matchBelow(search, path, parts);
@@ -80,14 +132,18 @@ function matchBelow(search: Search, directory: string, parts: readonly string[])
     try {
       Deno.lstatSync(`${search.root}/${path}`);
     } catch (error) {
-      if (isDenial(error)) search.denied.push(directory);
+      if (isDenial(error)) search.listing.denied.add(directory);
       return;
     }
     matchBelow(search, path, rest);
     return;
   }
   const expression = new RegExp(`^${namePattern(part)}$`, "s");
-  for (const { name } of entries(search, directory)) {
+  // Of many tasks each has few of the names: most are left out without the expression.
+  const [start = ""] = /^[^*?[]*/.exec(part) ?? [];
+  const [end = ""] = /[^*?[\]]*$/.exec(part) ?? [];
+  for (const { name } of search.listing.entries(directory, start)) {
+    if (!name.endsWith(end)) continue;
     if (expression.test(name) && (part.startsWith(".") || !name.startsWith("."))) {
       matchBelow(search, joinPath(directory, name), rest);
     }
@@ -120,14 +176,4 @@ function namePattern(part: string): string {
     } else expression += character.replace(/[\\^$.|+(){}\]]/g, "\\$&");
   }
   return expression;
-}
-
-function entries({ root, denied }: Search, directory: string): Deno.DirEntry[] {
-  try {
-    return [...Deno.readDirSync(directory === "." ? root : `${root}/${directory}`)]
-      .filter(({ name }) => name !== ".git");
-  } catch (error) {
-    if (isDenial(error)) denied.push(directory);
-    return [];
-  }
 }
