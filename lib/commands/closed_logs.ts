@@ -7,6 +7,7 @@ import { IndexSet } from "../slurm/array.ts";
 import type { FinishedJob } from "./finish.ts";
 import { ownAltDir } from "./gather_results.ts";
 import { logsThere } from "./job_files.ts";
+import { SeenFiles } from "./log_names.ts";
 
 /**
  * Adds to jobs that were closed without their files the logs that they have left, untracked; none
@@ -18,10 +19,13 @@ export async function withUntrackedLogs(
   openJobs: readonly RecordedJob[],
 ): Promise<FinishedJob[]> {
   const { root } = dataset;
-  const logs = new Map(results.map((result) => [result, logsOfClosed(dataset, result)]));
+  const seen = new SeenFiles();
+  const logs = new Map(results.map((result) => [result, logsOfClosed(dataset, result, seen)]));
   const all = new Set([...logs.values()].flat());
   if (all.size === 0) return [...results];
-  for (const job of openJobs) for (const path of logsThere(root, job)) all.delete(path);
+  for (const job of openJobs) {
+    for (const path of logsThere(root, job, undefined, seen)) all.delete(path);
+  }
   const untracked = await untrackedLogs(root, [...all]);
   return results.map((result) => {
     const own = logs.get(result)?.filter((path) => untracked.has(path)) ?? [];
@@ -47,6 +51,7 @@ async function untrackedLogs(root: string, logs: readonly string[]): Promise<Set
 function logsOfClosed(
   dataset: Dataset,
   { job, outcome, tasks, closedTasks, isLast }: FinishedJob,
+  seen: SeenFiles,
 ): readonly string[] {
   const closed = outcome === "closed" ? tasks : closedTasks;
   if (outcome !== "closed" && closed === undefined) return [];
@@ -55,5 +60,5 @@ function logsOfClosed(
   const wanted = closed === undefined
     ? undefined
     : { tasks: IndexSet.of(closed), withShared: isLast === true };
-  return logsThere(dataset.root, job, wanted);
+  return logsThere(dataset.root, job, wanted, seen);
 }

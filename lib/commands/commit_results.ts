@@ -41,8 +41,9 @@ import {
   type GatheredResults,
   gatherResults,
 } from "./gather_results.ts";
-import { type JobFiles, jobFiles, nameOfJob } from "./job_files.ts";
+import { type JobFiles, jobFiles, nameOfJob, type WantedTasks } from "./job_files.ts";
 import type { LockPatience } from "./locked.ts";
+import { SeenFiles } from "./log_names.ts";
 import { releaseInSubdatasets } from "./reserve_outputs.ts";
 import { reservedPaths } from "./reserved_paths.ts";
 
@@ -172,11 +173,12 @@ async function commitClaimed(
   claimed: Claimed,
   patience: LockPatience,
 ): Promise<CommitOutcome> {
-  const isForeignTo = foreignFiles(dataset, results, finishing);
+  const seen = new SeenFiles();
+  const isForeignTo = foreignFiles(dataset, results, finishing, seen);
   let gathered: GatheredResults[] = [];
   const progress = patience.begin?.("Gathering results");
   for (const job of finishing) {
-    gathered.push(await gatherResults(dataset, job, isForeignTo(job)));
+    gathered.push(await gatherResults(dataset, job, isForeignTo(job), seen));
     progress?.(gathered.length, finishing.length);
   }
   const notAdded = new Map<string, FinishNotes>();
@@ -286,20 +288,20 @@ function foreignFiles(
   { root }: Dataset,
   { otherOpenJobs }: ResultsToCommit,
   finishing: readonly FinishingJob[],
+  seen: SeenFiles,
 ): (job: FinishingJob) => (path: string) => boolean {
+  const filesOf = (job: RecordedJob, wanted?: WantedTasks) => jobFiles(root, job, wanted, seen);
   const all = ({ logs, environment }: JobFiles) => [...logs, environment];
-  const open = new Set(otherOpenJobs.flatMap((job) => all(jobFiles(root, job))));
+  const open = new Set(otherOpenJobs.flatMap((job) => all(filesOf(job))));
   const here = new Set<string>();
   const own = new Map<FinishingJob, Set<string>>();
   for (const finished of finishing) {
     const { job, part } = finished;
-    const whole = jobFiles(root, job);
+    const whole = all(filesOf(job));
     const isWhole = part === undefined || part.isLast;
-    const ofPart = isWhole
-      ? all(whole)
-      : jobFiles(root, job, { tasks: part.tasks, withShared: false }).logs;
-    own.set(finished, new Set(ofPart));
-    for (const path of all(whole)) here.add(path);
+    const wanted = isWhole ? undefined : { tasks: part.tasks, withShared: false };
+    own.set(finished, new Set(wanted === undefined ? whole : filesOf(job, wanted).logs));
+    for (const path of whole) here.add(path);
   }
   return (finished) => (path) =>
     open.has(path) || here.has(path) && own.get(finished)?.has(path) !== true ||

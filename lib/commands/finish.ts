@@ -35,6 +35,7 @@ import { logsBelow, logsThere, type WantedTasks } from "./job_files.ts";
 import { queryOf, withRuns } from "./job_query.ts";
 import { shortagesOfJob, statesIn } from "./job_shortage.ts";
 import type { LockPatience } from "./locked.ts";
+import { SeenFiles } from "./log_names.ts";
 import { openTakingUp } from "./take_up.ts";
 import { type NotOpen, type Selection, selectOpenJobs } from "./select_jobs.ts";
 
@@ -180,11 +181,12 @@ export async function finish(
     open,
     addedOutputs: added.addedOutputs,
   });
+  const seen = new SeenFiles();
   const explained = left.map((item) =>
     item.outcome === "unknown"
-      ? { ...item, left: leftBehind(dataset.root, item.job) }
+      ? { ...item, left: leftBehind(dataset.root, item.job, seen) }
       : item.outcome === "failed"
-      ? { ...item, logs: logsThere(dataset.root, item.job, failedTasks(item)) }
+      ? { ...item, logs: logsThere(dataset.root, item.job, failedTasks(item), seen) }
       : item
   );
   const told = await withShortages(explained, early);

@@ -22,6 +22,7 @@ import { type ArrayPart, statesOf, union } from "./array_parts.ts";
 import type { ChangedFile } from "./changed_files.ts";
 import { writeEnvironment } from "./environment_file.ts";
 import { isInside, jobFiles } from "./job_files.ts";
+import type { SeenFiles } from "./log_names.ts";
 import { putLink } from "./prepare_outputs.ts";
 
 /** A job that is over and gets its finish commit. */
@@ -87,12 +88,14 @@ export interface GatheredResults extends FinishingJob {
 
 /**
  * Finds the files of one job in the work tree, and writes down beside its logs what Slurm knew of
- * it. What `isForeign` tells of is another job's, wherever it lies.
+ * it. What `isForeign` tells of is another job's, wherever it lies. `seen` is for all jobs that are
+ * gathered together.
  */
 export async function gatherResults(
   dataset: Dataset,
   finishing: FinishingJob,
   isForeign: (path: string) => boolean,
+  seen: SeenFiles,
 ): Promise<GatheredResults> {
   const { job, report, accounting, withFiles } = finishing;
   const outputs = [...job.record.outputs, ...finishing.addedOutputs];
@@ -103,7 +106,7 @@ export async function gatherResults(
     return { ...common, ...none, runOutputs: [] };
   }
   const { root } = dataset;
-  const { logs, environment } = jobFiles(root, job, finishing.part && declared);
+  const { logs, environment } = jobFiles(root, job, finishing.part && declared, seen);
   const inside = placesOf(declared).filter(isInside);
   const altDir = ownAltDir(dataset, job);
   const failed: { path: string; reason: string }[] = [];

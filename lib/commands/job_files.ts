@@ -4,7 +4,7 @@ import { isThere } from "../files.ts";
 import { joinPath, parentPath, pathBelow } from "../paths.ts";
 import type { IndexSet } from "../slurm/array.ts";
 import { isStandIn } from "../slurm/stand_in.ts";
-import { dependsOnRuns, type Log, logsOf } from "./log_names.ts";
+import { dependsOnRuns, type Log, logsOf, SeenFiles } from "./log_names.ts";
 
 /** The files that a job leaves besides its declared outputs; paths are relative to the root. */
 export interface JobFiles {
@@ -25,8 +25,13 @@ export interface WantedTasks {
  * Returns where a job's log files are, by what Slurm said of it at submission; those of some tasks
  * where these are given. Logs outside the dataset are none of its files.
  */
-export function jobFiles(root: string, job: RecordedJob, wanted?: WantedTasks): JobFiles {
-  const logs = recordedLogs(job) ?? submittedLogs(root, job) ?? defaultLogs(root, job);
+export function jobFiles(
+  root: string,
+  job: RecordedJob,
+  wanted?: WantedTasks,
+  seen = new SeenFiles(),
+): JobFiles {
+  const logs = recordedLogs(job) ?? submittedLogs(root, job, seen) ?? defaultLogs(root, job);
   const [first] = logs;
   const beside = first === undefined ? job.record.pwd : parentPath(first.path);
   const own = wanted === undefined
@@ -66,8 +71,13 @@ export function isEnvironment(path: string): boolean {
  * Returns the log files that are there where a job runs, or those of some tasks: relative to the
  * root, or absolute where the job runs outside the dataset.
  */
-export function logsThere(root: string, job: RecordedJob, wanted?: WantedTasks): string[] {
-  const logs = jobFiles(root, job, wanted).logs.filter(isInside);
+export function logsThere(
+  root: string,
+  job: RecordedJob,
+  wanted?: WantedTasks,
+  seen = new SeenFiles(),
+): string[] {
+  const logs = jobFiles(root, job, wanted, seen).logs.filter(isInside);
   const { alt_dir: altDir } = job.record;
   if (!altDir) return logs.filter((path) => isThere(`${root}/${path}`));
   return logs.map((path) => `${altDir}/${path}`).filter(isThere);
@@ -79,11 +89,11 @@ function recordedLogs(job: RecordedJob): Log[] | undefined {
     .map((path) => ({ path, isIdle: false }));
 }
 
-function submittedLogs(root: string, job: RecordedJob): Log[] | undefined {
+function submittedLogs(root: string, job: RecordedJob, seen: SeenFiles): Log[] | undefined {
   const { stdout, stderr } = job.record.datalad_slurm?.job ?? {};
   if (stdout === undefined && stderr === undefined) return undefined;
-  const base = whereItRuns(root, job);
-  return patternsInside(root, job).flatMap((pattern) => logsOf(base, pattern, job));
+  const files = seen.below(whereItRuns(root, job));
+  return patternsInside(root, job).flatMap((pattern) => logsOf(files, pattern, job));
 }
 
 /** Without an answer of Slurm's at submission: the default name, where such a file is. */
@@ -111,9 +121,13 @@ function patternsInside(root: string, job: RecordedJob): string[] {
 }
 
 /** Returns whether it takes Slurm's word on a job's runs to know the names of its logs. */
-export function logsDependOnRuns(root: string, job: RecordedJob): boolean {
-  const base = whereItRuns(root, job);
-  return patternsInside(root, job).some((pattern) => dependsOnRuns(base, pattern, job));
+export function logsDependOnRuns(
+  root: string,
+  job: RecordedJob,
+  seen = new SeenFiles(),
+): boolean {
+  const files = seen.below(whereItRuns(root, job));
+  return patternsInside(root, job).some((pattern) => dependsOnRuns(files, pattern, job));
 }
 
 /** Returns a function that says whether a job may write logs below one of some declared outputs. */

@@ -5,6 +5,7 @@ import { IndexSet } from "../slurm/array.ts";
 import type { JobQuery, JobReport } from "../slurm/report.ts";
 import { taskRuns } from "../slurm/task_runs.ts";
 import { logsDependOnRuns } from "./job_files.ts";
+import { SeenFiles } from "./log_names.ts";
 
 /** Returns the question to Slurm about a recorded job; of an array about the tasks that are open. */
 export function queryOf(recorded: RecordedJob): JobQuery {
@@ -38,8 +39,9 @@ export async function withRuns(
   root: string,
   jobs: readonly ReportedJob[],
 ): Promise<(job: RecordedJob) => RecordedJob> {
+  const seen = new SeenFiles();
   const depending = jobs.filter(({ job, report }) =>
-    mayBeIdle(report).size > 0 || logsDependOnRuns(root, job)
+    mayBeIdle(report).size > 0 || logsDependOnRuns(root, job, seen)
   );
   if (depending.length === 0) return (job) => job;
   const told = await taskRuns(depending.map(({ job, report }) => ({

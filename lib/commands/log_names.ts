@@ -17,8 +17,8 @@ export interface Log {
  * slurmctld does not show in the pattern (the ids of tasks, before 25.11; the width of an index, 24.11;
  * the node) is taken from the runs, where the job has them, and from the files that are there.
  */
-export function logsOf(base: string, pattern: string, job: RecordedJob): Log[] {
-  const finder = new NameFinder(new Files(base), pattern, job);
+export function logsOf(files: Files, pattern: string, job: RecordedJob): Log[] {
+  const finder = new NameFinder(files, pattern, job);
   const tasks: Iterable<number | null> = submittedTasks(job) ?? [null];
   const writers = new Map<string, (number | null)[]>();
   for (const task of tasks) {
@@ -40,13 +40,12 @@ export function logsOf(base: string, pattern: string, job: RecordedJob): Log[] {
  * Returns whether the names of a job's logs depend on the node that it ran on, or on the ids that its
  * tasks had: slurmctld shows the array's id for that of each task (`%j`) as for the array's (`%A`).
  */
-export function dependsOnRuns(base: string, pattern: string, job: RecordedJob): boolean {
+export function dependsOnRuns(files: Files, pattern: string, job: RecordedJob): boolean {
   if (hasNode(pattern)) return true;
   if (submittedTasks(job) === undefined) return false;
   if (/%\d*[jJ]/.test(pattern)) return true;
   if (!/%\d*a/.test(pattern)) return numbersIn(pattern).includes(job.jobId);
-  const files = new Files(base);
-  return logsOf(base, pattern, job).some(({ path }) => !files.has(path));
+  return logsOf(files, pattern, job).some(({ path }) => !files.has(path));
 }
 
 function hasNode(pattern: string): boolean {
@@ -177,6 +176,22 @@ function withOwnId(name: string, arrayId: string, own: string | undefined): stri
 /** Returns the numbers in a text, without zeros before them. */
 function numbersIn(text: string): string[] {
   return [...text.matchAll(/0*(\d+)/g)].map(([, number = ""]) => number);
+}
+
+/**
+ * What is there where jobs run, for one look at many of them: their logs are often in one directory.
+ */
+export class SeenFiles {
+  readonly #byBase = new Map<string, Files>();
+
+  /** Returns what is there below a directory. */
+  below(base: string): Files {
+    const known = this.#byBase.get(base);
+    if (known !== undefined) return known;
+    const files = new Files(base);
+    this.#byBase.set(base, files);
+    return files;
+  }
 }
 
 /** What is there below a directory; each directory below it is read once. */
