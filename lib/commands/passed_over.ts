@@ -1,7 +1,8 @@
+import { fixedPrefix } from "../dataset/globs.ts";
 import { finishedNames, jobKeyOf, type RecordedJob } from "../dataset/history.ts";
 import { fillFields, placesOf, submittedTasks } from "../dataset/task_paths.ts";
 import { ToolError } from "../errors.ts";
-import { pathAndAbove } from "../paths.ts";
+import { isWithin, pathAndAbove } from "../paths.ts";
 import type { JobRecord } from "../record/schema.ts";
 import { IndexSet } from "../slurm/array.ts";
 import { reservedPaths } from "./reserved_paths.ts";
@@ -64,7 +65,8 @@ export function passOver(
 
 /**
  * Passes over the jobs, given oldest first, that cannot be open beside a newer one, as both reserve
- * the same path. It is in their place where it writes all that they would; else they are refused.
+ * the same path. It is in their place where newer ones write all that they would, and none of them
+ * reads it; else they are refused.
  */
 export function passOverlapping(choices: readonly Choice[]): Choices {
   const chosen: Choice[] = [];
@@ -72,6 +74,7 @@ export function passOverlapping(choices: readonly Choice[]): Choices {
   const reserved = new Map<string, RecordedJob>();
   const withBelow = new Map<string, RecordedJob>();
   const written = new Set<string>();
+  const read: string[] = [];
   for (const choice of choices.toReversed()) {
     const { job } = choice;
     const paths = reservedPaths(declaredOutputs(job.record));
@@ -83,13 +86,15 @@ export function passOverlapping(choices: readonly Choice[]): Choices {
     const places = placesWritten(choice);
     if (held !== undefined) {
       const isReplaced = places.every((place) =>
-        [...pathAndAbove(place)].some((above) => written.has(above))
+        [...pathAndAbove(place)].some((above) => written.has(above)) &&
+        !read.some((input) => isWithin(input, place) || isWithin(place, input))
       );
       passedOver.unshift(overlapping(choice, held, isReplaced));
       continue;
     }
     chosen.unshift(choice);
     for (const place of places) written.add(place);
+    read.push(...[...job.record.inputs, ...job.record.extra_inputs].map(fixedPrefix));
     for (const path of paths) {
       reserved.set(path, job);
       for (const above of pathAndAbove(path)) withBelow.set(above, job);

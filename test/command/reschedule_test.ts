@@ -274,6 +274,18 @@ concurrently(false, {
       await dataset.succeed(["finish"]);
       assert.equal(await dataset.git("status", "--porcelain"), "");
     },
+  "--since does not drop a job whose output is the newer one's input": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const older = await runJob(dataset, ["-o", "x", "sbatch", "write.sh", "x"]);
+    const newer = await runJob(dataset, ["-i", "x", "-o", "x", "sbatch", "--wrap", "echo y >>x"]);
+    const { code, stdout, stderr } = await dataset.tool([
+      ...["reschedule", "--report", "--since", base],
+    ]);
+    assert.equal(code, 1);
+    assert.match(stderr, new RegExp(`^Error: Job ${older.id} is left out: job ${newer.id}`, "m"));
+    assert.match(stdout, new RegExp(`^Job ${newer.id} `, "m"));
+  },
   "--onto and --branch leave HEAD and the branches as they were where no job is submitted":
     async () => {
       await using dataset = await TestDataset.make();
