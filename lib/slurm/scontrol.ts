@@ -65,7 +65,7 @@ export function describeManyArgv(cluster?: string): string[] {
 
 /**
  * Returns what to tell it. It prints its prompt and what it was told before each answer, on a line
- * of their own (22.05).
+ * of their own (22.05); built without readline, the prompt alone, and the answer on the same line.
  */
 export function describeManyInput(jobIds: readonly string[]): string {
   return [...jobIds.map((jobId) => `show job ${jobId}`), "quit", ""].join("\n");
@@ -81,12 +81,16 @@ export function describeManyInput(jobIds: readonly string[]): string {
  */
 export function parseScontrolJobs(stdout: string): ScontrolJob[] {
   // Behind the last field of a record, which may be a path (24.11), it would be taken for a part of it.
-  const told = stdout.replaceAll(/^scontrol: (?:show job \d+|quit)?$/gm, "");
+  const told = stdout.replaceAll(PROMPT, "");
   const jobs = told.split(/^(?=JobId=\d+ )/m).flatMap((record) => parseRecord(record) ?? []);
   const seen = new Map<string, number>();
   for (const { jobId } of jobs) seen.set(jobId, (seen.get(jobId) ?? 0) + 1);
   return jobs.filter(({ jobId }) => seen.get(jobId) === 1);
 }
+
+/** The prompts before an answer, with what it was told, and an answer that is no record. */
+const PROMPT =
+  /^(?:scontrol: )+(?:(?:(?:show job \d+\n)?Job \S+ not found|show job \d+|quit)?$|(?=JobId=\d+ ))/gm;
 
 function parseRecord(record: string): ScontrolJob | undefined {
   // The words before the name are Slurm's own; versions differ in which there are.

@@ -151,12 +151,27 @@ Deno.test("rows with more or fewer columns than asked for are left out, the othe
   ));
 });
 
-Deno.test("what scontrol was told on stdin is no part of the path before it (24.11)", () => {
+Deno.test("the prompt of scontrol and what it was told are no part of the path before them (24.11)", () => {
   const lines = RECORD.filter((line) => !line.startsWith("   Power="));
   assert.match(lines.at(-1) ?? "", /^ {3}StdOut=/);
-  const other = lines.map((line) => line.replace(/^JobId=\d+/, "JobId=7"));
-  const told = (id: string, record: readonly string[]) =>
-    `scontrol: show job ${id}\n${record.join("\n")}\n   \n\n`;
-  const jobs = parseScontrolJobs(`${told("6", lines)}${told("7", other)}scontrol: quit\n`);
-  assert.deepEqual(jobs.map(({ stdOut }) => stdOut), [WHOLE?.stdOut, WHOLE?.stdOut]);
+  const six = `${lines.join("\n")}\n   \n\n`;
+  const seven = six.replace(/^JobId=\d+/, "JobId=7");
+  const prompt = "scontrol: ";
+  const missing = "Job 5 not found\n";
+  for (
+    const text of [
+      `${prompt}show job 6\n${six}${prompt}show job 7\n${seven}${prompt}quit\n`,
+      `${prompt}show job 6\n${six}${prompt}show job 5\n${missing}${prompt}show job 7\n${seven}`,
+      // Without readline it echoes nothing, and a complaint on stderr leaves two prompts in a row.
+      `${prompt}${six}${prompt}${seven}${prompt}`,
+      `${prompt}${six}${prompt}${prompt}${seven}${prompt}${prompt}`,
+      `${prompt}${six}${prompt}${missing}${prompt}${seven}${prompt}${missing}${prompt}`,
+    ]
+  ) {
+    const jobs = parseScontrolJobs(text);
+    assert.deepEqual(jobs.map(({ jobId, stdOut }) => [jobId, stdOut]), [
+      [WHOLE?.jobId, WHOLE?.stdOut],
+      ["7", WHOLE?.stdOut],
+    ], text);
+  }
 });
