@@ -1,6 +1,7 @@
 /** The local stand-in for Slurm as a user without Slurm meets it. */
 import assert from "node:assert/strict";
 import { isThere } from "../../lib/files.ts";
+import { AS_STAND_IN } from "../../lib/slurm/local/place.ts";
 import { checkDataset, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
@@ -8,6 +9,7 @@ import { type LocalSlurm, startLocalSlurm } from "../support/local_slurm.ts";
 import { noPseudoTerminal, runOnTerminal } from "../support/pseudo_terminal.ts";
 import { until, useCluster } from "../support/real_slurm.ts";
 import { linkTool } from "../support/tool.ts";
+import { Working } from "../support/working.ts";
 
 useCluster();
 
@@ -71,6 +73,11 @@ function commandLine(pid: number): string {
   } catch {
     return "";
   }
+}
+
+/** Whether a process waits for the lock of a file. */
+function waitsForLock(pid: number): boolean {
+  return new RegExp(`-> FLOCK .* ${pid} `).test(Deno.readTextFileSync("/proc/locks"));
 }
 
 concurrently(false, {
@@ -170,6 +177,28 @@ concurrently(false, {
       return runner.tryLockSync(true);
     });
     assert.ok(!isThere(`${dataset.root}/cancelled`));
+  },
+  "a runner is not turned away by somebody who looks for one just then": async () => {
+    await using standIn = await withOwnStandIn({ DATALAD_SLURM_LOCAL_JOBS: "1" });
+    const { dataset, state } = standIn;
+    const pipe = await dataset.pipe("first");
+    await dataset.run(["sbatch", "--wrap", `echo >begun; read word <${pipe}`]);
+    await dataset.run(["sbatch", "--wrap", "echo >second"]);
+    await until("the first one runs", () => isThere(`${dataset.root}/begun`));
+    await standIn.killRunner();
+    const locks = ["lock", "runner"].map((name) =>
+      Deno.openSync(`${state}/${name}`, { write: true })
+    );
+    for (const lock of locks) lock.lockSync(true);
+    await using runner = new Working(dataset, [`${AS_STAND_IN}runner`, state]);
+    try {
+      await until("the runner waits", () => waitsForLock(runner.pid));
+    } finally {
+      for (const lock of locks) lock.close();
+    }
+    await letGo(pipe);
+    await until("the second one has run", () => isThere(`${dataset.root}/second`));
+    assert.equal(await runner.code(), 0);
   },
   "sbatch refuses a script that is not there before anything is written": async () => {
     const dataset = await onLaptop();

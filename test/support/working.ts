@@ -26,6 +26,10 @@ export class Working implements AsyncDisposable {
     ]);
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   async #read(stream: ReadableStream<Uint8Array>, take: (text: string) => void): Promise<void> {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) take(text);
   }

@@ -47,7 +47,8 @@ interface Running {
  */
 export async function runJobs(store: LocalStore, cluster: string): Promise<void> {
   using lock = Deno.openSync(store.runner, { create: true, write: true });
-  if (!lock.tryLockSync(true)) return;
+  // Under the store's lock, as others try it who look for a runner: they are not taken for one.
+  if (!withLock(store, () => lock.tryLockSync(true))) return;
   Deno.umask(0o077);
   const runner = new Runner(store, cluster);
   try {
