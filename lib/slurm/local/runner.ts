@@ -68,6 +68,8 @@ export async function runJobs(store: LocalStore, cluster: string): Promise<void>
 export const HAS_LOOKED = "has looked";
 
 function release(lock: Deno.FsFile): true {
+  // Whoever sees the process still end must not take it for one that starts.
+  lock.truncateSync();
   lock.unlockSync();
   return true;
 }
