@@ -212,6 +212,28 @@ concurrently(false, {
     assert.match(stderr, /^sbatch: error: Unable to open file missing\.sh$/m);
     assert.ok(!isThere(state));
   },
+  "a batch script runs as the bytes that it is, whatever its encoding": async () => {
+    await using dataset = await onLaptop();
+    const lines = '#!/bin/sh\n#SBATCH -J caf\u00e9\ncp "$0" "copy-$1"; exit\n';
+    // A comment in Latin-1 and what is no text at all.
+    const script = new Uint8Array([
+      ...new TextEncoder().encode(lines),
+      ...[0x23, 0xe9, 0x0a, 0xff, 0xfe, 0xc3, 0x80, 0x81, 0x0a],
+    ]);
+    await Deno.writeFile(`${dataset.root}/bytes.sh`, script);
+    const marked = new Uint8Array([0xef, 0xbb, 0xbf, ...script]);
+    await Deno.writeFile(`${dataset.root}/marked.sh`, marked);
+    const submit = (line: string) =>
+      dataset.run(["sh", "-c", line], { env: { PATH: standIn?.env["PATH"] ?? "" } });
+    for (const [name, line] of [["file", "bytes.sh file"], ["", "<bytes.sh"]] as const) {
+      const { code, stderr } = await submit(`sbatch --wait -o /dev/null ${line}`);
+      assert.equal(code, 0, stderr);
+      assert.deepEqual(await Deno.readFile(`${dataset.root}/copy-${name}`), script, line);
+    }
+    assert.match((await submit("squeue -h -t all -o %j")).stdout, /^caf\u00e9$/m);
+    const refused = await submit("sbatch marked.sh");
+    assert.match(refused.stderr, /^sbatch: error: This does not look like a batch script/);
+  },
   "sbatch refuses heterogeneous jobs, on the command line and in the script": async () => {
     const dataset = await onLaptop();
     await using _ = dataset;
@@ -363,8 +385,8 @@ concurrently(false, {
     await dataset.succeed(["finish", "--wait"]);
     const again = await dataset.tool(["reschedule", "HEAD"]);
     assert.equal(again.code, 0, again.stderr);
-    assert.match(again.stdout, /^Submitted batch job 100000000\d on cluster local@/);
-    assert.match(again.stderr, /^sbatch: Job 100000000\d runs on this machine .* no Slurm$/m);
+    assert.match(again.stdout, /^Submitted batch job 10000000\d\d on cluster local@/);
+    assert.match(again.stderr, /^sbatch: Job 10000000\d\d runs on this machine .* no Slurm$/m);
     assert.doesNotMatch(again.stderr, /goes to Slurm/);
     await dataset.succeed(["finish", "--wait", jobIdIn(again.stdout)]);
 

@@ -39,7 +39,9 @@ export async function sbatch(context: Context, words: readonly string[]): Promis
   const script = await readScript(operands[0], wrap, operands.length > 0);
   const request = toRequest(
     [
-      ...(wrap === undefined ? optionsOfDirectives(directiveWords(script), BAD_OPTION) : []),
+      ...(wrap === undefined
+        ? optionsOfDirectives(directiveWords(textOf(script)), BAD_OPTION)
+        : []),
       ...optionsOfEnvironment(context.environment),
       ...options,
     ],
@@ -66,22 +68,24 @@ export async function sbatch(context: Context, words: readonly string[]): Promis
 /** The stand-in behaves as this version does, and names itself. */
 export const VERSION_LINE = "slurm 22.05-stand-in";
 
+/** Returns the script as it is, which need not be UTF-8; throws where sbatch refuses it. */
 async function readScript(
   path: string | undefined,
   wrap: string | undefined,
   hasOperands: boolean,
-): Promise<string> {
+): Promise<Uint8Array> {
   if (wrap !== undefined) {
     if (hasOperands) {
       throw new Refusal("sbatch: error: Script arguments not permitted with --wrap option");
     }
-    return `#!/bin/sh\n# This script was created by sbatch --wrap.\n\n${wrap}\n`;
+    const text = `#!/bin/sh\n# This script was created by sbatch --wrap.\n\n${wrap}\n`;
+    return new TextEncoder().encode(text);
   }
   const bytes = path === undefined
     ? new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer())
     : readFile(path);
   if (bytes.length > LARGEST_SCRIPT) throw failed("Batch script is larger than 4 MiB");
-  const text = new TextDecoder().decode(bytes);
+  const text = textOf(bytes);
   if (text === "") throw new Refusal("sbatch: error: Batch script is empty!");
   if (text.trim() === "") {
     throw new Refusal("sbatch: error: Batch script contains only whitespace!");
@@ -105,7 +109,12 @@ async function readScript(
         "sbatch: error: instead of expected UNIX line breaks (\\n).",
     );
   }
-  return text;
+  return bytes;
+}
+
+function textOf(script: Uint8Array): string {
+  // With a byte order mark it does not begin with `#!`.
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(script);
 }
 
 function readFile(path: string): Uint8Array {
@@ -181,7 +190,7 @@ function specOf(
   } as Spec;
 }
 
-function submit(context: Context, template: Spec, script: string, request: Request): Spec {
+function submit(context: Context, template: Spec, script: Uint8Array, request: Request): Spec {
   const { store, environment } = context;
   makeStore(store);
   return withLock(store, () => {
@@ -192,7 +201,7 @@ function submit(context: Context, template: Spec, script: string, request: Reque
     const spec = { ...template, jobId: takeIds(store, template) };
     const spool = `${store.spool}/${spec.jobId}`;
     Deno.mkdirSync(spool, { recursive: true, mode: 0o700 });
-    Deno.writeTextFileSync(`${spool}/slurm_script`, script, { mode: 0o700 });
+    Deno.writeFileSync(`${spool}/slurm_script`, script, { mode: 0o700 });
     const variables = jobEnvironment(context, spec, request.export);
     Deno.writeTextFileSync(
       `${spool}/environment`,
