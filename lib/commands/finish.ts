@@ -15,7 +15,7 @@ import {
   accountEndedJobs,
   accountJobs,
   type EndedJob,
-  slurmVersion,
+  slurmVersions,
 } from "../slurm/accounting.ts";
 import type { Shortage } from "../slurm/shortage.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
@@ -197,9 +197,9 @@ export async function finish(
   refuseParts(options, finishing);
   if (dataset.hasAnnex) requireAnnex(dataset.root);
   await requireIdentity(dataset.root, dataset.configuration);
-  const [accounts, version, changed] = await Promise.all([
+  const [accounts, versions, changed] = await Promise.all([
     accountEndedJobs(endedJobs(finishing), early),
-    slurmVersion(),
+    slurmVersions(finishing.map(({ job }) => clusterOf(job))),
     changedFiles(dataset, finishing.map(({ job, report }) => ({ job, end: report?.end }))),
   ]);
   const { committed, notAdded } = await commitResults(dataset, {
@@ -210,7 +210,7 @@ export async function finish(
         ...takes,
         ...added,
         verifyCopies: options.verifyCopies,
-        accounting: withVersion(accounts.get(jobKey(queryOf(job))), version),
+        accounting: withVersion(accounts.get(jobKey(queryOf(job))), versions.get(clusterOf(job))),
         changed: changed.get(jobKeyOf(job)) ?? [],
       }]
     ),
@@ -446,6 +446,10 @@ function endedJobs(finishing: readonly Decision[]): EndedJob[] {
   return finishing.flatMap(({ job, report }) =>
     report !== undefined && isOver(report.phase) ? [{ query: queryOf(job), report }] : []
   );
+}
+
+function clusterOf({ record }: RecordedJob): string | undefined {
+  return record.datalad_slurm?.cluster;
 }
 
 function withVersion(

@@ -49,7 +49,7 @@ export interface Accounting {
 
 /** What accounting knows of one job. Of an array: sums of what its tasks used, and the tasks. */
 export interface JobAccounting extends Accounting {
-  /** The version of Slurm's programs at the finish. */
+  /** The version of Slurm's programs at the finish; absent for a job of another cluster. */
   slurm_version?: string;
   task_count?: number;
   /** Task indices by state in Slurm's notation: `{ "COMPLETED": "0-4,7" }`. */

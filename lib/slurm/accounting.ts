@@ -6,6 +6,7 @@ import { isJobId } from "./fields.ts";
 import { byCluster, inPieces, jobKey, type QueryOptions, readSacct } from "./query.ts";
 import { CLOCK_SLACK, type JobQuery, type JobReport } from "./report.ts";
 import { ACCOUNTING_COLUMNS } from "./sacct.ts";
+import { isStandIn, STAND_IN_VERSION } from "./stand_in.ts";
 
 /** What accounting knows of jobs. */
 export interface Accounted {
@@ -104,9 +105,23 @@ function notBefore(jobs: readonly JobQuery[]): Map<string, number> {
   );
 }
 
-/** Returns Slurm's version as `sbatch --version` has it, or undefined when it does not say. */
-export async function slurmVersion(options: QueryOptions = {}): Promise<string | undefined> {
-  return parseVersion((await ask(["sbatch", "--version"], options.timeoutMs)).stdout);
+/**
+ * Returns the versions of Slurm on clusters, of which undefined stands for the local one: that is what
+ * `sbatch --version` says. Of other clusters they are not known: the programs here tell their own.
+ */
+export async function slurmVersions(
+  clusters: Iterable<string | undefined>,
+): Promise<Map<string | undefined, string>> {
+  const versions = new Map<string | undefined, string>();
+  for (const cluster of new Set(clusters)) {
+    const version = cluster === undefined
+      ? parseVersion((await ask(["sbatch", "--version"])).stdout)
+      : isStandIn(cluster)
+      ? STAND_IN_VERSION
+      : undefined;
+    if (version !== undefined) versions.set(cluster, version);
+  }
+  return versions;
 }
 
 /** Returns the version in `slurm 23.11.4` or Debian's `slurm-wlm 22.05.8`. */

@@ -9,6 +9,9 @@ const PREFIX = "local@";
  */
 export const FIRST_STAND_IN_ID = 1_000_000_000;
 
+/** The stand-in behaves as this version does, and names itself. */
+export const STAND_IN_VERSION = "22.05-stand-in";
+
 /** Returns the cluster name of the stand-in for Slurm on a host. */
 export function standInCluster(host: string): string {
   return `${PREFIX}${host.split(".", 1)[0]?.toLowerCase()}`;

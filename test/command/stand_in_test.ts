@@ -404,6 +404,38 @@ concurrently(false, {
     assert.match(elsewhere.stderr, toSlurm);
     assert.match(await dataset.succeed(["reschedule", "--report", "HEAD"], { env }), toSlurm);
   },
+  "a finish records the version of the Slurm that ran the job, where that is known": async () => {
+    await using dataset = await onLaptop();
+    const down = "exit 1";
+    const path = await dataset.pathWith({
+      sbatch: `case "$*" in
+        --version) echo slurm 23.11.4 ;;
+        *-M*) echo Submitted batch job 72 on cluster other ;;
+        *) echo Submitted batch job 71 ;;
+      esac`,
+      sacct: down,
+      squeue: down,
+      scontrol: down,
+    });
+    Object.assign(dataset.env, { PATH: path });
+    const own = await dataset.schedule(["--slurm=local", "-o", "own", "sbatch", "write.sh", "own"]);
+    await dataset.schedule(["-o", "here", "sbatch", "write.sh", "here"]);
+    await dataset.schedule(["-o", "there", "sbatch", "-M", "other", "write.sh", "there"]);
+    await until(
+      "it is over",
+      () => isThere(`${dataset.env["DATALAD_SLURM_LOCAL_DIR"]}/done/${own}`),
+    );
+    await dataset.succeed(["finish", "--assume-state=completed", own, "71", "72"]);
+    const versions: Record<string, unknown> = {};
+    for (const commit of ["HEAD", "HEAD~1", "HEAD~2"]) {
+      const { slurm_job_id, datalad_slurm } = await dataset.record(commit);
+      versions[slurm_job_id] = datalad_slurm.accounting?.slurm_version;
+    }
+    assert.deepEqual(versions, { [own]: "22.05-stand-in", 71: "23.11.4", 72: undefined });
+    assert.match(await dataset.succeed(["show", own]), /^Slurm +22\.05-stand-in$/m);
+    assert.match(await dataset.succeed(["show", "71"]), /^Slurm +23\.11\.4$/m);
+    assert.doesNotMatch(await dataset.succeed(["show", "72"]), /^Slurm /m);
+  },
   "--auto-finish commits a job that completes, and leaves one that fails to be told of":
     async () => {
       await using dataset = await onLaptop();

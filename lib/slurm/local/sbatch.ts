@@ -1,5 +1,5 @@
 import { absolutePath } from "../../paths.ts";
-import { standInNotice } from "../stand_in.ts";
+import { STAND_IN_VERSION, standInNotice } from "../stand_in.ts";
 import type { Context } from "./context.ts";
 import { directiveWords } from "./directives.ts";
 import { jobEnvironment } from "./environment.ts";
@@ -65,8 +65,8 @@ export async function sbatch(context: Context, words: readonly string[]): Promis
   return request.wait ? await waitFor(context, spec.jobId) : 0;
 }
 
-/** The stand-in behaves as this version does, and names itself. */
-export const VERSION_LINE = "slurm 22.05-stand-in";
+/** What the stand-in's programs say of their version. */
+export const VERSION_LINE = `slurm ${STAND_IN_VERSION}`;
 
 /** Returns the script as it is, which need not be UTF-8; throws where sbatch refuses it. */
 async function readScript(
