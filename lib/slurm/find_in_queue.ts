@@ -18,7 +18,7 @@ export async function findInQueue(
     PATIENCE_MS,
     options,
   );
-  const confirmation = await confirm(elsewhere, trace.token, PATIENCE_MS);
+  const confirmation = await confirm(elsewhere, trace, PATIENCE_MS);
   return {
     found: [...here, ...confirmation.found],
     asked: [...asked, ...confirmation.asked],

@@ -1,7 +1,7 @@
 import { firstOf } from "../errors.ts";
 import { type Answer, ask, QUERY_TIMEOUT_MS } from "./ask.ts";
 import { isJobId, parseReference, parseTime } from "./fields.ts";
-import type { QueryOptions } from "./query.ts";
+import { byCluster, type QueryOptions } from "./query.ts";
 import { CLOCK_SLACK } from "./report.ts";
 import { refusedColumn, sacctArgv, sacctSearchArgv } from "./sacct.ts";
 import { saysNoSuchCluster } from "./outcome.ts";
@@ -65,8 +65,8 @@ export async function findSubmission(
   ]);
   const tagged = accounting.found;
   const known = new Set([...tagged, ...queue.here].map(({ jobId }) => jobId));
-  const elsewhere = queue.elsewhere.filter((jobId) => !known.has(jobId));
-  const confirmation = await confirm(elsewhere, trace.token, timeoutMs);
+  const elsewhere = queue.elsewhere.filter(({ jobId }) => !known.has(jobId));
+  const confirmation = await confirm(elsewhere, trace, timeoutMs);
   const local = new Set(queue.here.map(({ jobId }) => jobId));
   return {
     found: [
@@ -122,8 +122,8 @@ const MOST_NAMED = 10;
 export interface QueueSearch {
   /** Jobs from the session on this host. */
   readonly here: readonly Submission[];
-  /** Ids of jobs from a session of the same number on a host of another name, or an earlier one. */
-  readonly elsewhere: readonly string[];
+  /** Jobs from a session of the same number on a host of another name, or an earlier one. */
+  readonly elsewhere: readonly Submission[];
   readonly asked: readonly string[];
   readonly answered: boolean;
   /** Whether there is no squeue; then there is no sbatch either. */
@@ -157,30 +157,45 @@ export async function searchQueue(
   const since = trace.since.getTime() / 1000 - CLOCK_SLACK;
   const session = (answered ? fromSession(answer.stdout, trace.sessionId, since) : [])
     .filter(({ isRefused }) => withRefused || !isRefused);
-  const asked = [said(answer, session.length)];
-  if (answered && session.length === 0 && clusters === undefined && trace.cluster === undefined) {
-    const others = await searchQueue(trace, timeoutMs, { withRefused, clusters: "all" });
-    const all = { ...others, asked: others.answered ? others.asked : asked, answered };
-    return all.here.length > 0 ? all : await searchNamed(trace, timeoutMs, withRefused, all);
-  }
   // Numbers of sessions come again, within minutes where many processes start. By a clock that both
   // share, what was submitted before was not submitted by us; where they differ the token tells.
   const begun = Math.floor(trace.since.getTime() / 1000);
   const here = session.filter(({ host, submit }) =>
     isSameHost(host, trace.host) && (submit ?? begun) >= begun
   );
-  return {
-    here: here.map(({ jobId, cluster }) =>
-      cluster !== undefined && (clusters !== undefined || isStandIn(cluster))
-        ? { jobId, cluster }
-        : { jobId }
-    ),
-    elsewhere: session.filter((job) => !here.includes(job)).map(({ jobId }) => jobId),
-    asked,
+  const submissionOf = ({ jobId, cluster }: SessionJob): Submission =>
+    cluster !== undefined && (clusters !== undefined || isStandIn(cluster))
+      ? { jobId, cluster }
+      : { jobId };
+  const found = {
+    here: here.map(submissionOf),
+    elsewhere: session.filter((job) => !here.includes(job)).map(submissionOf),
+    asked: [said(answer, session.length)],
     answered,
     missing: answer.outcome === "missing",
     noSuchCluster: saysNoSuchCluster(answer.stderr),
   };
+  const isLocal = clusters === undefined && trace.cluster === undefined;
+  return answered && isLocal && here.length === 0
+    ? await searchOthers(trace, timeoutMs, withRefused, found)
+    : found;
+}
+
+/** Adds what the other clusters say to what the local one has said. */
+async function searchOthers(
+  trace: SubmissionTrace,
+  timeoutMs: number,
+  withRefused: boolean,
+  local: QueueSearch,
+): Promise<QueueSearch> {
+  const others = await searchQueue(trace, timeoutMs, { withRefused, clusters: "all" });
+  const all = {
+    ...local,
+    here: others.here,
+    elsewhere: [...local.elsewhere, ...others.elsewhere],
+    asked: others.answered ? others.asked : local.asked,
+  };
+  return all.here.length > 0 ? all : await searchNamed(trace, timeoutMs, withRefused, all);
 }
 
 /** Adds what the clusters say that sbatch was told of; where one is silent nothing is conclusive. */
@@ -211,26 +226,37 @@ async function searchNamed(
 /**
  * Looks at the SubmitLine of jobs from a session of the same number on a host of another name: it
  * may be another host, or this one under the name that its address has (munge). Or it was submitted
- * earlier: by another session, or by this one if slurmctld's clock is late.
+ * earlier: by another session, or by this one if slurmctld's clock is late. Each job's own cluster
+ * is asked. A row of long before is of another job that had the id, so that ours is not there yet.
  */
 export async function confirm(
-  jobIds: readonly string[],
-  token: string,
+  jobs: readonly Submission[],
+  { token, since }: Pick<SubmissionTrace, "token" | "since">,
   timeoutMs: number,
 ): Promise<Recovery> {
-  if (jobIds.length === 0) return { found: [], asked: [], conclusive: true };
-  const answer = await ask(sacctArgv({ jobIds, columns: SUBMIT_COLUMNS }), timeoutMs);
-  const listed = new Set(
-    parseTable(answer.stdout, SUBMIT_COLUMNS).map((row) =>
-      parseReference(row["JobID"] ?? "")?.jobId
-    ),
-  );
-  const found = fromSubmitLines(answer.stdout, token, 0);
-  return {
-    found,
-    asked: [said(answer, found.length)],
-    conclusive: answer.outcome === "answered" && jobIds.every((jobId) => listed.has(jobId)),
-  };
+  const found: Submission[] = [];
+  const asked: string[] = [];
+  let conclusive = true;
+  const earliest = since.getTime() / 1000 - CLOCK_SLACK;
+  for (const [cluster, group] of byCluster(jobs)) {
+    const jobIds = group.map(({ jobId }) => jobId);
+    const query = { jobIds, columns: SUBMIT_COLUMNS };
+    const answer = await ask(
+      sacctArgv(cluster === undefined ? query : { ...query, cluster }),
+      timeoutMs,
+    );
+    const listed = new Set(
+      parseTable(answer.stdout, SUBMIT_COLUMNS)
+        .filter((row) => (parseTime(row["Submit"]) ?? earliest) >= earliest)
+        .map((row) => parseReference(row["JobID"] ?? "")?.jobId),
+    );
+    const ours = fromSubmitLines(answer.stdout, token, 0);
+    found.push(...ours);
+    asked.push(said(answer, ours.length));
+    const isAnswered = answer.outcome === "answered";
+    conclusive &&= isAnswered && jobIds.every((jobId) => listed.has(jobId));
+  }
+  return { found, asked, conclusive };
 }
 
 /** Returns the argv that shows from which host and session the jobs of the queue came. */

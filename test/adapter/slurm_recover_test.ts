@@ -122,6 +122,31 @@ Deno.test("a session of that number on another host, or an earlier one, needs th
   }
 });
 
+Deno.test("a job of another cluster is judged by that cluster's accounting, and by no old row", async () => {
+  const queue = `9   login1-ib   4700   ${NOW}   other   RUNNING   None`;
+  const row = (submit: number, line: string) => `9\x1fb\x1f${submit}\x1f${line}\x1f9\n`;
+  const ours = [{ jobId: "9", cluster: "b" }];
+  for (
+    const [local, other, found, conclusive] of [
+      [row(NOW, "sbatch a"), row(NOW, "tok=7/sbatch"), ours, true],
+      [row(NOW, "sbatch a"), "", [], false],
+      ["", row(NOW - 90_000_000, "sbatch a"), [], false],
+      ["", row(NOW, "sbatch a"), [], true],
+    ] as const
+  ) {
+    await using fake = new FakeSlurm();
+    Deno.writeTextFileSync(`${fake.folder}/local`, local);
+    Deno.writeTextFileSync(`${fake.folder}/other`, other);
+    fake.put("squeue", { shell: `case "$*" in *clusters=all*) echo '${queue}' ;; esac` });
+    fake.put("sacct", {
+      shell: `case "$*" in *clusters=other*jobs=9*|*jobs=9*clusters=other*) ` +
+        `/bin/cat ${fake.folder}/other ;; *jobs=9*) /bin/cat ${fake.folder}/local ;; esac`,
+    });
+    const answer = await fake.ask<Recovery>("recover", INPUT);
+    assert.deepEqual([answer.found, answer.conclusive], [found, conclusive]);
+  }
+});
+
 Deno.test("accounting is read for all jobs in one call and never fails", async () => {
   await using fake = new FakeSlurm();
   const row = (id: string, state: string, rss: string) =>
