@@ -85,7 +85,7 @@ export async function claimJobs(
     let isTold = false;
     while (readEntry(journal, result.token) !== undefined) {
       if (performance.now() - lastAsked > ASK_EVERY) {
-        if (await hasEnded(result.owner)) dead.add(result.token);
+        if (await hasEnded(result.owner, result.since)) dead.add(result.token);
         lastAsked = performance.now();
       }
       if (dead.has(result.token) || isGone(result)) break;

@@ -1,11 +1,10 @@
 import type { Dataset } from "../dataset/dataset.ts";
 import { ToolError } from "../errors.ts";
 import { moveEpoch, publish, readTip, type RefTransaction, type Tip } from "../git/refs.ts";
-import { isOver } from "../slurm/states.ts";
-import { queryJobs } from "../slurm/query.ts";
 import { interruption, isUninterrupted, uninterrupted } from "../process/interruption.ts";
 import type { BeginProgress } from "../process/progress.ts";
 import { acquireLock, type Holder, type Lock, LOCK_TOKEN_VARIABLE } from "../store/lock.ts";
+import { isJobOver } from "./owner.ts";
 
 /** How a command waits for the repository lock. */
 export interface LockPatience {
@@ -100,10 +99,4 @@ export async function locked<T>(
     // Read before the lock is acquired again, never while it is held (see lib/store/lock.ts).
     epoch = (await readTip(repository)).epoch;
   }
-}
-
-/** Asks Slurm whether a holder's job is over; undefined when there is no answer. */
-export async function isJobOver(jobId: string): Promise<boolean | undefined> {
-  const report = (await queryJobs([{ jobId }], { timeoutMs: 10_000 })).get(jobId);
-  return report === undefined || report.phase === "unknown" ? undefined : isOver(report.phase);
 }

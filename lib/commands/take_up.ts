@@ -165,7 +165,7 @@ async function takeUp(
   word: UsersWord | undefined,
 ): Promise<TakenUp[]> {
   const isDead = word !== undefined && isSameProcess(word.dead, first.owner);
-  if (!isDead && !await hasEnded(first.owner)) {
+  if (!isDead && !await hasEnded(first.owner, first.since)) {
     return [{
       token: first.token,
       outcome: "at work",

@@ -51,9 +51,27 @@ export function saysTestOnly(stderr: string): boolean {
  * like. slurmctld may even accept it a while later (20.11 to 25.11).
  */
 export function saysNoAnswer(stderr: string): boolean {
-  return /timed out|Zero Bytes were transmitted|Message (?:receive|send) failure|Unexpected message received|Unable to contact slurm controller \((?!connect)/i
-    .test(stderr);
+  return NO_ANSWER.test(stderr);
 }
+
+/** A connection that was made, and gave no answer. */
+const NO_ANSWER = new RegExp(
+  [
+    "timed out",
+    "Zero Bytes were transmitted",
+    "Message (?:receive|send) failure",
+    "Communication (?:shutdown|send|receive) failure",
+    "Unexpected message received",
+    "Insane message length",
+    "Connection reset by peer",
+    "Broken pipe",
+    "Transport endpoint is not connected",
+    "Interrupted system call",
+    "Unspecified error",
+    "Unable to contact slurm controller \\((?!connect)",
+  ].join("|"),
+  "i",
+);
 
 /**
  * Returns whether stderr says that sbatch was refused, or never reached slurmctld:

@@ -11,5 +11,6 @@ export function identityShape() {
     uid: z.number(),
     user: z.string(),
     slurmJobId: z.optional(z.string()),
+    slurmCluster: z.optional(z.string()),
   };
 }

@@ -35,7 +35,14 @@
  * between. `fixtures/model/lock.pml` has both mistakes as variants, and finds them.
  */
 import { ToolError } from "../errors.ts";
-import { breakEntry, type Fence, HolderWatch, sweep, type WatchTiming } from "./lock_break.ts";
+import {
+  breakEntry,
+  type Fence,
+  HolderWatch,
+  type IsJobOver,
+  sweep,
+  type WatchTiming,
+} from "./lock_break.ts";
 import { Claim, openLockDirectory, unusable } from "./lock_claim.ts";
 import { type HeartTiming, HeldLock, type Lock, removeOwnRemains } from "./lock_held.ts";
 import { ownIdentity, type ProcessIdentity } from "./lock_identity.ts";
@@ -89,7 +96,7 @@ export interface LockOptions {
    */
   readonly fence: Fence;
   /** The scheduler's word on the holder's job; undefined when it has no answer. */
-  readonly isJobOver?: ((slurmJobId: string) => Promise<boolean | undefined>) | undefined;
+  readonly isJobOver?: IsJobOver | undefined;
   /** The mode of all directories, by `core.sharedRepository`; the umask decides when absent. */
   readonly sharedMode?: number | undefined;
   /** Ends the wait, without leaving a trace. */

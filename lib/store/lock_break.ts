@@ -1,5 +1,5 @@
 import { ToolError } from "../errors.ts";
-import { readHolderInfo } from "./holder.ts";
+import { type HolderInfo, readHolderInfo } from "./holder.ts";
 import {
   endingOf,
   isPidGone,
@@ -139,6 +139,9 @@ export interface WatchTiming {
 /** The phase in which a holder does nothing that the fence does not cover. */
 export const REFS_ONLY = "refs only";
 
+/** The scheduler's word on the job that a process was part of at that time. */
+export type IsJobOver = (process: ProcessIdentity, at: Date) => Promise<boolean | undefined>;
+
 /**
  * Watches who holds the lock, from one waiting process, and says when the lock may be broken. All
  * time is the observer's own: what it saw change, and how long it saw nothing change.
@@ -147,7 +150,7 @@ export class HolderWatch {
   readonly #directory: string;
   readonly #observer: ProcessIdentity;
   readonly #timing: WatchTiming;
-  readonly #isJobOver: ((job: string) => Promise<boolean | undefined>) | undefined;
+  readonly #isJobOver: IsJobOver | undefined;
   #name = "";
   #beat = "";
   #unchangedSince = 0;
@@ -159,7 +162,7 @@ export class HolderWatch {
     directory: string,
     observer: ProcessIdentity,
     timing: WatchTiming,
-    isJobOver: ((job: string) => Promise<boolean | undefined>) | undefined,
+    isJobOver: IsJobOver | undefined,
   ) {
     this.#directory = directory;
     this.#observer = observer;
@@ -181,8 +184,9 @@ export class HolderWatch {
     const silentMs = this.#lastLook - this.#unchangedSince;
     if (silentMs >= this.#timing.quietMs) {
       if (ending === "rebooted") return true;
-      const job = info?.slurmJobId;
-      if (job !== undefined && await this.#saysJobIsOver(job)) return this.isUnchanged();
+      if (info?.slurmJobId !== undefined && await this.#saysJobIsOver(info)) {
+        return this.isUnchanged();
+      }
     }
     return refsOnly && silentMs >= this.#timing.silenceMs &&
       this.#looks >= this.#timing.silenceLooks;
@@ -214,11 +218,11 @@ export class HolderWatch {
     return (list(heartbeatPath(this.#directory, token)) ?? []).join(" ");
   }
 
-  async #saysJobIsOver(job: string): Promise<boolean> {
+  async #saysJobIsOver(holder: HolderInfo): Promise<boolean> {
     const now = performance.now();
     if (this.#isJobOver === undefined || now - this.#askedJob < this.#timing.askJobMs) return false;
     this.#askedJob = now;
-    return await this.#isJobOver(job) === true;
+    return await this.#isJobOver(holder, new Date(holder.since)) === true;
   }
 }
 

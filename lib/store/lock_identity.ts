@@ -13,6 +13,8 @@ export interface ProcessIdentity {
   readonly uid: number;
   readonly user: string;
   readonly slurmJobId?: string | undefined;
+  /** The cluster of that job. */
+  readonly slurmCluster?: string | undefined;
 }
 
 /** The name of the environment variable by which a holder's children carry its token. */
@@ -43,6 +45,7 @@ function readOwnIdentity(): ProcessIdentity {
     uid,
     user: Deno.env.get("USER") ?? Deno.env.get("LOGNAME") ?? `uid ${uid}`,
     slurmJobId: Deno.env.get("SLURM_JOB_ID"),
+    slurmCluster: Deno.env.get("SLURM_CLUSTER_NAME"),
   };
 }
 

@@ -276,7 +276,7 @@ for (const { title, change, observer, phase, dead, jobOver, broken } of cases) {
       const identity = { ...(dead ? await deadIdentity() : ownIdentity()), ...change };
       const token = plantHolder(directory, identity, phase);
       const options = optionsFor(directory, {
-        isJobOver: (job) => Promise.resolve(job === "7" ? jobOver : undefined),
+        isJobOver: ({ slurmJobId }) => Promise.resolve(slurmJobId === "7" ? jobOver : undefined),
         identity: { ...ownIdentity(), ...observer },
       });
       if (broken) (await acquireLock(options)).release();

@@ -508,3 +508,37 @@ Deno.test("what nobody tells of the runs of a job is left out", async () => {
     "7": [true, [null, { jobId: "7", node: "n4" }]],
   });
 });
+
+Deno.test("an owner's job is asked about at its own cluster, and no other use of its id counts", async () => {
+  const now = Math.floor(Date.now() / 1000);
+  const row = (state: string, end: number) =>
+    ["42", "42", state, "0:0", end - 20, end - 10, end, "None"].join("\x1f") + "\n";
+  const complete = row("COMPLETED", now - 5);
+  for (
+    const [cluster, local, other, over] of [
+      [undefined, complete, "", true],
+      [undefined, row("COMPLETED", now - 90_000_000), "", "unknown"],
+      ["here", complete, row("RUNNING", now), true],
+      ["other", complete, row("RUNNING", now), "unknown"],
+      ["other", row("RUNNING", now), complete, true],
+      ["other", complete, "", "unknown"],
+    ] as const
+  ) {
+    await using fake = new FakeSlurm();
+    Deno.writeTextFileSync(`${fake.folder}/local`, local);
+    Deno.writeTextFileSync(`${fake.folder}/other`, other);
+    fake.put("sacct", {
+      shell: `case "$*" in *clusters=other*) /bin/cat ${fake.folder}/other ;; ` +
+        `*clusters*) exit 1 ;; *) /bin/cat ${fake.folder}/local ;; esac`,
+    });
+    fake.put("squeue", { stdout: "" });
+    fake.put("scontrol", {
+      shell: `case "$*" in "show config") echo 'ClusterName             = here' ;; esac`,
+    });
+    const owner = {
+      slurmJobId: "42",
+      ...(cluster === undefined ? {} : { slurmCluster: cluster }),
+    };
+    assert.equal(await fake.ask("over", { owner, at: (now - 60) * 1000 }), over);
+  }
+});

@@ -58,6 +58,10 @@ Deno.test("a refusal of sbatch is told from an answer that was lost", () => {
       "Zero Bytes were transmitted or received",
       "Message receive failure",
       "Unable to contact slurm controller (send failure)",
+      "Connection reset by peer",
+      "Communication shutdown failure",
+      "Insane message length",
+      "Unspecified error",
     ]
   ) {
     assert.equal(saysNoAnswer(failed(lost)), true, lost);

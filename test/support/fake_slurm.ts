@@ -43,7 +43,7 @@ ${lines}
 
   /** Returns what the adapter answers in an environment of these programs and variables. */
   async ask<Result>(
-    name: "query" | "account" | "recover" | "runs",
+    name: "query" | "account" | "recover" | "runs" | "over",
     input: unknown,
     env: Record<string, string> = {},
   ): Promise<Result> {
