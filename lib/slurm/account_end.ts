@@ -48,11 +48,12 @@ const OF_THE_END = [
 /**
  * Returns the accounting of a job that is over, with what the report has and accounting has not. The
  * exit code is the report's: sacct before 25.11 shows those from 128 on less 128. Of a job whose end
- * accounting does not know what it says of times and states is the report's, too.
+ * accounting does not know what it says of times and states is the report's, too. What was submitted
+ * later is another job, which has got the id again: the report is of the job itself.
  */
 export function withReport(account: JobAccounting | undefined, report: JobReport): JobAccounting {
   const isPart = report.tasks !== undefined && account?.tasks === undefined;
-  const own = isPart || account === undefined ? {} : account;
+  const own = isPart || account === undefined || isLater(account, report) ? {} : account;
   if (report.assumed === true) return own;
   const isSingle = report.tasks === undefined && report.components === undefined;
   const told = compact<Accounting>({
@@ -73,6 +74,12 @@ export function withReport(account: JobAccounting | undefined, report: JobReport
     ...tasksOf(own, report),
     ...(report.components === undefined ? {} : { components: endOf(components, report) }),
   };
+}
+
+/** Both have the newest run of a job that was requeued. */
+function isLater({ submit }: Accounting, report: JobReport): boolean {
+  return submit !== undefined && report.submit !== undefined &&
+    Date.parse(submit) / 1000 > report.submit + 1;
 }
 
 function withoutEnd<Known extends Accounting>(account: Known): Known {

@@ -126,3 +126,19 @@ Deno.test("a state that was assumed is no end that accounting could know of", ()
   });
   assert.deepEqual(withReport(undefined, assumed), {});
 });
+
+Deno.test("the accounting of a later job that has got the id again is not this one's", () => {
+  const ours = report("COMPLETED", { exitCode: 0, signal: 0, submit: END - 90_000 });
+  const other = {
+    state: "FAILED",
+    exit_code: 1,
+    submit: new Date(END * 1000).toISOString(),
+    node_list: "n99",
+    elapsed_seconds: 9,
+  };
+  const { submit, end, ...told } = withReport(other, ours);
+  assert.deepEqual(told, { state: "COMPLETED", exit_code: 0, signal: 0 });
+  assert.deepEqual([submit, end], ["2026-11-21T14:02:19Z", "2026-11-22T15:02:19Z"]);
+  const sameTime = { ...other, submit: new Date((END - 90_000) * 1000).toISOString() };
+  assert.equal(withReport(sameTime, ours).node_list, "n99");
+});
