@@ -9,7 +9,7 @@ import {
 import type { StagedChange } from "../git/changes.ts";
 import { objectsInHead } from "../git/pins.ts";
 import { isRepository } from "../files.ts";
-import { isWithin, joinPath } from "../paths.ts";
+import { isWithin, joinPath, pathAndAbove } from "../paths.ts";
 import { throwIfInterrupted } from "../process/interruption.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { WrittenRecord } from "../record/schema.ts";
@@ -424,9 +424,10 @@ function complete(
   const gone = [...deleted].flatMap(([repository, paths]) =>
     paths.map((path) => joinPath(repository, path))
   );
+  const deletions = new Set(gone.flatMap((path) => [...pathAndAbove(path)]));
   const notes: FinishNotes = {
     // What was there before the job is deleted, and not missing.
-    missing: gathered.missing.filter(({ path }) => !gone.some((other) => isWithin(other, path))),
+    missing: gathered.missing.filter(({ path }) => !deletions.has(path)),
     ignored,
     deleted: gone,
     changed: gathered.changed,
