@@ -2,7 +2,7 @@ import { expandPathOrKeep } from "../dataset/globs.ts";
 import type { RecordedJob } from "../dataset/history.ts";
 import { isThere } from "../files.ts";
 import { jobFiles, whereItRuns } from "./job_files.ts";
-import { SeenFiles } from "./log_names.ts";
+import type { SeenFiles } from "./log_names.ts";
 
 /**
  * What a job left in the file system. It tells that a job ran, not how it ended: no state is derived
@@ -29,7 +29,7 @@ const MOST_LOGS = 1000;
 export function leftBehind(
   root: string,
   job: RecordedJob,
-  seen = new SeenFiles(),
+  seen: SeenFiles,
 ): LeftBehind {
   const base = whereItRuns(root, job);
   const logs = jobFiles(root, job, undefined, seen).logs.slice(0, MOST_LOGS).flatMap((path) => {

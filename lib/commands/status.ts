@@ -10,6 +10,7 @@ import { jobsOfThisClone } from "./finish.ts";
 import { queryOf } from "./job_query.ts";
 import { type LeftBehind, leftBehind } from "./left_behind.ts";
 import type { LockPatience } from "./locked.ts";
+import { SeenFiles } from "./log_names.ts";
 import { type TakenUp, takeUpJournal } from "./take_up.ts";
 import { type NotOpen, type Selection, selectOpenJobs } from "./select_jobs.ts";
 
@@ -63,6 +64,7 @@ export async function status(
     current.repository,
     jobs.map(jobBranch),
   );
+  const seen = new SeenFiles();
   return {
     root: current.root,
     jobs: jobs.map((job) => {
@@ -74,7 +76,7 @@ export async function status(
         finisher: here.has(job) ? finisherStatus(current, job, said, reports) : undefined,
         branch: branches.has(branch) ? branch : undefined,
         report,
-        left: report?.phase === "unknown" ? leftBehind(current.root, job) : undefined,
+        left: report?.phase === "unknown" ? leftBehind(current.root, job, seen) : undefined,
       };
     }),
     notOpen,
