@@ -72,7 +72,7 @@ export async function takeFilesIn(
   patience: LockPatience,
 ): Promise<FilesInRepository> {
   const { root, repository, store } = dataset;
-  await ensureAnnex(dataset, patience);
+  const hasAnnex = await ensureAnnex(dataset, patience);
   const token = newToken();
   const entry: FinishEntry = {
     version: 1,
@@ -90,7 +90,7 @@ export async function takeFilesIn(
   await locked(dataset, patience, () => Promise.resolve(writeEntry(store.journal, entry)));
   const draft = IndexDraft.of(repository, entry.temporaryIndex);
   try {
-    const takenIn = dataset.hasAnnex
+    const takenIn = hasAnnex
       ? await takeInWithAnnex(root, files, draft, patience.begin?.("Adding outputs"))
       : await takeIn(root, files, draft);
     return { dataset, layout, takenIn, draft, entry, isPublished: false };

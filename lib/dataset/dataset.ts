@@ -19,7 +19,7 @@ export interface Dataset {
   readonly store: StoreDirectories;
   /** `datalad.dataset.id`; absent in a plain git repository. */
   readonly id: string | undefined;
-  /** Whether the repository has an annex, which may have to be initialised here. */
+  /** Whether the repository has an annex; one that is still to be initialised is none. */
   readonly hasAnnex: boolean;
   /** The commit that HEAD names. */
   readonly head: string;
@@ -59,14 +59,13 @@ export async function openDataset(directory: string | undefined): Promise<Datase
     settings: readSettings(configuration),
     store: storeDirectories(repository.commonDirectory, repository.worktree),
     id: configuration.get("datalad.dataset.id"),
-    hasAnnex: isAnnexInitialised(configuration) ||
-      repository.hasAnnexBranch && configuration.getBoolean("annex.autoinit", true),
+    hasAnnex: isAnnexInitialised(configuration),
     head: repository.head,
     pwd: pathBelow(repository.root, current) ?? ".",
   };
 }
 
-/** Whether a repository has an annex of its own; a clone by `git clone` has none yet. */
+/** Whether git-annex has been initialised in a repository. */
 export function isAnnexInitialised(configuration: Configuration): boolean {
   return configuration.get("annex.uuid") !== undefined;
 }

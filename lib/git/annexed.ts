@@ -2,7 +2,7 @@ import { ToolError } from "../errors.ts";
 import { absolutePath, parentPath } from "../paths.ts";
 import { externalError, run } from "../process/run.ts";
 import { blobTexts } from "./blobs.ts";
-import { annexEnvironment } from "./git.ts";
+import { annexEnvironment, git } from "./git.ts";
 import type { StagedChange } from "./changes.ts";
 import { argumentChunks } from "./staged.ts";
 
@@ -18,6 +18,13 @@ export function requireAnnex(root: string): void {
   throw new ToolError("external", `The dataset ${JSON.stringify(root)} needs git-annex`, {
     hint: "It is not on PATH: install git-annex, or load the module that provides it",
   });
+}
+
+/** Whether there is a branch of git-annex's, the repository's own or a remote's. */
+export async function hasAnnexBranch(root: string): Promise<boolean> {
+  const patterns = ["refs/heads/git-annex", "refs/remotes/*/git-annex"];
+  const { stdout } = await git(root, ["for-each-ref", "--count=1", ...patterns]);
+  return stdout.length > 0;
 }
 
 /** Initialises the annex of a clone. Throws a {@link ToolError} when git-annex fails. */

@@ -22,8 +22,6 @@ export interface Repository {
   readonly branch: string;
   /** The lock's epoch (`refs/datalad-slurm/epoch`); undefined when no lock was ever broken. */
   readonly epoch: string | undefined;
-  /** Whether there is a branch `git-annex`, its own or a remote's. */
-  readonly hasAnnexBranch: boolean;
 }
 
 /** The ref that fences off a lock holder whose lock was broken. */
@@ -50,16 +48,13 @@ export async function openRepository(directory: string): Promise<Repository> {
     // A pattern matches or is silent, where the plain name of a missing ref would be an error.
     "--glob=refs/datalad-slurm/epoc[h]",
     MARK,
-    "--glob=refs/heads/git-anne[x]",
-    "--glob=refs/remotes/*/git-annex",
-    MARK,
     // Last, because it fails before the first commit.
     "HEAD",
     "--symbolic-full-name",
     "HEAD",
   ], { tolerate: [128] });
   const answers = text(result.stdout).split(`${MARK}\n`).map((part) => part.replace(/\n$/, ""));
-  const [root, gitDirectory, common, format, epoch, annexBranches, head = ""] = answers;
+  const [root, gitDirectory, common, format, epoch, head = ""] = answers;
   if (!root || !gitDirectory || !common) throw openError(result, directory);
   const commonDirectory = absolutePath(common, directory);
   const worktrees = `${commonDirectory}/worktrees/`;
@@ -73,7 +68,6 @@ export async function openRepository(directory: string): Promise<Repository> {
     head: commit,
     branch: branch ?? "HEAD",
     epoch: epoch || undefined,
-    hasAnnexBranch: Boolean(annexBranches),
   };
 }
 
