@@ -28,7 +28,7 @@ export interface Claim {
   readonly jobs: ReadonlyMap<string, RecordedJob>;
   /** Notes in which subdatasets the jobs' files are, before anything changes there. */
   cover(subdatasets: readonly string[]): void;
-  /** Gives the jobs back. Where something is left in subdatasets the next command is told of it. */
+  /** Gives the jobs back; where something is left of the work, to the next command. */
   giveBack(isSomethingLeft: boolean): void;
 }
 
@@ -109,15 +109,13 @@ function claimOf(
   entry: FinishEntry,
   jobs: ReadonlyMap<string, RecordedJob>,
 ): Claim {
-  let covers = false;
   return {
     jobs,
     cover(subdatasets) {
       writeEntry(journal, { ...entry, subdatasets: [...subdatasets] });
-      covers = true;
     },
     giveBack(isSomethingLeft) {
-      if (!isSomethingLeft || !covers) removeEntry(journal, entry.token);
+      if (!isSomethingLeft) removeEntry(journal, entry.token);
     },
   };
 }

@@ -72,7 +72,7 @@ export async function takeFilesIn(
   patience: LockPatience,
 ): Promise<FilesInRepository> {
   const { root, repository, store } = dataset;
-  const hasAnnex = await ensureAnnex(dataset, patience);
+  const hasAnnex = files.length === 0 ? dataset.hasAnnex : await ensureAnnex(dataset, patience);
   const token = newToken();
   const entry: FinishEntry = {
     version: 1,
@@ -165,9 +165,8 @@ export async function commitFiles(
       await unstage(dataset.root, jobs.flatMap(({ deleted }) => deleted), draft);
       const subdatasets = latest(jobs.flatMap((job) => job.subdatasets));
       await stageSubdatasets(dataset.root, subdatasets, draft);
-      const made = await publishSeries(dataset, held, jobs, draft, series, staging);
+      const made = await publishSeries(files, held, jobs, series, staging);
       if (made === undefined) return undefined;
-      files.isPublished = true;
       options.afterwards(made.keys());
       draft.discard();
       removeEntry(dataset.store.journal, entry.token);
@@ -231,13 +230,13 @@ const UNLOCKED_ATTEMPTS = 2;
  * Returns the commits by job key, or undefined where another git command holds the index.
  */
 async function publishSeries(
-  dataset: Dataset,
+  files: FilesInRepository,
   held: Locked,
   jobs: readonly JobFilesToCommit[],
-  draft: IndexDraft,
   series: Series,
   staging: Staging,
 ): Promise<Map<string, string> | undefined> {
+  const { dataset, draft } = files;
   const { root, repository } = dataset;
   // On branches of their own the jobs' files are not the index's business.
   const touchesIndex = series.layout !== "branches";
@@ -289,6 +288,7 @@ async function publishSeries(
         reason: `datalad-slurm finish: ${committing.length} jobs`,
       });
       if (!moved) continue;
+      files.isPublished = true;
       if (!touchesIndex) {
         // A merge of the branches wants no untracked files in its way.
         const paths = new Set(staging.own.map(({ path }) => path));

@@ -2,7 +2,7 @@ import { fixedPrefix } from "../dataset/globs.ts";
 import { finishedNames, jobKeyOf, type RecordedJob } from "../dataset/history.ts";
 import { fillFields, placesOf, submittedTasks } from "../dataset/task_paths.ts";
 import { ToolError } from "../errors.ts";
-import { isWithin, pathAndAbove } from "../paths.ts";
+import { pathAndAbove } from "../paths.ts";
 import type { JobRecord } from "../record/schema.ts";
 import { IndexSet } from "../slurm/array.ts";
 import { reservedPaths } from "./reserved_paths.ts";
@@ -22,6 +22,8 @@ export interface PassedOver {
   readonly reason: string;
   readonly hint?: string | undefined;
   readonly details?: string | undefined;
+  /** The newer job that writes the same, and what to do where that is refused. */
+  readonly replacement?: { readonly job: RecordedJob; readonly hint: string };
 }
 
 /** Jobs to submit once more, and those that are not. */
@@ -74,7 +76,9 @@ export function passOverlapping(choices: readonly Choice[]): Choices {
   const reserved = new Map<string, RecordedJob>();
   const withBelow = new Map<string, RecordedJob>();
   const written = new Set<string>();
-  const read: string[] = [];
+  // What the newer ones read, and what is above that.
+  const read = new Set<string>();
+  const aboveRead = new Set<string>();
   for (const choice of choices.toReversed()) {
     const { job } = choice;
     const paths = reservedPaths(declaredOutputs(job.record));
@@ -87,14 +91,17 @@ export function passOverlapping(choices: readonly Choice[]): Choices {
     if (held !== undefined) {
       const isReplaced = places.every((place) =>
         [...pathAndAbove(place)].some((above) => written.has(above)) &&
-        !read.some((input) => isWithin(input, place) || isWithin(place, input))
+        !aboveRead.has(place) && ![...pathAndAbove(place)].some((above) => read.has(above))
       );
       passedOver.unshift(overlapping(choice, held, isReplaced));
       continue;
     }
     chosen.unshift(choice);
     for (const place of places) written.add(place);
-    read.push(...[...job.record.inputs, ...job.record.extra_inputs].map(fixedPrefix));
+    for (const input of [...job.record.inputs, ...job.record.extra_inputs].map(fixedPrefix)) {
+      read.add(input);
+      for (const above of pathAndAbove(input)) aboveRead.add(above);
+    }
     for (const path of paths) {
       reserved.set(path, job);
       for (const above of pathAndAbove(path)) withBelow.set(above, job);
@@ -110,11 +117,29 @@ function overlapping(
 ): PassedOver {
   const reason = `Job ${job.jobId} is left out: job ${holder.jobId}, which is newer, writes to ` +
     `${JSON.stringify(path)} as well`;
-  if (isReplaced) return { job, why: "replaced", reason };
   const option = failed === undefined ? "" : "--failed-tasks ";
-  const hint = `Once that is submitted again and finished: datalad-slurm reschedule ${option}` +
-    job.commit.slice(0, 10);
-  return { job, why: "refused", reason, hint };
+  const hint = `datalad-slurm reschedule ${option}${job.commit.slice(0, 10)}`;
+  return isReplaced
+    ? {
+      job,
+      why: "replaced",
+      reason,
+      replacement: { job: holder, hint: `Submit it with: ${hint}` },
+    }
+    : { job, why: "refused", reason, hint: `Once that is submitted again and finished: ${hint}` };
+}
+
+/** Refuses those in whose place there is one that is refused itself. */
+export function withoutReplacement(
+  passedOver: readonly PassedOver[],
+  refused: readonly PassedOver[],
+): PassedOver[] {
+  const jobs = new Set(refused.map(({ job }) => job));
+  return passedOver.map((one) => {
+    if (one.replacement === undefined || !jobs.has(one.replacement.job)) return one;
+    const { job, reason, replacement: { hint } } = one;
+    return { job, why: "refused", reason, hint };
+  });
 }
 
 /** Returns what a job writes, each task for itself; what is named after a job is its own. */

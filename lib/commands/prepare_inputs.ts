@@ -2,7 +2,7 @@ import { collectOutputs, requireReadable } from "../dataset/collect.ts";
 import { type Dataset, openDataset } from "../dataset/dataset.ts";
 import { expandPath, fixedPrefix } from "../dataset/globs.ts";
 import { ToolError } from "../errors.ts";
-import { findAbsent } from "../git/annexed.ts";
+import { fileOfKey, findAbsent } from "../git/annexed.ts";
 import { getContent, type NotGotten } from "../git/get.ts";
 import { installSubdataset, readSubdatasetPaths } from "../git/subdatasets.ts";
 import { isRepository } from "../files.ts";
@@ -89,7 +89,9 @@ async function fetchContent(
     if (arrived === undefined) {
       patience.say?.(`Another process is fetching ${JSON.stringify(first.path)}; waiting for it`);
     }
-    const now = waiting.map(({ busyKey }) => sizeOf(`${commonDirectory}/annex/tmp/${busyKey}`))
+    const now = waiting.map(({ busyKey }) =>
+      sizeOf(`${commonDirectory}/annex/tmp/${fileOfKey(busyKey ?? "")}`)
+    )
       .join(" ");
     if (now !== arrived) [arrived, arrivedAt] = [now, performance.now()];
     if (performance.now() - arrivedAt > STALLED_MS) return [...failed, ...waiting];

@@ -6,8 +6,9 @@ import { readIdentity } from "../git/identity.ts";
 import { resolveCommit } from "../git/refs.ts";
 import { encodeMessage } from "../record/message.ts";
 import type { ToolPart, WrittenRecord } from "../record/schema.ts";
+import { IndexSet } from "../slurm/array.ts";
 import { jobKey } from "../slurm/query.ts";
-import { mayLackTasks, showJob, showJobs, type ShownJob, withAllTasks } from "../slurm/show_job.ts";
+import { mayLackTasks, showJob, showJobs, type ShownJob, withTasks } from "../slurm/show_job.ts";
 import { readSbatchCall } from "../slurm/sbatch_call.ts";
 import type { Submission } from "../slurm/submission.ts";
 import { arrayTasks } from "../slurm/task_runs.ts";
@@ -158,9 +159,10 @@ async function withTheirTasks(
   accepted: readonly AcceptedSubmission[],
   shown: readonly (ShownJob | undefined)[],
 ): Promise<(ShownJob | undefined)[]> {
-  const isLate = ({ entry }: AcceptedSubmission, job: ShownJob | undefined) =>
-    job !== undefined && mayLackTasks(job, Date.now() - entry.since);
-  const late = accepted.filter((one, index) => isLate(one, shown[index]));
+  // Since the beginning, for want of a better time: to ask once too often does no harm.
+  const late = accepted.filter(({ entry }, index) =>
+    shown[index] !== undefined && mayLackTasks(shown[index], Date.now() - entry.since)
+  );
   if (late.length === 0) return [...shown];
   const told = await arrayTasks(late.map(({ submission, entry }) => ({
     ...submission,
@@ -168,10 +170,10 @@ async function withTheirTasks(
   })));
   return accepted.map((one, index) => {
     const job = shown[index];
-    if (job === undefined || !isLate(one, job)) return job;
+    if (job === undefined || !late.includes(one)) return job;
     const { submission, entry } = one;
-    const tasks = told.get(jobKey(submission));
-    return withAllTasks(job, submission.jobId, tasks ? `${tasks}` : arrayOf(entry.command));
+    const known = told.get(jobKey(submission)) ?? IndexSet.of(arrayOf(entry.command));
+    return withTasks(job, submission.jobId, known);
   });
 }
 

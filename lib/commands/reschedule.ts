@@ -27,6 +27,7 @@ import {
   passOverlapping,
   tasksOf,
   unfinished,
+  withoutReplacement,
 } from "./passed_over.ts";
 import { checkAutoFinish, expandCommand, namedFiles, requireScript } from "./schedule.ts";
 import { finishesIn, type FinishOf, requireCommit } from "./select_jobs.ts";
@@ -126,7 +127,8 @@ async function submitPlanned(
       refused.push(refusedJob(planned.job, error, options));
     }
   }
-  return { ...whole, passedOver: [...whole.passedOver, ...refused] };
+  const passedOver = [...withoutReplacement(whole.passedOver, refused), ...refused];
+  return { ...whole, passedOver };
 }
 
 /**
@@ -173,7 +175,11 @@ async function planChosen(
       refused.push(refusedJob(choice.job, error, options));
     }
   }
-  return { dataset, planned, passedOver: [...passedOver, ...refused] };
+  return {
+    dataset,
+    planned,
+    passedOver: [...withoutReplacement(passedOver, refused), ...refused],
+  };
 }
 
 /**

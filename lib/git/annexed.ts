@@ -55,6 +55,12 @@ export function annexKeyIn(linkOrPointer: string): string | undefined {
       : undefined);
 }
 
+/** Returns the name of a key's file in the annex (10.20230126): a key may be an address. */
+export function fileOfKey(key: string): string {
+  const codes: Readonly<Record<string, string>> = { "&": "&a", "%": "&s", ":": "&c", "/": "%" };
+  return key.replace(/[&%:/]/g, (character) => codes[character] ?? character);
+}
+
 /** Locked annexed files among some paths of the work tree. */
 export interface LockedFiles {
   /** Files whose content is here. */

@@ -50,7 +50,7 @@ export interface RefTransaction {
 /**
  * Moves a ref in one `git update-ref` transaction. Returns false when the ref or the epoch is not
  * where the caller has seen it, so that it can look again; throws a {@link ToolError} when git
- * fails for another reason and the ref is where it was.
+ * fails for another reason.
  */
 export async function publish(repository: Repository, change: RefTransaction): Promise<boolean> {
   const started = performance.now();
@@ -59,9 +59,15 @@ export async function publish(repository: Repository, change: RefTransaction): P
     if (result.code === 0) return true;
     const now = await readTip(repository);
     if (now.commit === change.newId && change.newId !== change.oldId) {
-      // git moves the branch before it writes the reflog of HEAD, says that it failed where that
-      // cannot be written, and leaves out what comes behind (2.39).
-      await removeRefs(repository, change.remove ?? []);
+      // git moves the branch before it writes the reflogs of other refs, says that it failed where
+      // one of them cannot be written, and leaves out what comes behind (2.39).
+      const rest = [
+        ...(change.create ?? []).map(({ ref, id }) => `update ${ref} ${id}\n`),
+        ...(change.remove ?? []).map((ref) => `delete ${ref}\n`),
+      ];
+      // That this fails too must not hide that the branch has moved.
+      await git(repository.root, ["update-ref", "--stdin"], { stdin: rest.join("") })
+        .catch(() => {});
       return true;
     }
     if (now.commit !== change.oldId || now.epoch !== change.epoch) return false;

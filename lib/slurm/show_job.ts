@@ -125,25 +125,22 @@ export function mayLackTasks({ array }: ShownJob, ageMs: number): boolean {
 }
 
 /**
- * Returns what is known of an array of which slurmctld may have forgotten tasks: `all` of them are
- * told by others, or by nobody. Of one task's log it is not known what of its name is the index, but in
- * the default name.
+ * Returns an array with the tasks that others tell of as well. Where slurmctld remembers a single one,
+ * it is not known what of its log's name is the index, but in the default name.
  */
-export function withAllTasks(job: ShownJob, jobId: string, all: string | undefined): ShownJob {
+export function withTasks(job: ShownJob, jobId: string, told: IndexSet): ShownJob {
   const shown = parseArraySpec(job.array ?? "");
-  const known = parseArraySpec(all ?? "");
-  const tasks = known && new IndexSet(known.ranges);
-  tasks?.addAll(new IndexSet(shown?.ranges));
-  const throttle = shown?.throttle ?? known?.throttle;
   const [task, ...others] = new IndexSet(shown?.ranges);
+  const all = new IndexSet(shown?.ranges).addAll(told);
   const pattern = (path: string | undefined) => {
-    if (others.length > 0 || tasks?.size === 1 || !path?.includes(`${task}`)) return path;
+    const isPattern = others.length > 0 || all.size === 1 || path?.includes("%a") === true;
+    if (isPattern || !path?.includes(`${task}`)) return path;
     const start = `${jobId}_${task}.`;
     return path.includes(start) ? path.replace(start, `${jobId}_%a.`) : undefined;
   };
   return {
     ...job,
-    array: tasks && `${tasks}${throttle === undefined ? "" : `%${throttle}`}`,
+    array: `${all}${shown?.throttle === undefined ? "" : `%${shown.throttle}`}`,
     stdout: pattern(job.stdout),
     stderr: pattern(job.stderr),
   };

@@ -69,6 +69,9 @@ export async function taskRuns(jobs: readonly RunQuery[]): Promise<Map<string, T
   return found;
 }
 
+/** A record is not held up for longer by a slurmdbd that does not answer, in milliseconds. */
+const RECORDING_MS = 10_000;
+
 /**
  * Returns all tasks of arrays that accounting knows, by {@link jobKey}: also those that wait, and those
  * that slurmctld has forgotten. An array that it does not know is left out.
@@ -80,7 +83,7 @@ export async function arrayTasks(jobs: readonly JobQuery[]): Promise<Map<string,
     for (const jobIds of inPieces([...byId.keys()])) {
       const { answer, taker } = await readSacct(
         { jobIds, columns: COLUMNS, ...(cluster === undefined ? {} : { cluster }) },
-        QUERY_TIMEOUT_MS,
+        RECORDING_MS,
         () => new Rows(),
       );
       if (answer.outcome !== "answered") continue;

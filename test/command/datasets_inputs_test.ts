@@ -87,17 +87,20 @@ concurrently(false, {
     const finished = { [other]: written(other, ["other"]), [again]: unchanged };
     await checkDataset(clone, { base, finished });
   },
-  "where annex.autoinit forbids it no annex is initialised": async () => {
-    await using source = await TestDataset.make({ kind: "annex" });
-    const clone = await gitClone(source);
-    await clone.git("config", "annex.autoinit", "false");
-    const base = await clone.git("rev-parse", "HEAD");
-    const id = await clone.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
-    await jobsAreOver([id]);
-    await clone.succeed(["finish"]);
-    const finished = { [id]: written(id, ["out"]) };
-    await checkDataset(clone, { base, finished, skipAnnex: true });
-    assert.equal((await clone.run(["git", "config", "annex.uuid"])).code, 1);
+  "where annex.autoinit or .noannex forbids it no annex is initialised": async () => {
+    for (const forbid of ["git config annex.autoinit false", "touch .noannex"]) {
+      await using source = await TestDataset.make({ kind: "annex" });
+      const clone = await gitClone(source);
+      await clone.run(["sh", "-c", forbid]);
+      const base = await clone.git("rev-parse", "HEAD");
+      const id = await clone.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+      await jobsAreOver([id]);
+      await clone.succeed(["finish"]);
+      const finished = { [id]: written(id, ["out"]) };
+      const status = forbid.startsWith("touch") ? ["?? .noannex"] : [];
+      await checkDataset(clone, { base, finished, status, skipAnnex: true });
+      assert.equal((await clone.run(["git", "config", "annex.uuid"])).code, 1);
+    }
   },
 });
 

@@ -60,11 +60,12 @@ concurrently(false, {
       assert.deepEqual(await jobsSubmittedBelow(dataset.root), [id]);
       await checkDataset(dataset, { base, open: [id] });
     },
-  "an array that is recorded late has all its tasks, whatever slurmctld still knows of it":
-    async () => {
+  "an array that is recorded late has all its tasks, whoever has forgotten them": async () => {
+    for (const forgetful of ["scontrol", "sacct"]) {
       await using dataset = await TestDataset.make();
-      const base = await dataset.git("rev-parse", "HEAD");
-      const command = "sbatch --array=0-2 array.sh out; sh kill_tool.sh";
+      await dataset.write("job.sh", "#!/bin/sh\n#SBATCH --array=0-2\nexec sh array.sh out\n");
+      const base = await dataset.commit("Job");
+      const command = "sbatch job.sh; sh kill_tool.sh";
       assertKilled(await dataset.tool(["schedule", "-o", "out", command]));
       const [id = ""] = await jobsSubmittedBelow(dataset.root);
       await jobsAreOver([id]);
@@ -72,7 +73,7 @@ concurrently(false, {
         const rows = await slurm("sacct", "--allocations", "--noheader", `--jobs=${id}`);
         return rows.trim().split("\n").length === 3;
       });
-      // As if that was long ago, and slurmctld had forgotten all but one task.
+      // As if that was long ago.
       const journal = `${dataset.root}/.git/datalad-slurm/journal`;
       const [token] = [...Deno.readDirSync(journal)];
       const path = `${journal}/${token?.name}/entry.json`;
@@ -81,8 +82,9 @@ concurrently(false, {
       await Deno.writeTextFile(path, JSON.stringify(anHourAgo));
       const scontrol = (await dataset.run(["sh", "-c", "command -v scontrol"])).stdout.trim();
       const PATH = await dataset.pathWith({
-        scontrol:
-          `'${scontrol}' "$@" | awk 'BEGIN { RS = ""; ORS = "\\n\\n" } !/ArrayTaskId=[01] /'`,
+        [forgetful]: forgetful === "sacct"
+          ? "exit 1"
+          : `'${scontrol}' "$@" | awk 'BEGIN { RS = ""; ORS = "\\n\\n" } !/ArrayTaskId=[01] /'`,
       });
       assert.match(await dataset.succeed(["status"], { env: { PATH } }), new RegExp(id));
       assert.equal((await dataset.record()).datalad_slurm.job.array, "0-2");
@@ -96,7 +98,8 @@ concurrently(false, {
         [`slurm-job-${id}.env.json`, environmentOf(id)],
       ]);
       await checkDataset(dataset, { base, finished: { [id]: finished } });
-    },
+    }
+  },
   "killed after sbatch has printed the id: the next command records the job": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");

@@ -274,6 +274,24 @@ concurrently(false, {
       await dataset.succeed(["finish"]);
       assert.equal(await dataset.git("status", "--porcelain"), "");
     },
+  "--since does not drop a job for a newer one that is refused": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const older = await runJob(dataset, ["-o", "x", "sbatch", "write.sh", "x"]);
+    await dataset.write("job.sh", "#!/bin/sh\necho y >x\n");
+    const newer = await runJob(dataset, ["-o", "x", "sbatch", "job.sh"]);
+    await Deno.remove(`${dataset.root}/job.sh`);
+    const { code, stderr } = await dataset.tool(["reschedule", "--since", base]);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      new RegExp(
+        `^Error: Job ${older.id} is left out: job ${newer.id}, .*\\n` +
+          `Hint: Submit it with: datalad-slurm reschedule ${older.scheduled.slice(0, 10)}$`,
+        "m",
+      ),
+    );
+  },
   "--since does not drop a job whose output is the newer one's input": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { parseScontrolJobs } from "../../lib/slurm/scontrol.ts";
-import { combineRecords, mayLackTasks, withAllTasks } from "../../lib/slurm/show_job.ts";
+import { IndexSet } from "../../lib/slurm/array.ts";
+import { combineRecords, mayLackTasks, withTasks } from "../../lib/slurm/show_job.ts";
 
 function record(id: number, task: string, state: string, log: string, more = ""): string {
   return `JobId=${id} ArrayJobId=9 ArrayTaskId=${task} ${more}JobName=a\n   Priority=1 Nice=0\n` +
@@ -28,22 +29,24 @@ Deno.test("the throttle of an array is known when all its tasks have started", (
   assert.equal(array(0), "1-2");
 });
 
-Deno.test("an array that slurmctld has forgotten tasks of has those that others tell", () => {
-  const told = (all: string | undefined, ...records: string[]) => {
+Deno.test("an array that slurmctld has forgotten tasks of has those that others tell as well", () => {
+  const told = (others: string, ...records: string[]) => {
     const job = combineRecords(parseScontrolJobs(records.join("")));
     assert.ok(job !== undefined);
     assert.deepEqual([mayLackTasks(job, 1000), mayLackTasks(job, 60_000)], [false, true]);
-    const { array, stdout } = withAllTasks(job, "9", all);
+    const { array, stdout } = withTasks(job, "9", IndexSet.of(others));
     return { array, stdout };
   };
   const some = [record(10, "1", "RUNNING", "/w/1.log"), record(9, "2", "RUNNING", "/w/2.log")];
-  const [usual, other, shared] = ["slurm-9_2.out", "x2", "log"]
+  const [usual = "", other = "", shared = ""] = ["slurm-9_2.out", "x2", "log"]
     .map((name) => record(9, "2", "RUNNING", `/w/${name}`, "ArrayTaskThrottle=5 "));
   assert.deepEqual(told("0-3", ...some), { array: "0-3", stdout: "/w/%a.log" });
-  assert.deepEqual(told("0,1", usual ?? ""), { array: "0-2%5", stdout: "/w/slurm-9_%a.out" });
-  assert.deepEqual(told(undefined, other ?? ""), { array: undefined, stdout: undefined });
-  assert.deepEqual(told("2", other ?? ""), { array: "2%5", stdout: "/w/x2" });
-  assert.deepEqual(told("0-2", shared ?? ""), { array: "0-2%5", stdout: "/w/log" });
+  assert.deepEqual(told("0,1", usual), { array: "0-2%5", stdout: "/w/slurm-9_%a.out" });
+  assert.deepEqual(told("0,1", other), { array: "0-2%5", stdout: undefined });
+  assert.deepEqual(told("", other), { array: "2%5", stdout: "/w/x2" });
+  assert.deepEqual(told("0-2", shared), { array: "0-2%5", stdout: "/w/log" });
+  const waiting = record(9, "4", "PENDING", "/w/4-9_4294967294.out");
+  assert.deepEqual(told("0-2", waiting), { array: "0-2,4", stdout: "/w/4-9_%a.out" });
 });
 
 Deno.test("a heterogeneous job has the components up to its last one, whichever are shown", () => {

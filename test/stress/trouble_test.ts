@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isThere } from "../../lib/files.ts";
-import { checkDataset, written } from "../support/checker.ts";
+import { checkDataset, checkNothingIsLeft, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, TestDataset } from "../support/dataset.ts";
 import { isOnPath } from "../support/pseudo_terminal.ts";
@@ -314,6 +314,25 @@ concurrently(noRealSlurm, {
       [b]: written(b, ["b"]),
     };
     await checkDataset(dataset, { base, finished });
+  },
+  "what a finish on branches could not take off is taken off by the next one": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("out", "old\n");
+    const base = await dataset.commit("Old");
+    const id = await dataset.schedule(["-o", "out", "sbatch", "write.sh", "out"]);
+    await jobsAreOver([id]);
+    // Another git is at work, just when the branch is made.
+    await dataset.write(".git/index.lock", "");
+    assertRefused(await dataset.tool(["finish", "--branches"]), /index\.lock/);
+    await Deno.remove(`${dataset.root}/.git/index.lock`);
+    assert.equal(await dataset.git("show", `job-${id}:out`), `result of out`);
+    await dataset.succeed(["finish"]);
+    assert.equal(await dataset.git("status", "--porcelain"), "");
+    await checkNothingIsLeft(dataset);
+    await dataset.git("merge", "-q", "--no-edit", `job-${id}`);
+    const other = await dataset.schedule(["-o", "out", "sbatch", "-H", "write.sh", "out"]);
+    await dataset.git("merge-base", "--is-ancestor", base, "HEAD");
+    assert.deepEqual(await jobsSubmittedBelow(dataset.root), [id, other]);
   },
   "a finish that fails leaves nothing that others would wait for": async () => {
     for (const kind of ["git", "annex"] as const) {
