@@ -127,6 +127,8 @@ function readShort(spec: ArgumentSpec, word: string, queue: string[], put: Put):
       put(option, "");
     } else {
       const rest = letters.slice(index + 1).join("");
+      // As completions write it.
+      if (option.optionalValue === true) return put(option, rest.replace(/^=/, ""));
       return put(option, rest === "" ? valueOf(option, queue) : rest);
     }
   }

@@ -159,7 +159,7 @@ export function autoFinishOf(words: ParsedArguments): AutoFinish | undefined {
     });
   }
   return {
-    failedJobs: close ? "close" : commit ? "commit" : "leave",
+    failedJobs: close ? "close" : commit ? "commit" : undefined,
     options: words.last("auto-finish") || undefined,
   };
 }

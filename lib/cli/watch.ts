@@ -1,6 +1,8 @@
+import { isOwnJob } from "../commands/own_job.ts";
 import { Expectation, Poll, type Polling } from "../commands/polling.ts";
 import type { OpenJobStatus, StatusResult } from "../commands/status.ts";
 import { jobKeyOf } from "../dataset/history.ts";
+import { neverStarts } from "../slurm/report.ts";
 import { stateOf, statusSummary, statusTable } from "./status_table.ts";
 import { fitsScreen } from "./pager.ts";
 import type { Terminal } from "./terminal.ts";
@@ -35,9 +37,15 @@ export async function watch(
       shown.set(jobKeyOf(job.job), state);
     }
     const isOver = !result.jobs.some(({ job, report, branch }) =>
-      expectation.isWorthwhile(jobKeyOf(job), branch === undefined ? report?.phase : undefined)
+      expectation.isWorthwhile(
+        jobKeyOf(job),
+        // Nobody waits for what cannot start, nor for itself.
+        branch === undefined && !isOwnJob(job) && report !== undefined && !neverStarts(report)
+          ? report.phase
+          : undefined,
+      )
     );
-    if (isOver || !await poll.next()) return { result, isOver };
+    if (isOver || terminal.isGone || !await poll.next()) return { result, isOver };
   }
 }
 

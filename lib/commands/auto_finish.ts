@@ -23,7 +23,8 @@ export type FailedJobs = "leave" | "close" | "commit";
 
 /** How jobs are to be finished by jobs of their own. */
 export interface AutoFinish {
-  readonly failedJobs: FailedJobs;
+  /** As the setting `failed-jobs` has it where absent. */
+  readonly failedJobs: FailedJobs | undefined;
   /** Options of sbatch, in one text; the configured ones when absent, else the job's own. */
   readonly options: string | undefined;
 }
@@ -90,7 +91,7 @@ export async function submitFinishers(
 }
 
 async function submitFinisher(
-  { root, store }: Dataset,
+  { root, settings, store }: Dataset,
   { token, submission: { jobId, cluster }, autoFinish: { failedJobs } }: JobToFinish,
   options: readonly string[],
 ): Promise<Finisher> {
@@ -109,8 +110,8 @@ async function submitFinisher(
       "finish",
       "--wait",
       `--timeout=${PATIENCE_SECONDS}`,
-      ...(failedJobs === "leave" ? [] : [`--${failedJobs}-failed-jobs`]),
-      jobId,
+      `--${failedJobs ?? settings.failedJobs}-failed-jobs`,
+      token,
     ],
     environment: own.environment,
   });

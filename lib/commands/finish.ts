@@ -379,7 +379,7 @@ function refuseParts({ layout, outputs }: FinishOptions, finishing: readonly Dec
 }
 
 /** Returns the keys of all jobs in the history of the branch as it is now. */
-async function jobsInHistory(dataset: Dataset): Promise<Set<string>> {
+export async function jobsInHistory(dataset: Dataset): Promise<Set<string>> {
   const { commit } = await readTip(dataset.repository);
   return new Set((await readHistory(dataset, commit)).jobs.map(jobKeyOf));
 }

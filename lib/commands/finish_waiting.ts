@@ -1,8 +1,16 @@
+import { openDataset } from "../dataset/dataset.ts";
 import { jobKeyOf } from "../dataset/history.ts";
 import { neverStarts } from "../slurm/report.ts";
 import type { JobPhase } from "../slurm/states.ts";
-import { finish, type FinishedJob, type FinishOptions, type FinishResult } from "./finish.ts";
+import {
+  finish,
+  type FinishedJob,
+  type FinishOptions,
+  type FinishResult,
+  jobsInHistory,
+} from "./finish.ts";
 import type { LockPatience } from "./locked.ts";
+import { isOwnJob } from "./own_job.ts";
 import { Expectation, Poll, type Polling } from "./polling.ts";
 import type { ChosenJobs } from "./select_jobs.ts";
 
@@ -31,7 +39,11 @@ export async function finishWaiting(
   let chosen: ChosenJobs | undefined;
   for (;;) {
     const result = await finish({ ...options, chosen }, patience);
-    const jobs = [...result.jobs, ...goneSince(left, result.jobs)];
+    const jobs = [
+      // Nobody has asked for the job that this is called in, unless it is named.
+      ...result.jobs.filter(({ job }) => options.targets.length > 0 || !isOwnJob(job)),
+      ...await goneSince(result.root, left, result.jobs),
+    ];
     const waiting = waitedFor(jobs, expectation);
     const isWaiting = (job: FinishedJob) => waiting.has(jobKeyOf(job.job));
     // Of an array that is waited for only what was committed is settled.
@@ -48,17 +60,11 @@ export async function finishWaiting(
   }
 }
 
-/** The job that this process is part of: inside a batch script it would be waited for in vain. */
-function ownJobId(): string | undefined {
-  return Deno.env.get("SLURM_ARRAY_JOB_ID") ?? Deno.env.get("SLURM_JOB_ID");
-}
-
 /** Returns the keys of the jobs that are not over, in all their tasks. */
 function waitedFor(jobs: readonly FinishedJob[], expectation: Expectation): Set<string> {
   const phases = new Map<string, JobPhase>();
-  const own = ownJobId();
   for (const { job, report, outcome } of jobs) {
-    if (job.jobId === own) continue;
+    if (isOwnJob(job)) continue;
     // Nobody waits for what cannot start.
     const phase = outcome === "live" && report !== undefined && !neverStarts(report)
       ? report.phase
@@ -75,13 +81,23 @@ function waitedFor(jobs: readonly FinishedJob[], expectation: Expectation): Set<
   );
 }
 
-/** Returns jobs that were waited for and are open no more: others have finished them. */
-function goneSince(
+/**
+ * Returns jobs that were waited for and are open no more: others have finished them, or they are not in
+ * the history that is checked out now.
+ */
+async function goneSince(
+  root: string,
   before: readonly FinishedJob[],
   now: readonly FinishedJob[],
-): FinishedJob[] {
+): Promise<FinishedJob[]> {
   const present = new Set(now.map(({ job }) => jobKeyOf(job)));
   const gone = new Map(before.map(({ job }) => [jobKeyOf(job), job]));
-  return [...gone].filter(([key]) => !present.has(key))
-    .map(([, job]) => ({ job, report: undefined, outcome: "settled" }));
+  for (const key of present) gone.delete(key);
+  if (gone.size === 0) return [];
+  const history = await jobsInHistory(await openDataset(root));
+  return [...gone].map(([key, job]) => ({
+    job,
+    report: undefined,
+    outcome: history.has(key) ? "settled" : "not in history",
+  }));
 }

@@ -132,14 +132,18 @@ async function submittedSince(
   return open.filter(({ commit }) => later.has(commit));
 }
 
-/** A number is a job id where an open job has it, else perhaps the beginning of a commit. */
+/**
+ * A number is a job id where an open job has it, else perhaps the beginning of a commit. A job's token
+ * names it alone: of two clusters jobs may have one id.
+ */
 async function findOpen(
   dataset: Dataset,
   open: readonly RecordedJob[],
   target: string,
 ): Promise<RecordedJob[]> {
   const byId = open.filter(({ jobId }) => jobId === target);
-  if (byId.length > 0) return byId;
+  const named = byId.length > 0 ? byId : open.filter((job) => jobKeyOf(job) === target);
+  if (named.length > 0) return named;
   const commit = await resolveCommit(dataset.repository, target);
   return open.filter((job) => job.commit === commit);
 }
@@ -149,7 +153,7 @@ async function whyNotOpen(dataset: Dataset, target: string): Promise<Explanation
   const history = await readHistory(dataset);
   const commit = await resolveCommit(dataset.repository, target);
   const named = commit === undefined
-    ? history.jobs.filter(({ jobId }) => jobId === target)
+    ? history.jobs.filter((job) => job.jobId === target || jobKeyOf(job) === target)
     : history.jobs.filter((job) => job.commit === commit);
   const damaged = history.unreadable.find((record) => record.commit === commit);
   if (damaged !== undefined) return { reason: damaged.reason };
@@ -210,7 +214,9 @@ export async function whyNotInHistory(
   }
   // All branches and remotes: the job may have been scheduled elsewhere.
   const { jobs } = await readHistory(dataset, "--all");
-  const job = jobs.find((other) => other.commit === commit || other.jobId === target);
+  const job = jobs.find((other) =>
+    other.commit === commit || other.jobId === target || jobKeyOf(other) === target
+  );
   if (job !== undefined) {
     return {
       reason: `Job ${job.jobId} belongs to another branch: its commit ` +

@@ -275,7 +275,7 @@ export async function begin(
 }
 
 function newEntry(
-  { repository, root }: Dataset,
+  { repository, root, settings }: Dataset,
   request: SubmissionRequest,
   clone: string,
   standIn: string | undefined,
@@ -291,7 +291,9 @@ function newEntry(
     submitted_at: new Date().toISOString(),
     ...(told === record.cmd ? {} : { command: told }),
     ...(batch === undefined ? {} : { batch }),
-    ...(autoFinish === undefined ? {} : { auto_finish: autoFinish.failedJobs }),
+    ...(autoFinish === undefined ? {} : {
+      auto_finish: autoFinish.failedJobs ?? settings.failedJobs,
+    }),
     ...(failedTasks === undefined ? {} : { failed_tasks: failedTasks }),
   };
   return {

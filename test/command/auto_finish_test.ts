@@ -114,6 +114,36 @@ concurrently(false, {
       status: ["?? left", `?? slurm-${left.id}.out`],
     });
   },
+  "what the finishing job does with a failed job may be configured, and is recorded": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.git("config", "datalad-slurm.failed-jobs", "close");
+    const base = await dataset.git("rev-parse", "HEAD");
+    const said = await dataset.succeed(
+      ["schedule", "--auto-finish", "-o", "out", "sbatch", "fail.sh", "out"],
+    );
+    const id = jobIdIn(said);
+    assert.equal((await dataset.record()).datalad_slurm.auto_finish, "close");
+    await jobsAreOver([id, finisherIn(said)]);
+    const status = ["?? out", `?? slurm-${id}.out`];
+    await checkDataset(dataset, { base, finished: { [id]: {} }, status });
+  },
+  "a finishing job is about its own job alone, also where two clusters use one id": async () => {
+    await using dataset = await TestDataset.make();
+    const id = await dataset.schedule(["-o", "a", "sbatch", "fail.sh", "a"]);
+    await jobsAreOver([id]);
+    const { token } = (await dataset.record()).datalad_slurm;
+    // A record of the same id by the same clone.
+    const other = "0123456789abcdef01234567";
+    const message = (await dataset.git("log", "-1", "--format=%B")).replaceAll(token, other)
+      .replace('"a"', '"b"');
+    await dataset.git("commit", "-q", "--allow-empty", "-m", message);
+    await dataset.succeed(["finish", "--wait", "--close-failed-jobs", other]);
+    const left = await dataset.tool(["status", "--json"]);
+    assert.match(left.stdout, new RegExp(id));
+    assert.equal((await dataset.record()).datalad_slurm.token, other);
+    const again = await dataset.tool(["finish", "--wait", "--close-failed-jobs", other]);
+    assert.match(again.stderr, new RegExp(`Job ${id} is finished already`));
+  },
   "reschedule --auto-finish, with options for the finishing job": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");

@@ -140,6 +140,44 @@ concurrently(false, {
     assert.equal(seen.at(-1), "COMPLETED");
     assert.deepEqual(seen.filter((state, at) => state === seen[at - 1] && state !== "PENDING"), []);
   },
+  "nobody waits for the job that the command runs in, nor counts it, unless it is named":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const own = await dataset.schedule(["-o", "own", "sbatch", "-H", "write.sh", "own"]);
+      const env = { SLURM_JOB_ID: own };
+      const done = await dataset.schedule(["-o", "a", "sbatch", "write.sh", "a"]);
+      const committed = await dataset.succeed(["finish", "--wait"], { env });
+      assert.match(committed, new RegExp(`^Job ${done}: Complete, .*\n$`));
+      const { code, stdout } = await dataset.tool(["finish", "--wait", own], { env });
+      assert.deepEqual([code, stdout.startsWith(`Job ${own}: Pending`)], [8, true]);
+      assert.match((await dataset.tool(["status", "--watch"], { env })).stdout, new RegExp(own));
+    },
+  "nobody waits for a job that can never start": async () => {
+    await using dataset = await TestDataset.make();
+    const failed = await dataset.schedule(["-o", "a", "sbatch", "fail.sh", "a"]);
+    const never = await dataset.schedule(
+      ["-o", "b", "sbatch", `--dependency=afterok:${failed}`, "write.sh", "b"],
+    );
+    const { stdout, stderr } = await dataset.tool(["status", "--watch"]);
+    assert.match(stdout, new RegExp(`Job ${never}: .*DependencyNeverSatisfied`));
+    assert.match(stderr, new RegExp(`scancel ${never}`));
+  },
+  "a job that is not in the history any more is not taken for finished": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.git("branch", "other");
+    const id = await dataset.schedule(["-o", "a", "sbatch", "-H", "write.sh", "a"]);
+    const gone = await dataset.schedule(["-o", "b", "sbatch", "-H", "write.sh", "b"]);
+    await using waiting = new Working(dataset, ["finish", "--wait", "--verbose", id, gone]);
+    await until("Slurm is asked", () => /sacct/.test(waiting.stderr));
+    await dataset.git("checkout", "-q", "other");
+    assert.equal(await waiting.code(), 1);
+    assert.match(
+      waiting.stdout,
+      new RegExp(`^Job ${id}: its schedule commit was taken off the branch`, "m"),
+    );
+    await dataset.git("checkout", "-q", "main");
+    assert.match(await dataset.succeed(["status"]), new RegExp(id));
+  },
   "options that make no sense together are refused": async () => {
     await using dataset = await TestDataset.make();
     for (

@@ -9,9 +9,27 @@ const spec: ArgumentSpec = {
     { name: "message", short: "m", value: "TEXT", help: "" },
     { name: "json", short: "j", help: "" },
     { name: "quiet", short: "q", help: "" },
+    { name: "watch", short: "w", value: "SECONDS", optionalValue: true, help: "" },
     { name: "explicit", value: "WHAT", optionalValue: true, choices: ["yes", "no"], help: "" },
   ],
 };
+
+Deno.test("a value that may be left out is taken from what is attached alone", () => {
+  for (
+    const [words, value, operands] of [
+      [["-w"], "", []],
+      [["-w", "5"], "", ["5"]],
+      [["-w5", "7"], "5", ["7"]],
+      [["-w=5"], "5", []],
+      [["-jw5"], "5", []],
+      [["--watch", "5"], "", ["5"]],
+      [["--watch=5"], "5", []],
+    ] as const
+  ) {
+    const parsed = parseArguments(spec, words);
+    assert.deepEqual([parsed.last("watch"), parsed.operands], [value, operands], words.join(" "));
+  }
+});
 
 Deno.test("options are read in all their forms, in any order with the operands", () => {
   const words = [
