@@ -2,9 +2,11 @@ import { type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { isSubmission, jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
 import { datasetPath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
+import { readConfiguration } from "../git/config.ts";
 import { requireIdentity } from "../git/identity.ts";
 import { recordedCommits } from "../git/log.ts";
 import { resolveCommit } from "../git/refs.ts";
+import { superdatasetOf } from "../git/repository.ts";
 import { throwIfInterrupted } from "../process/interruption.ts";
 import { joinCommand, quoteWord } from "../record/command.ts";
 import type { LockPatience } from "./locked.ts";
@@ -314,6 +316,25 @@ function withTasks({ jobId, record }: RecordedJob, tasks: string): string {
   return read.call.withArray(throttle === undefined ? tasks : `${tasks}%${throttle}`);
 }
 
+/** The commits of a job in subdatasets bear its record too: paths and command are of the dataset above. */
+async function refuseFromAbove(dataset: Dataset, job: RecordedJob): Promise<void> {
+  const { dsid } = job.record;
+  if (dsid === undefined || dsid === dataset.id) return;
+  for (
+    let above = await superdatasetOf(dataset.root);
+    above !== undefined;
+    above = await superdatasetOf(above)
+  ) {
+    if ((await readConfiguration(above)).get("datalad.dataset.id") !== dsid) continue;
+    const id = job.commit.slice(0, 10);
+    throw new ToolError(
+      "refused",
+      `Job ${job.jobId} (${id}) was submitted in the dataset above, ${JSON.stringify(above)}`,
+      { hint: `Run it there: datalad-slurm reschedule -d ${quoteWord(above)} ${job.jobId}` },
+    );
+  }
+}
+
 async function planJob(
   dataset: Dataset,
   choice: Choice,
@@ -322,6 +343,7 @@ async function planJob(
   await checkAutoFinish(dataset, autoFinish);
   const { job, failed } = choice;
   const { record } = job;
+  await refuseFromAbove(dataset, job);
   const toPaths = (paths: readonly string[], role: string) =>
     paths.map((path) => datasetPath(dataset.root, ".", path, role));
   const pwd = datasetPath(dataset.root, ".", record.pwd, "The recorded directory");

@@ -1,5 +1,6 @@
 import type { Dataset } from "../dataset/dataset.ts";
 import { openDataset } from "../dataset/dataset.ts";
+import { ToolError } from "../errors.ts";
 import { isRepository } from "../files.ts";
 import { joinPath } from "../paths.ts";
 import { type Conflict, release, reserve } from "../store/reservations.ts";
@@ -50,12 +51,23 @@ export async function releaseInSubdatasets(
   patience: LockPatience,
 ): Promise<void> {
   for (const { repository, path } of subdatasetPlaces(dataset.root, paths)) {
-    const below = await openDataset(`${dataset.root}/${repository}`);
+    const below = await openIfDataset(`${dataset.root}/${repository}`);
+    if (below === undefined) continue;
     await locked(
       below,
       patience,
       () => Promise.resolve(release(below.store.reservations, tokenFromAbove(token), [path])),
     );
+  }
+}
+
+/** A job may have made a repository, which has no commit yet and holds no reservation. */
+async function openIfDataset(directory: string): Promise<Dataset | undefined> {
+  try {
+    return await openDataset(directory);
+  } catch (error) {
+    if (error instanceof ToolError && error.kind === "refused") return undefined;
+    throw error;
   }
 }
 

@@ -1,3 +1,4 @@
+import { realDirectory } from "../dataset/paths.ts";
 import { absolutePath, pathBelow } from "../paths.ts";
 import type { SubmittedJob } from "../record/schema.ts";
 import type { ShownJob } from "../slurm/show_job.ts";
@@ -18,7 +19,7 @@ export function describeSubmission(job: ShownJob, places: JobPlaces): SubmittedJ
     path === undefined ? undefined : toldPath(path, places);
   const known = {
     name: job.name,
-    work_dir: told(job.workDir),
+    work_dir: told(job.workDir && realDirectory(job.workDir)),
     stdout: told(job.stdout),
     stderr: told(job.stderr),
     array: job.array,
@@ -36,13 +37,25 @@ export function describeSubmission(job: ShownJob, places: JobPlaces): SubmittedJ
 }
 
 /**
- * Returns a path for the record: relative to the root inside the dataset, as it is where the job
- * runs (`finish` looks for logs there), impersonal elsewhere.
+ * Returns a path for the record: relative to the root inside the dataset, below the directory where the
+ * job runs outside of it (`finish` looks for logs there), impersonal elsewhere. Slurm tells it as sbatch
+ * was told of it, with `..` and symbolic links (`--chdir=..`).
  */
 export function toldPath(path: string, { root, altDir }: JobPlaces): string {
-  const inside = pathBelow(root, path);
+  const place = realPlace(path);
+  const inside = pathBelow(root, place);
   if (inside !== undefined) return inside;
-  return altDir !== undefined && pathBelow(altDir, path) !== undefined ? path : impersonal(path);
+  const below = altDir === undefined ? undefined : pathBelow(realDirectory(altDir), place);
+  return below === undefined ? impersonal(path) : absolutePath(below, altDir ?? "");
+}
+
+/** Resolves what a path lies in; the last part may be a link, or a pattern of Slurm's. */
+function realPlace(path: string): string {
+  if (!path.startsWith("/")) return path;
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  return ["", ".", ".."].includes(name)
+    ? realDirectory(path)
+    : absolutePath(name, realDirectory(path.slice(0, -name.length - 1) || "/"));
 }
 
 /**

@@ -42,7 +42,7 @@ function locate(root: string, absolute: string): string | undefined {
 }
 
 /** Resolves the part of a path that exists; the rest is appended as it stands. */
-function realDirectory(path: string): string {
+export function realDirectory(path: string): string {
   for (let existing = path, rest = "";;) {
     try {
       return joinAbsolute(Deno.realPathSync(existing), rest);

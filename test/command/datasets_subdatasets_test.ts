@@ -138,6 +138,28 @@ concurrently(noDatalad, {
       assert.equal(await recorded(top, "sub"), await sub.git("rev-parse", "HEAD"));
       await checkWithDatalad(top, { "sub/deep/y": "result of y\n" });
     },
+  "a job of the dataset above is not run again in the subdataset": async () => {
+    await using top = (await makeNested()).top;
+    const sub = top.at(`${top.root}/sub`);
+    const id = await top.schedule(["-o", "sub/out", "sbatch", "write.sh", "sub/out"]);
+    await jobsAreOver([id]);
+    await top.succeed(["finish"]);
+    const { code, stderr } = await sub.tool(["reschedule", "HEAD"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /was submitted in the dataset above, .*\nHint: Run it there: .* -d /);
+    assert.deepEqual(await jobsSubmittedBelow(top.root), [id]);
+    await sub.succeed(["reschedule", "-d", "^", "HEAD"]);
+  },
+  "a repository that a job has made is told of, and keeps no job from being finished": async () => {
+    await using dataset = await TestDataset.make();
+    const command = "git init -q repo; echo a >repo/a; echo b >b";
+    const id = await dataset.schedule(["-o", "repo", "-o", "b", "sbatch", "--wrap", command]);
+    await jobsAreOver([id]);
+    const { code, stdout, stderr } = await dataset.tool(["finish"]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, new RegExp(`^Job ${id}: Complete, committed as`));
+    assert.match(stderr, /"repo" was not committed: it is a repository of its own/);
+  },
   "what the user has committed in a subdataset is recorded by the user": async () => {
     await using top = (await makeNested()).top;
     const sub = top.at(`${top.root}/sub`);

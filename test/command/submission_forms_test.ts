@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkDataset, written } from "../support/checker.ts";
+import { checkDataset, type Content, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
 import {
@@ -163,6 +163,34 @@ concurrently(false, {
     const { job } = await toolPart(dataset);
     assert.equal(job.work_dir, "~");
     assert.match(job.stdout, /\/tmp\/%u\/logs\/\d+\.out$/);
+  },
+  "a job's directory is told as it is, however sbatch was told of it": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("sub/file", "");
+    await Deno.symlink("sub", `${dataset.root}/link`);
+    const base = await dataset.commit("Directory and link to it");
+    const forms = [["..", "."], ["../sub/..", "."], ["../link", "sub"], [
+      "../sub//",
+      "sub",
+    ]] as const;
+    const finished: Record<string, Record<string, Content>> = {};
+    for (const [chdir, directory] of forms) {
+      const id = await dataset.schedule(
+        ["-o", "../out", "sbatch", "-D", chdir, "--wrap", `echo ${chdir} >${dataset.root}/out`],
+        { in: "sub" },
+      );
+      assert.equal((await toolPart(dataset)).job.work_dir, directory);
+      await jobsAreOver([id]);
+      const { stderr } = await dataset.tool(["finish"]);
+      assert.equal(stderr, "");
+      const logs = directory === "." ? "" : `${directory}/`;
+      finished[id] = {
+        out: `${chdir}\n`,
+        [`${logs}slurm-${id}.out`]: "",
+        [`${logs}slurm-job-${id}.env.json`]: environmentOf(id),
+      };
+    }
+    await checkDataset(dataset, { base, finished });
   },
   "a log in the home directory is none of the dataset's files": async () => {
     await using dataset = await TestDataset.make();
