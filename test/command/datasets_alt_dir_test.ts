@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkDataset, environmentOf } from "../support/checker.ts";
+import { checkDataset, type Content, environmentOf } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, dataladClone, noDatalad } from "../support/datalad.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
@@ -97,6 +97,30 @@ concurrently(noDatalad, {
       },
     });
   },
+  "a result or an input of the same size and time is copied where its content differs":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const alt = `${dataset.scratch.directory}/parallel`;
+      const old = new Date(1_000_000_000_000);
+      await dataset.write("old.sh", "#!/bin/sh\ncat in >out\ntouch -d @1000000000 out\n");
+      const base = await dataset.commit("Script");
+      const finished: Record<string, Record<string, Content>> = {};
+      for (const content of ["run1\n", "run2\n"]) {
+        await dataset.write("in", content);
+        await Deno.utime(`${dataset.root}/in`, old, old);
+        const id = await dataset.schedule([
+          ...["--alt-dir", alt, "-i", "in", "-o", "out", "sbatch", "old.sh"],
+        ]);
+        await jobsAreOver([id]);
+        await dataset.succeed(["finish"]);
+        finished[id] = {
+          out: content,
+          [`slurm-${id}.out`]: "",
+          [`slurm-job-${id}.env.json`]: environmentOf(id),
+        };
+      }
+      await checkDataset(dataset, { base, finished, status: ["?? in"] });
+    },
   "a directory that holds the dataset, or lies in it, is refused": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
