@@ -62,6 +62,14 @@ function contentOf(path: string): string {
   }
 }
 
+/** How {@link copyResults} copies. */
+export interface CopyBackOptions {
+  /** Compares the copies with the originals, byte for byte. */
+  readonly verify: boolean;
+  /** Tells what is another job's, which may run in the same directory. */
+  readonly isForeign: (path: string) => boolean;
+}
+
 /**
  * Copies a job's results from where it ran into the dataset, and returns the files that were not
  * copied because a newer one is in their place. Throws `PermissionDenied` where something may not be
@@ -71,12 +79,13 @@ export async function copyResults(
   { root }: Dataset,
   altDir: string,
   outputs: readonly string[],
-  verify: boolean,
+  { verify, isForeign }: CopyBackOptions,
 ): Promise<string[]> {
   const listing = new Listing(altDir);
   const { files, failed } = await collectOutputs(
     altDir,
     outputs.flatMap((output) => expandPath(altDir, output, listing)),
+    isForeign,
   );
   const [closed] = [...listing.denied, ...failed.map(({ path }) => path)];
   if (closed !== undefined) {
@@ -87,7 +96,7 @@ export async function copyResults(
     const outcome = await copyFile(`${altDir}/${path}`, `${root}/${path}`, {
       verify,
       keepNewer: true,
-      // A job is finished by one process at a time, and no other job has its outputs.
+      // A job is finished by one process at a time, and what other jobs have is left out.
       isOnly: true,
     });
     if (outcome === "newer file kept") kept.push(path);

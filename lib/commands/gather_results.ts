@@ -124,7 +124,11 @@ export async function gatherResults(
   };
   const newer = altDir === undefined ? undefined : await unlessDenied(
     altDir,
-    () => copyResults(dataset, altDir, [...inside, ...logs], finishing.verifyCopies),
+    () =>
+      copyResults(dataset, altDir, [...inside, ...logs], {
+        verify: finishing.verifyCopies,
+        isForeign,
+      }),
   );
   // What Slurm knew of an array goes with the last of its parts.
   const environments = declared.withShared ? [environment] : [];

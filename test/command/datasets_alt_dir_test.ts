@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { checkDataset, type Content, environmentOf } from "../support/checker.ts";
+import { checkDataset, type Content, environmentOf, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, dataladClone, noDatalad } from "../support/datalad.ts";
-import { jobIdIn, TestDataset } from "../support/dataset.ts";
+import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
 import { jobsAreOver, useCluster } from "../support/real_slurm.ts";
 import { runInterposed } from "../stress/interpose.ts";
 
@@ -121,6 +121,33 @@ concurrently(noDatalad, {
       }
       await checkDataset(dataset, { base, finished, status: ["?? in"] });
     },
+  "what another open job writes into the same directory stays there": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("b.csv", "an older result\n");
+    const base = await dataset.commit("Older");
+    const alt = ["--alt-dir", `${dataset.scratch.directory}/parallel`];
+    const pipe = await dataset.pipe("go");
+    const over = await dataset.schedule([...alt, "-o", "a.csv", "sbatch", "write.sh", "a.csv"]);
+    const open = await dataset.schedule([
+      ...alt,
+      "-o",
+      "b.csv",
+      "sbatch",
+      "wait.sh",
+      pipe,
+      "b.csv",
+    ]);
+    await jobsAreOver([over]);
+    await Deno.writeTextFile(`${alt[1]}/b.csv`, "half\n");
+    await dataset.succeed(["finish", "-o", "*.csv", over]);
+    assert.equal(await Deno.readTextFile(`${dataset.root}/b.csv`), "an older result\n");
+    await checkDataset(dataset, {
+      base,
+      open: [open],
+      finished: { [over]: written(over, ["a.csv"]) },
+    });
+    await letGo(pipe);
+  },
   "a directory that holds the dataset, or lies in it, is refused": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
