@@ -27,3 +27,8 @@ export const PERMISSION_DENIED = "permission denied";
 export function isDenial(error: unknown): error is Error {
   return error instanceof Deno.errors.PermissionDenied;
 }
+
+/** Whether an error is the file system's, of whatever kind: some have neither class nor code (Deno 2.9). */
+export function isFileSystemError(error: unknown): error is Error {
+  return error instanceof Error && /\(os error \d+\)/.test(error.message);
+}

@@ -1,10 +1,11 @@
 import { collectOutputs, requireReadable } from "../dataset/collect.ts";
-import { copyFile } from "../dataset/copy.ts";
+import { copyFile, placeLink } from "../dataset/copy.ts";
 import type { Dataset } from "../dataset/dataset.ts";
 import { expandPath, Listing } from "../dataset/globs.ts";
-import { ToolError } from "../errors.ts";
-import { PERMISSION_DENIED } from "../files.ts";
-import { absolutePath, joinPath, pathBelow } from "../paths.ts";
+import { asToolError, ToolError } from "../errors.ts";
+import { isAbsence, isFileSystemError, PERMISSION_DENIED } from "../files.ts";
+import { filesWithoutEntry } from "../git/untracked.ts";
+import { absolutePath, isWithin, joinPath, parentPath, pathAndAbove, pathBelow } from "../paths.ts";
 
 /**
  * Jobs that run in a directory outside the dataset (`--alt-dir`), such as one on a parallel file
@@ -28,29 +29,64 @@ export function resolveAltDir(root: string, path: string): string {
   return directory;
 }
 
-/** Copies a job's inputs, as they are now, to where it runs; content is copied, not links to it. */
+/**
+ * Copies a job's inputs, as they are now, to where it runs; content is copied, not links to it. A link
+ * to a directory stays one, and what it leads to in the dataset is copied as well. Throws a
+ * {@link ToolError} where something cannot be copied.
+ */
 export async function copyInputs(
   { root }: Dataset,
   altDir: string,
   inputs: readonly string[],
 ): Promise<void> {
-  const collected = await collectOutputs(
-    root,
-    inputs.flatMap((input) => expandPath(root, input)),
-  );
-  requireReadable(collected);
-  const { files } = collected;
-  for (const [repository, paths] of files) {
-    for (const path of paths) {
-      const whole = joinPath(repository, path);
-      await copyFile(contentOf(`${root}/${whole}`), `${altDir}/${whole}`, {
-        verify: false,
-        keepNewer: false,
-        // Several jobs may want the same inputs at the same time.
-        isOnly: false,
-      });
+  const copied = new Set<string>();
+  let wanted = inputs.flatMap((input) => expandPath(root, input));
+  while (wanted.length > 0) {
+    const collected = await collectOutputs(root, wanted);
+    requireReadable(collected);
+    wanted = [];
+    for (const [repository, paths] of collected.files) {
+      for (const path of paths) {
+        const whole = joinPath(repository, path);
+        if (copied.has(whole)) continue;
+        copied.add(whole);
+        try {
+          wanted.push(...await copyInput(root, altDir, whole));
+        } catch (error) {
+          if (!isFileSystemError(error)) throw error;
+          const what = `${JSON.stringify(whole)} cannot be copied to ${JSON.stringify(altDir)}`;
+          throw asToolError(error) ?? new ToolError("refused", `${what}: ${error.message}`, {
+            hint: "Nothing was submitted; move away what is in the way there",
+          });
+        }
+      }
     }
   }
+}
+
+/** Copies one file or link, and returns what else is to be copied for it. */
+async function copyInput(root: string, altDir: string, path: string): Promise<string[]> {
+  const from = `${root}/${path}`;
+  const to = `${altDir}/${path}`;
+  const content = contentOf(from);
+  if (!Deno.lstatSync(content).isDirectory) {
+    await copyFile(content, to, {
+      verify: false,
+      keepNewer: false,
+      // Several jobs may want the same inputs at the same time.
+      isOnly: false,
+    });
+    return [];
+  }
+  const top = Deno.realPathSync(root);
+  const target = pathBelow(top, content);
+  const link = Deno.readLinkSync(from);
+  const isDirect = !link.startsWith("/") &&
+    absolutePath(link, `${top}/${parentPath(path)}`) === content;
+  const fromTop = `${"../".repeat(path.split("/").length - 1)}${target}`;
+  await placeLink(target === undefined ? content : isDirect ? link : fromTop, to);
+  // Of one that leads up to where it lies itself there is no end.
+  return target === undefined || isWithin(path, target) ? [] : [target];
 }
 
 /** An annexed file is a link to its content. */
@@ -70,36 +106,103 @@ export interface CopyBackOptions {
   readonly isForeign: (path: string) => boolean;
 }
 
+/** What was not copied, by its path relative to the root. */
+export interface NotCopied {
+  /** Files that have a newer one in their place. */
+  readonly kept: string[];
+  /** Files that could not be copied, and why. Where there is one, others were not tried. */
+  readonly failed: { readonly path: string; readonly reason: string }[];
+}
+
 /**
- * Copies a job's results from where it ran into the dataset, and returns the files that were not
- * copied because a newer one is in their place. Throws `PermissionDenied` where something may not be
- * read there, or written here.
+ * Copies a job's results from where it ran into the dataset. Throws `PermissionDenied` where something
+ * may not be read there.
  */
 export async function copyResults(
   { root }: Dataset,
   altDir: string,
   outputs: readonly string[],
   { verify, isForeign }: CopyBackOptions,
-): Promise<string[]> {
+): Promise<NotCopied> {
   const listing = new Listing(altDir);
-  const { files, failed } = await collectOutputs(
-    altDir,
-    outputs.flatMap((output) => expandPath(altDir, output, listing)),
-    isForeign,
-  );
+  const expanded = outputs.flatMap((output) => expandPath(altDir, output, listing));
+  const { files, failed } = await collectOutputs(altDir, expanded, isForeign);
   const [closed] = [...listing.denied, ...failed.map(({ path }) => path)];
   if (closed !== undefined) {
     throw new Deno.errors.PermissionDenied(`${PERMISSION_DENIED}: ${JSON.stringify(closed)}`);
   }
-  const kept: string[] = [];
+  const declared = new Set(expanded);
+  const result: NotCopied = { kept: [], failed: [] };
   for (const path of files.get(".") ?? []) {
-    const outcome = await copyFile(`${altDir}/${path}`, `${root}/${path}`, {
-      verify,
-      keepNewer: true,
-      // A job is finished by one process at a time, and what other jobs have is left out.
-      isOnly: true,
-    });
-    if (outcome === "newer file kept") kept.push(path);
+    try {
+      const original = `${altDir}/${path}`;
+      const obstacle = findObstacle(root, path, declared);
+      if (obstacle !== undefined) await clearAway(root, obstacle, original, isForeign);
+      const outcome = await copyFile(original, `${root}/${path}`, {
+        verify,
+        keepNewer: true,
+        // A job is finished by one process at a time, and what other jobs have is left out.
+        isOnly: true,
+      });
+      if (outcome === "newer file kept") result.kept.push(path);
+    } catch (error) {
+      const isOfFile = error instanceof ToolError && error.kind !== "interrupted";
+      if (!isOfFile && !isFileSystemError(error)) throw error;
+      result.failed.push({ path, reason: error.message });
+      break;
+    }
   }
-  return kept;
+  return result;
+}
+
+/**
+ * Returns what the dataset has in the way of a result: a directory in its place, or a file, or a link,
+ * in that of a directory above it that is declared as well.
+ */
+function findObstacle(
+  root: string,
+  path: string,
+  declared: ReadonlySet<string>,
+): string | undefined {
+  const ways = [...pathAndAbove(path)];
+  const last = ways.findLastIndex((above) => declared.has(above));
+  return ways.slice(0, last + 1).findLast((way) => {
+    try {
+      return way !== "." && Deno.lstatSync(`${root}/${way}`).isDirectory === (way === path);
+    } catch (error) {
+      if (isAbsence(error)) return false;
+      throw error;
+    }
+  });
+}
+
+/**
+ * Removes what is in the way of a result. Throws a {@link ToolError} where anything of it is another
+ * job's, newer than the result, or not known to git.
+ */
+async function clearAway(
+  root: string,
+  obstacle: string,
+  original: string,
+  isForeign: (path: string) => boolean,
+): Promise<void> {
+  const { files, missing, impossible, failed } = await collectOutputs(root, [obstacle]);
+  const time = Deno.lstatSync(original).mtime?.getTime() ?? 0;
+  let isOurs = missing.length + impossible.length + failed.length === 0;
+  for (const [repository, paths] of files) {
+    const base = `${root}/${repository}`;
+    const isNewer = (path: string) =>
+      (Deno.lstatSync(`${base}/${path}`).mtime?.getTime() ?? 0) > time;
+    isOurs &&= !isWithin(repository, obstacle) &&
+      !paths.some((path) => isForeign(joinPath(repository, path)) || isNewer(path)) &&
+      (await filesWithoutEntry(base, paths)).size === 0;
+  }
+  if (!isOurs) {
+    throw new ToolError(
+      "refused",
+      `${JSON.stringify(obstacle)} of the dataset is in the way, ` +
+        "and is newer or has something that git does not know",
+    );
+  }
+  Deno.removeSync(`${root}/${obstacle}`, { recursive: true });
 }

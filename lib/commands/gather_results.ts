@@ -12,7 +12,7 @@ import {
 } from "../dataset/task_paths.ts";
 import { absentLinks } from "../git/annexed.ts";
 import { entriesInCommit, withoutSparse } from "../git/staged.ts";
-import { isDenial, isThere, PERMISSION_DENIED } from "../files.ts";
+import { isDenial, isFileSystemError, isThere, PERMISSION_DENIED } from "../files.ts";
 import { isWithin, joinPath, pathAndAbove } from "../paths.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import { IndexSet } from "../slurm/array.ts";
@@ -63,8 +63,8 @@ export interface FinishNotes {
   /** What git cannot hold or must not touch, with the reason. */
   readonly impossible: readonly { readonly path: string; readonly reason: string }[];
   /**
-   * Files that could not be added, or the directory outside the dataset that they were to be copied
-   * from, with the reason: there are none of a job that is committed.
+   * Files that could not be added or copied, or the directory outside the dataset that they were to be
+   * copied from, with the reason: there are none of a job that is committed.
    */
   readonly failed: readonly { readonly path: string; readonly reason: string }[];
 }
@@ -110,19 +110,21 @@ export async function gatherResults(
   const inside = placesOf(declared).filter(isInside);
   const altDir = ownAltDir(dataset, job);
   const failed: { path: string; reason: string }[] = [];
-  const unlessDenied = async <Result>(
+  const unless = async <Result>(
+    isExpected: (error: unknown) => error is Error,
     path: string,
     action: () => Result | Promise<Result>,
   ): Promise<Result | undefined> => {
     try {
       return await action();
     } catch (error) {
-      if (!isDenial(error)) throw error;
+      if (!isExpected(error)) throw error;
       failed.push({ path, reason: error.message });
       return undefined;
     }
   };
-  const newer = altDir === undefined ? undefined : await unlessDenied(
+  const notCopied = altDir === undefined ? undefined : await unless(
+    (error) => isDenial(error) || isFileSystemError(error),
     altDir,
     () =>
       copyResults(dataset, altDir, [...inside, ...logs], {
@@ -133,7 +135,7 @@ export async function gatherResults(
   // What Slurm knew of an array goes with the last of its parts.
   const environments = declared.withShared ? [environment] : [];
   if (declared.withShared) {
-    await unlessDenied(environment, () => {
+    await unless(isDenial, environment, () => {
       writeEnvironment(root, environment, dataset.store.base, job, report, accounting);
     });
   }
@@ -162,7 +164,7 @@ export async function gatherResults(
       ...outputs.filter((path) => !isInside(path))
         .map((path) => ({ path, reason: "it is outside the dataset" })),
       ...collected.impossible,
-      ...(newer ?? []).map((path) => ({
+      ...(notCopied?.kept ?? []).map((path) => ({
         path,
         reason: "the file in the dataset is newer, and was committed instead",
       })),
@@ -173,6 +175,7 @@ export async function gatherResults(
           ...collected.failed,
           ...[...listing.denied].map((path) => ({ path, reason: PERMISSION_DENIED })),
           ...failed,
+          ...(notCopied?.failed ?? []),
         ].map((one) => [one.path, one]),
       ).values(),
     ],

@@ -2,6 +2,7 @@ import { ToolError } from "../errors.ts";
 import { isAbsence, isDenial, isRepository, PERMISSION_DENIED } from "../files.ts";
 import { joinPath } from "../paths.ts";
 import { readSubdatasetPaths } from "../git/subdatasets.ts";
+import { isUnfinishedCopy } from "./copy.ts";
 
 /** Files of one job in one repository: the dataset's own, or a subdataset's. */
 export type FilesByRepository = Map<string, string[]>;
@@ -104,7 +105,7 @@ class Collector {
     kind: Pick<Deno.DirEntry, "isFile" | "isDirectory" | "isSymlink">,
   ): Promise<void> {
     const whole = joinPath(repository, path);
-    if (this.#skip(whole)) return;
+    if (this.#skip(whole) || isUnfinishedCopy(whole)) return;
     if (whole.includes("\uFFFD")) {
       this.#collected.impossible.push({ path: whole, reason: "its name is not valid UTF-8" });
     } else if (kind.isFile || kind.isSymlink) {

@@ -38,26 +38,59 @@ export async function copyFile(
     if ((isNewer || isAlike) && await isSame(from, to)) return "unchanged";
     if (isNewer) return "newer file kept";
   }
-  Deno.mkdirSync(parentPath(to), { recursive: true });
-  const mark = isOnly ? "datalad-slurm" : crypto.randomUUID().slice(0, 8);
-  const temporary = `${to}.${mark}.copying`;
-  if (isOnly) removeQuietly(temporary);
-  try {
+  await replace(to, isOnly ? await markOf(to) : newMark(), async (temporary) => {
     if (original.isSymlink) {
       Deno.symlinkSync(Deno.readLinkSync(from), temporary);
-    } else {
-      await Deno.copyFile(from, temporary);
-      if (original.mode !== null) Deno.chmodSync(temporary, original.mode & 0o777 | 0o200);
-      await requireSame(from, temporary, original.size, verify);
-      if (original.mtime !== null) Deno.utimeSync(temporary, original.mtime, original.mtime);
+      return;
     }
-    if (present?.isDirectory === true) Deno.removeSync(to);
+    await Deno.copyFile(from, temporary);
+    if (original.mode !== null) Deno.chmodSync(temporary, original.mode & 0o777 | 0o200);
+    await requireSame(from, temporary, original.size, verify);
+    if (original.mtime !== null) Deno.utimeSync(temporary, original.mtime, original.mtime);
+  });
+  return "copied";
+}
+
+/** Puts a symbolic link there, in the same way. */
+export async function placeLink(target: string, to: string): Promise<void> {
+  await replace(to, newMark(), (temporary) => Deno.symlinkSync(target, temporary));
+}
+
+/** Whether a path is that of a copy that is not whole yet, or never will be. */
+export function isUnfinishedCopy(path: string): boolean {
+  return /(?:^|\/)\.datalad-slurm-[0-9a-f]{16}\.copying$/.test(path);
+}
+
+/** Makes a file beside its place, and moves it there when it is whole. */
+async function replace(
+  to: string,
+  mark: string,
+  make: (temporary: string) => void | Promise<void>,
+): Promise<void> {
+  const directory = parentPath(to);
+  Deno.mkdirSync(directory, { recursive: true });
+  // Not the target's name with more to it: that may be as long as names can be.
+  const temporary = `${directory}/.datalad-slurm-${mark}.copying`;
+  removeQuietly(temporary);
+  try {
+    await make(temporary);
+    if (statOrNothing(to)?.isDirectory === true) Deno.removeSync(to);
     Deno.renameSync(temporary, to);
   } catch (error) {
     removeQuietly(temporary);
     throw error;
   }
-  return "copied";
+}
+
+/** Returns the same mark for the same path each time, 16 hexadecimal digits. */
+async function markOf(path: string): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(path));
+  return new Uint8Array(hash).toHex().slice(0, 16);
+}
+
+/** Returns a mark that no other process has. */
+function newMark(): string {
+  return crypto.randomUUID().replaceAll("-", "").slice(0, 16);
 }
 
 async function requireSame(

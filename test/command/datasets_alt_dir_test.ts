@@ -148,6 +148,102 @@ concurrently(noDatalad, {
     });
     await letGo(pipe);
   },
+  "a file comes in the place of a directory, a directory in that of a file, whatever its name":
+    async () => {
+      const longest = `${"x".repeat(251)}.txt`;
+      for (const kind of ["git", "annex"] as const) {
+        await using dataset = await TestDataset.make({ kind });
+        await dataset.write("out/file/old", "old\n");
+        await dataset.write("out/directory", "old\n");
+        await Deno.symlink("file", `${dataset.root}/out/link`);
+        const base = await dataset.commit("Old");
+        const alt = `${dataset.scratch.directory}/parallel`;
+        const made = ["out/file", "out/directory/new", "out/link/new", `out/${longest}`];
+        const id = await dataset.schedule(
+          ["--alt-dir", alt, "-o", "out", "sbatch", "write.sh", ...made],
+        );
+        await jobsAreOver([id]);
+        await dataset.succeed(["finish"]);
+        await checkDataset(dataset, {
+          base,
+          finished: {
+            [id]: {
+              ...written(id, made),
+              "out/file/old": null,
+              "out/directory": null,
+              "out/link": null,
+            },
+          },
+          // What the annex had of the files that are gone.
+          skipAnnex: true,
+        });
+      }
+    },
+  "what git does not know is not removed for a result, and other jobs are finished": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const alt = ["--alt-dir", `${dataset.scratch.directory}/parallel`];
+    const open = await dataset.schedule([...alt, "-o", "out", "sbatch", "write.sh", "out/a"]);
+    const over = await dataset.schedule([...alt, "-o", "b", "sbatch", "write.sh", "b"]);
+    await jobsAreOver([open, over]);
+    await dataset.write("out/a/mine", "mine\n");
+    await Deno.utime(`${dataset.root}/out/a/mine`, 0, 0);
+    const { code, stderr } = await dataset.tool(["finish"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /"out\/a" could not be added: "out\/a" of the dataset is in the way/);
+    await checkDataset(dataset, {
+      base,
+      open: [open],
+      finished: { [over]: written(over, ["b"]) },
+      status: ["?? out/", `?? slurm-job-${open}.env.json`],
+    });
+    await Deno.rename(`${dataset.root}/out/a`, `${dataset.root}/mine`);
+    await dataset.succeed(["finish"]);
+    assert.equal(await dataset.git("show", "HEAD:out/a"), "result of out/a");
+  },
+  "a link to a directory is an input with all that it leads to": async () => {
+    await using dataset = await TestDataset.make();
+    const alt = `${dataset.scratch.directory}/parallel`;
+    await dataset.write("data/v1/in", "input\n");
+    await Deno.symlink("..", `${dataset.root}/data/v1/up`);
+    await Deno.symlink("v1", `${dataset.root}/data/now`);
+    await Deno.symlink(`${dataset.root}/data/now`, `${dataset.root}/latest`);
+    await Deno.symlink(dataset.scratch.directory, `${dataset.root}/outside`);
+    await dataset.write("read.sh", "#!/bin/sh\ncat data/now/in latest/in >out\n");
+    const base = await dataset.commit("Data");
+    const inputs = ["data/now", "latest", "outside"].flatMap((input) => ["-i", input]);
+    const id = await dataset.schedule(
+      ["--alt-dir", alt, ...inputs, "-o", "out", "sbatch", "read.sh"],
+    );
+    assert.equal(await Deno.readLink(`${alt}/data/now`), "v1");
+    assert.equal(await Deno.readLink(`${alt}/latest`), "data/v1");
+    assert.equal(await Deno.readLink(`${alt}/outside`), dataset.scratch.directory);
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: {
+          out: "input\ninput\n",
+          [`slurm-${id}.out`]: "",
+          [`slurm-job-${id}.env.json`]: environmentOf(id),
+        },
+      },
+    });
+  },
+  "an input that something is in the way of is refused before the submission": async () => {
+    await using dataset = await TestDataset.make();
+    const alt = `${dataset.scratch.directory}/parallel`;
+    await dataset.write("in", "input\n");
+    const base = await dataset.commit("Data");
+    await Deno.mkdir(`${alt}/in/other`, { recursive: true });
+    const { code, stderr } = await dataset.tool(
+      ["schedule", "--alt-dir", alt, "-i", "in", "-o", "out", "sbatch", "write.sh", "out"],
+    );
+    assert.equal(code, 1);
+    assert.match(stderr, /"in" cannot be copied/);
+    await checkDataset(dataset, { base });
+  },
   "a directory that holds the dataset, or lies in it, is refused": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
