@@ -1,5 +1,6 @@
 import { ToolError } from "../errors.ts";
 import { isDenial, PERMISSION_DENIED } from "../files.ts";
+import { isWithin, parentPath } from "../paths.ts";
 import type { Progress } from "../process/progress.ts";
 import { converse, externalError, text } from "../process/run.ts";
 import { AnnexProgress } from "./annex_progress.ts";
@@ -100,7 +101,7 @@ export async function takeInWithAnnex(
     const ended = await annex.end();
     // Exit code 1 says that some file failed, which the answers have told already.
     if (ended.code > 1) throw externalError(ended, "git-annex add failed");
-    await updateIndex(root, ["--add", "--replace"], without(links, ignored), draft);
+    await add(root, without(links, ignored), draft);
   };
   // Where git is to hold a file that it cannot read, git-annex fails on all that come after as well
   // (10.20230126).
@@ -148,7 +149,7 @@ export async function takeIn(
   // Git gives up at the first file that it cannot read, and leaves a part of a pack.
   const unreadable = wanted.filter((file) => !isReadable(`${root}/${file}`));
   if (unreadable.length > 0) return notTakenIn(unreadable);
-  await updateIndex(root, ["--add", "--replace"], wanted, draft);
+  await add(root, wanted, draft);
   return { ignored, failed: [], stage: () => Promise.resolve() };
 }
 
@@ -173,6 +174,45 @@ function isReadable(path: string): boolean {
   } catch (error) {
     return !isDenial(error);
   }
+}
+
+/**
+ * Adds files to the draft. Git passes over an entry that is marked for it not to look at the file,
+ * without a word (2.39), so the marks go; git-annex writes entries anew, without marks (10.20230126).
+ */
+async function add(root: string, paths: readonly string[], draft: IndexDraft): Promise<void> {
+  const { assumed, skipped } = await markedEntries(root, paths, draft);
+  await updateIndex(root, ["--no-assume-unchanged"], assumed, draft);
+  await updateIndex(root, ["--no-skip-worktree"], skipped, draft);
+  await updateIndex(root, ["--add", "--replace"], paths, draft);
+}
+
+/** Returns those of the paths whose entries are marked as assumed to be unchanged, or to be skipped. */
+async function markedEntries(
+  root: string,
+  paths: readonly string[],
+  draft: IndexDraft,
+): Promise<{ readonly assumed: string[]; readonly skipped: string[] }> {
+  const assumed: string[] = [];
+  const skipped: string[] = [];
+  const [first] = paths;
+  if (first === undefined) return { assumed, skipped };
+  // Git compares each entry with each path that it is told: one is quick, however many there are.
+  let directory = parentPath(first);
+  for (const path of paths) {
+    while (!isWithin(path, directory)) directory = parentPath(directory);
+  }
+  const { stdout } = await git(root, ["ls-files", "-v", "-z", "--", directory], {
+    env: draft.environment,
+  });
+  const wanted = new Set(paths);
+  // "H path" NUL, or `S` for one to be skipped; a small letter says that it is assumed (git 2.39)
+  for (const [, tag = "", path = ""] of text(stdout).matchAll(/(?:^|\0)([a-zS]) ([^\0]+)/g)) {
+    if (!wanted.has(path)) continue;
+    if (tag !== "S") assumed.push(path);
+    if (tag.toUpperCase() === "S") skipped.push(path);
+  }
+  return { assumed, skipped };
 }
 
 /** Removes paths from the draft; files stay where they are. */

@@ -648,6 +648,41 @@ concurrently(false, {
       await checkDataset(dataset, { base, finished: { [id]: files } });
     }
   },
+  "what git is told not to look at is committed as well": async () => {
+    for (const kind of ["git", "annex"] as const) {
+      await using dataset = await TestDataset.make({ kind });
+      const files = ["out/assumed", "out/skipped", "out/both", "out/plain", "out/b/new"];
+      for (const file of files.slice(0, 4)) await dataset.write(file, "old\n");
+      for (const link of ["out/link", "out/link-skipped"]) {
+        await Deno.symlink("old", `${dataset.root}/${link}`);
+      }
+      const base = await dataset.commit("Old");
+      const links = "ln -sf new out/link; ln -sf new out/link-skipped";
+      const write = `for f in ${files.join(" ")}; do rm -f $f; echo new >$f; done`;
+      const id = await dataset.schedule(
+        ["-o", "out", "sbatch", "--wrap", `mkdir out/b; ${write}; ${links}`],
+      );
+      const assumed = ["out/assumed", "out/both", "out/link"];
+      const skipped = ["out/skipped", "out/both", "out/link-skipped"];
+      await dataset.git("update-index", "--assume-unchanged", ...assumed);
+      await dataset.git("update-index", "--skip-worktree", ...skipped);
+      await jobsAreOver([id]);
+      await dataset.succeed(["finish"]);
+      await checkDataset(dataset, {
+        base,
+        finished: {
+          [id]: {
+            ...Object.fromEntries(files.map((file) => [file, "new\n"])),
+            "out/link": { link: "new" },
+            "out/link-skipped": { link: "new" },
+            [`slurm-${id}.out`]: "",
+            [`slurm-job-${id}.env.json`]: environmentOf(id),
+          },
+        },
+        skipAnnex: true,
+      });
+    }
+  },
   "a log among another job's outputs is its own job's, finished together or closed": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
