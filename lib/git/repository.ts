@@ -56,7 +56,8 @@ export async function openRepository(directory: string): Promise<Repository> {
   const answers = text(result.stdout).split(`${MARK}\n`).map((part) => part.replace(/\n$/, ""));
   const [root, gitDirectory, common, format, epoch, head = ""] = answers;
   if (!root || !gitDirectory || !common) throw openError(result, directory);
-  const commonDirectory = absolutePath(common, directory);
+  // Relative to where git is: not to a link to a directory below the root (git 2.39).
+  const commonDirectory = absolutePath(common, Deno.realPathSync(directory));
   const worktrees = `${commonDirectory}/worktrees/`;
   const [commit, branch] = result.code === 0 ? head.split("\n") : [];
   return {

@@ -138,6 +138,23 @@ concurrently(false, {
     await dataset.succeed(["finish", "-d", dataset.root], outside);
     await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
   },
+  "-d names a dataset by a link to a directory below its root, and it is the same one":
+    async () => {
+      await using dataset = await TestDataset.make();
+      const base = await dataset.git("rev-parse", "HEAD");
+      await Deno.mkdir(`${dataset.root}/sub`);
+      const link = `${dataset.scratch.directory}/links/sub`;
+      await Deno.mkdir(`${dataset.scratch.directory}/links`);
+      await Deno.symlink(`${dataset.root}/sub`, link);
+      const args = ["-o", "out", "sbatch", "-H", "write.sh", "out"];
+      const id = await dataset.schedule(args);
+      const { code, stderr } = await dataset.tool(["schedule", "-d", link, ...args], { cwd: "/" });
+      assert.match(stderr, new RegExp(`"out" is held by the open job ${id}`));
+      assert.equal(code, 1);
+      await checkDataset(dataset, { base, open: [id] });
+      const above = [...Deno.readDirSync(`${dataset.scratch.directory}/links`)];
+      assert.deepEqual(above.map(({ name }) => name), ["sub"]);
+    },
   "one quoted word is a command line for the shell, and placeholders are filled in": async () => {
     await using dataset = await TestDataset.make();
     await dataset.write("in a", "x\n");
