@@ -107,7 +107,11 @@ function shareWithGroup(shared: string | undefined): void {
   const word = shared.toLowerCase();
   if (["group", "true", "1"].includes(word)) Deno.umask(userUmask & ~0o070);
   else if (["all", "world", "everybody", "2"].includes(word)) Deno.umask(userUmask & ~0o077);
-  else if (/^0[0-7]{3}$/.test(word)) Deno.umask(~parseInt(word, 8) & 0o077);
+  else if (/^0[0-7]{3}$/.test(word)) {
+    const files = parseInt(word, 8);
+    // Directories may be entered by whoever may read files: git adds that by itself (2.39).
+    Deno.umask(~(files | (files & 0o444) >> 2) & 0o077);
+  }
 }
 
 /**

@@ -44,6 +44,42 @@ async function program(directory: string, name: string, text: string): Promise<s
   return directory;
 }
 
+/** Returns the permissions that a directory, and all in it, have; links have none. */
+function modesBelow(path: string): { directories: number[]; files: number[] } {
+  const directories = new Set<number>();
+  const files = new Set<number>();
+  const look = (at: string) => {
+    const { isDirectory, isFile, mode } = Deno.lstatSync(at);
+    if (isFile) files.add((mode ?? 0) & 0o777);
+    if (!isDirectory) return;
+    directories.add((mode ?? 0) & 0o777);
+    for (const { name } of Deno.readDirSync(at)) look(`${at}/${name}`);
+  };
+  look(path);
+  return { directories: [...directories], files: [...files] };
+}
+
+concurrently(false, {
+  "what the tool keeps has the modes that core.sharedRepository names in digits, as git's own files":
+    async () => {
+      for (
+        const [shared, directories, files] of [
+          ["0660", 0o770, 0o660],
+          ["0640", 0o750, 0o640],
+          ["0664", 0o775, 0o664],
+          ["0600", 0o700, 0o600],
+        ] as const
+      ) {
+        await using dataset = await TestDataset.make();
+        await dataset.git("config", "core.sharedRepository", shared);
+        await dataset.schedule(["-o", "out", "sbatch", "-H", "write.sh", "out"]);
+        await dataset.tool(["status"]);
+        const modes = modesBelow(`${dataset.root}/.git/datalad-slurm`);
+        assert.deepEqual(modes, { directories: [directories], files: [files] }, shared);
+      }
+    },
+});
+
 concurrently(noDatalad, {
   "a repository with SHA-256 ids": async () => {
     await using dataset = await TestDataset.make();
