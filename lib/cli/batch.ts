@@ -4,7 +4,7 @@ import {
   planBatch,
   scheduleBatch,
 } from "../commands/batch.ts";
-import { differenceWarnings, pathsToPin, pinFiles } from "../commands/pin_files.ts";
+import { pathsToPin, pinFiles, pinWarnings } from "../commands/pin_files.ts";
 import type { SubmittedJob } from "../commands/submission.ts";
 import { ToolError } from "../errors.ts";
 import { harmless } from "../record/show.ts";
@@ -33,7 +33,9 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
       pathsToPin(dataset.root, record, scripts)
     );
     const pins = await pinFiles(dataset.root, [...new Set(paths)]);
-    for (const warning of differenceWarnings(requests, pins)) terminal.warn(harmless(warning));
+    for (const warning of pinWarnings(dataset.root, requests, paths, pins)) {
+      terminal.warn(harmless(warning));
+    }
     terminal.say(`Would submit ${jobs(lines.length)}; ${others.length} need nothing`);
     return EXIT.done;
   }

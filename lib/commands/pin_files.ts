@@ -1,6 +1,7 @@
 import { expandPath } from "../dataset/globs.ts";
 import { innermostRepository } from "../dataset/paths.ts";
 import { firstOf } from "../errors.ts";
+import { isDenial } from "../files.ts";
 import { type Difference, hashFiles, takePins } from "../git/pins.ts";
 import { absolutePath, isWithin, joinPath, pathBelow } from "../paths.ts";
 import type { ToolPart } from "../record/schema.ts";
@@ -78,23 +79,43 @@ export async function pinFiles(root: string, paths: readonly string[]): Promise<
 const MOST_NAMED = 5;
 
 /**
- * Says which of script and inputs only this clone has as the jobs get them. An output that the
- * command names is no input: it may be there from a run before.
+ * Says which of script and inputs only this clone has as the jobs get them, and which of the paths
+ * that were pinned could not be read: the job may be able to. An output that the command names is no
+ * input: it may be there from a run before.
  */
-export function differenceWarnings(
+export function pinWarnings(
+  root: string,
   requests: readonly Pick<SubmissionRequest, "record">[],
-  { differs }: FilePins,
+  paths: readonly string[],
+  { ids, differs }: FilePins,
 ): string[] {
   const outputs = requests.flatMap(({ record }) => record.outputs);
-  const different = Object.entries(differs).filter(([path]) =>
-    !outputs.some((output) => isWithin(path, output))
-  );
-  if (different.length === 0) return [];
+  const isInput = (path: string) => !outputs.some((output) => isWithin(path, output));
   const words = { new: "not committed", modified: "changed since", deleted: "deleted" };
-  const names = different.map(([path, how]) => `${JSON.stringify(path)} (${words[how]})`);
+  const different = Object.entries(differs).filter(([path]) => isInput(path))
+    .map(([path, how]) => `${JSON.stringify(path)} (${words[how]})`);
+  const closed = [...new Set([...paths, ...Object.keys(differs)])].filter((path) =>
+    ids[path] === undefined && isInput(path) && isClosed(`${root}/${path}`)
+  ).map((path) => JSON.stringify(path));
   return [
-    "Not as it is committed, so that no clone can run the job again: " + firstOf(names, MOST_NAMED),
+    ...different.length === 0 ? [] : [
+      "Not as it is committed, so that no clone can run the job again: " +
+      firstOf(different, MOST_NAMED),
+    ],
+    ...closed.length === 0 ? [] : [
+      `Cannot be read, so that the record does not say what it was: ${firstOf(closed, MOST_NAMED)}`,
+    ],
   ];
+}
+
+/** Whether a path may not be looked at, or is a file that may not be read. */
+function isClosed(path: string): boolean {
+  try {
+    if (Deno.lstatSync(path).isFile) Deno.openSync(path).close();
+    return false;
+  } catch (error) {
+    return isDenial(error);
+  }
 }
 
 /** The files of a batch of submissions are often the same: each is looked at once. */

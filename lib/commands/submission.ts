@@ -24,7 +24,7 @@ import type { Finisher } from "./auto_finish.ts";
 import { conflictError, restoreReservations } from "./conflicts.ts";
 import { type Identified, identify, NotSubmitted, submissionWarnings } from "./identify_job.ts";
 import { endlessly, locked, type LockPatience } from "./locked.ts";
-import { differenceWarnings, type FilePins, NO_PINS, pathsToPin, pinFiles } from "./pin_files.ts";
+import { type FilePins, NO_PINS, pathsToPin, pinFiles, pinWarnings } from "./pin_files.ts";
 import { prepareInputs } from "./prepare_inputs.ts";
 import { type PreparedOutput, prepareOutputs, takeBackOutputs } from "./prepare_outputs.ts";
 import { type RecordedSubmission, recordSubmissions } from "./record_submission.ts";
@@ -158,7 +158,7 @@ async function pinBeside(
     if (paths.length === 0) return { pins: NO_PINS, warnings: [] };
     const pins = await pinFiles(root, paths);
     writePins(files, pins);
-    return { pins, warnings: differenceWarnings([request], pins) };
+    return { pins, warnings: pinWarnings(root, [request], paths, pins) };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return {

@@ -1,4 +1,4 @@
-import { isAbsence } from "../files.ts";
+import { isAbsence, isDenial } from "../files.ts";
 import { parentPath } from "../paths.ts";
 import { text } from "../process/run.ts";
 import { annexKeyIn } from "./annexed.ts";
@@ -37,7 +37,8 @@ interface Found {
 
 /**
  * Returns what paths of a repository's work tree hold, and where that differs from HEAD. What is not
- * there is left out. A fixed number of processes, however many paths; only directories, large files
+ * there is left out; a file that cannot be read has an id only where git's index takes it for what
+ * HEAD has. A fixed number of processes, however many paths; only directories, large files
  * and files that differ from HEAD have git read its index.
  */
 export async function takePins(root: string, paths: readonly string[]): Promise<Pins> {
@@ -70,8 +71,11 @@ export async function takePins(root: string, paths: readonly string[]): Promise<
     put(path, annexKeyIn(texts.get(known) ?? "") ?? known, true);
   }
   for (const path of small) {
+    if (differently.has(path)) continue;
     const id = hashes.get(path);
-    if (!differently.has(path)) put(path, id, head.get(path) === id);
+    put(path, id, head.get(path) === id);
+    const how = head.has(path) ? second.get(path)?.how : "new";
+    if (id === undefined && how !== undefined) pins.differs.set(path, how);
   }
   for (const path of large) {
     if (!differently.has(path)) put(path, sizeAndTime(root, path), false);
@@ -133,7 +137,7 @@ function look(root: string, paths: readonly string[]): Found {
       // `git hash-object --stdin-paths` takes one path a line.
       else if (isFile) (size > LARGE || path.includes("\n") ? found.large : found.small).push(path);
     } catch (error) {
-      if (!isAbsence(error)) throw error;
+      if (!isAbsence(error) && !isDenial(error)) throw error;
     }
   }
   return found;
@@ -164,20 +168,37 @@ function isAbsent(mode: string): boolean {
   return /^0+$/.test(mode);
 }
 
-/** Returns git's ids of files as they are, without filters: git-annex's would take them in. */
+/**
+ * Returns git's ids of files as they are, without filters: git-annex's would take them in. Files that
+ * cannot be read are left out.
+ */
 export async function hashFiles(
   root: string,
   paths: readonly string[],
 ): Promise<Map<string, string>> {
-  if (paths.length === 0) return new Map();
-  const { stdout } = await git(root, ["hash-object", "--no-filters", "--stdin-paths"], {
-    // Not with a quotation mark in front, which would be unquoted.
-    stdin: paths.map((path) => `${path.startsWith("/") ? "" : "./"}${path}\n`).join(""),
-    // A file that vanishes meanwhile ends it.
-    tolerate: [128],
-  });
-  const ids = text(stdout).split("\n");
-  return new Map(paths.flatMap((path, at) => ids[at] ? [[path, ids[at]] as const] : []));
+  const ids = new Map<string, string>();
+  for (let left = paths; left.length > 0;) {
+    const { stdout } = await git(root, ["hash-object", "--no-filters", "--stdin-paths"], {
+      // Not with a quotation mark in front, which would be unquoted.
+      stdin: left.map((path) => `${path.startsWith("/") ? "" : "./"}${path}\n`).join(""),
+      // The first file that cannot be read, or has vanished, ends it (git 2.39).
+      tolerate: [128],
+    });
+    const lines = text(stdout).split("\n").slice(0, -1);
+    for (const [at, id] of lines.entries()) ids.set(left[at] ?? "", id);
+    // All that are closed at once: a process for each would take long.
+    left = left.slice(lines.length + 1).filter((path) => isOpen(root, path));
+  }
+  return ids;
+}
+
+function isOpen(root: string, path: string): boolean {
+  try {
+    Deno.openSync(path.startsWith("/") ? path : `${root}/${path}`).close();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Returns the ids of what HEAD has at some paths: blobs, trees, commits of subdatasets. */

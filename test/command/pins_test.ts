@@ -82,6 +82,44 @@ concurrently(false, {
       });
       assert.equal(await statusOf(dataset), before);
     },
+  "inputs that cannot be read are told, and come in the way of no other's pins": async () => {
+    await using dataset = await TestDataset.make();
+    for (const name of ["a", "closed", "in/closed", "m", "x", "z"]) {
+      await dataset.write(name, "before\n");
+    }
+    // Old enough for git to take it for what it was by its time alone.
+    await Deno.utime(`${dataset.root}/x`, 1, 1);
+    await dataset.commit("Inputs");
+    for (const name of ["a", "closed", "z"]) await dataset.write(name, "otherwise\n");
+    for (const name of ["in/new", "new", "open"]) await dataset.write(name, "new\n");
+    for (const name of ["closed", "in/new", "new", "x"]) {
+      await Deno.chmod(`${dataset.root}/${name}`, 0);
+    }
+    await dataset.git("update-index", "-q", "--refresh").catch(() => {});
+    const inputs = ["a", "closed", "in", "m", "new", "open", "x", "z"];
+    const { code, stderr } = await dataset.bound([
+      "schedule",
+      ...inputs.flatMap((path) => ["-i", path]),
+      ...["-o", "out", "sbatch", "-H", "write.sh", "out"],
+    ]);
+    assert.equal(code, 0, stderr);
+    const said = stderr.split("\n").find((line) => line.includes("Cannot be read"));
+    assert.match(said ?? "", /^Warning: Cannot be read, so that the record does not say what/);
+    assert.match(said ?? "", /: "closed", "new", "in\/new"$/);
+    const part = await toolPart(dataset);
+    const hash = (path: string) => dataset.git("hash-object", path);
+    assert.deepEqual(part.inputs, {
+      a: await hash("a"),
+      in: await dataset.git("rev-parse", "HEAD:in"),
+      m: await hash("m"),
+      open: await hash("open"),
+      x: await hash("x"),
+      z: await hash("z"),
+    });
+    const modified = { a: "modified", closed: "modified", z: "modified" };
+    const added = { "in/new": "new", new: "new", open: "new" };
+    assert.deepEqual(part.differs, { ...modified, ...added });
+  },
   "annexed inputs are pinned by their keys, whether they are locked or not": async () => {
     await using dataset = await TestDataset.make({ kind: "annex" });
     for (const name of ["locked", "unlocked", "modified"]) await dataset.write(name, `${name}\n`);

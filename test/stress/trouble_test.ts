@@ -220,7 +220,7 @@ concurrently(noRealSlurm, {
     const other = await dataset.schedule(["-o", "other", "sbatch", "write.sh", "other"]);
     await jobsAreOver([id, other]);
     await Deno.chmod(`${dataset.root}/d`, 0o555);
-    const { code, stdout, stderr } = await bound(dataset, ["finish"]);
+    const { code, stdout, stderr } = await dataset.bound(["finish"]);
     assert.equal(code, 1);
     assert.match(stdout, new RegExp(`^Job ${id}: Complete, left open: not all of its files `, "m"));
     assert.match(stderr, new RegExp(`Warning: Job ${id}: "d/a" could not be added: `));
@@ -278,7 +278,7 @@ concurrently(noRealSlurm, {
         await jobsAreOver([id, other]);
         const { mode } = await Deno.stat(`${dataset.root}/${closed}`);
         await Deno.chmod(`${dataset.root}/${closed}`, "mode" in others ? others.mode : 0o000);
-        const { code, stdout, stderr } = await bound(dataset, ["finish"]);
+        const { code, stdout, stderr } = await dataset.bound(["finish"]);
         assert.equal(code, 1, stderr);
         assert.match(stdout, new RegExp(`^Job ${id}: Complete, left open: not all of its`, "m"));
         assert.match(stderr, new RegExp(`Job ${id}: "${named}" could not be added: permission`));
@@ -409,15 +409,6 @@ concurrently(noRealSlurm, {
     await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
   },
 });
-
-/** Runs the tool as a user whom permissions bind, root or not. */
-async function bound(dataset: TestDataset, args: readonly string[]): Promise<Ran> {
-  const bounding = "--bounding-set=-dac_override,-dac_read_search";
-  return await runProgram(["setpriv", bounding, ...toolArgv(), ...args], {
-    cwd: dataset.root,
-    env: { ...dataset.env, ...toolEnvironment() },
-  });
-}
 
 concurrently(
   noQuota,

@@ -8,7 +8,7 @@ import {
   runProgram,
   type Scratch,
 } from "./scratch.ts";
-import { runTool } from "./tool.ts";
+import { runTool, toolArgv, toolEnvironment } from "./tool.ts";
 
 /**
  * What a dataset of a test is: a plain git repository; one with an annex that takes all files but
@@ -98,6 +98,14 @@ export class TestDataset implements AsyncDisposable {
       cwd: below === undefined ? this.root : `${this.root}/${below}`,
       ...rest,
       env: { ...this.env, ...options.env },
+    });
+  }
+
+  /** Runs the tool as a user whom permissions bind, root or not. */
+  async bound(args: readonly string[]): Promise<Ran> {
+    const bounding = "--bounding-set=-dac_override,-dac_read_search";
+    return await this.run(["setpriv", bounding, ...toolArgv(), ...args], {
+      env: toolEnvironment(),
     });
   }
 
