@@ -169,11 +169,25 @@ function namePattern(part: string): string {
       const end = part.indexOf("]", at + (part.charAt(at + 1) === "!" ? 3 : 2));
       if (end < 0) expression += "\\[";
       else {
-        const set = part.slice(at + 1, end).replace(/[\\[\]^]/g, "\\$&").replace(/^!/, "^");
-        expression += `[${set}]`;
+        expression += setPattern(part.slice(at + 1, end));
         at = end;
       }
     } else expression += character.replace(/[\\^$.|+(){}\]]/g, "\\$&");
   }
   return expression;
+}
+
+/** Returns the expression for a set; a range from a later character to an earlier one is empty. */
+function setPattern(set: string): string {
+  const escaped = (character: string) => character.replace(/[\\[\]^-]/, "\\$&");
+  const members = set.replace(/^!/, "").replace(
+    /([^])-([^])|[^]/g,
+    (member, low?: string, high?: string) =>
+      low === undefined || high === undefined
+        ? escaped(member)
+        : low > high
+        ? ""
+        : `${escaped(low)}-${escaped(high)}`,
+  );
+  return `[${set.startsWith("!") ? "^" : ""}${members}]`;
 }

@@ -34,3 +34,16 @@ Deno.test("globs that share a listing match what their expression matches", () =
     Deno.removeSync(root, { recursive: true });
   }
 });
+
+Deno.test("a range from a later character to an earlier one matches nothing, as in fnmatch", () => {
+  assert.equal(covers("r[9-1].txt", "r5.txt"), false);
+  assert.equal(covers("r[9-1].txt", "r.txt"), false);
+  assert.equal(covers("r[9-1a].txt", "ra.txt"), true);
+  assert.equal(covers("r[a9-1b-c].txt", "rc.txt"), true);
+  assert.equal(covers("r[!9-1].txt", "r5.txt"), true);
+  assert.equal(covers("r[!9-1a].txt", "ra.txt"), false);
+  assert.equal(covers("r[!-9].txt", "r-.txt"), false);
+  assert.equal(covers("r[+9-1-5].txt", "r3.txt"), false);
+  assert.equal(covers("r[z9-1-a].txt", "rz.txt"), true);
+  assert.deepEqual(expandPathOrKeep("/", "nowhere/r[9-1].txt"), ["nowhere/r[9-1].txt"]);
+});
