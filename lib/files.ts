@@ -32,3 +32,8 @@ export function isDenial(error: unknown): error is Error {
 export function isFileSystemError(error: unknown): error is Error {
   return error instanceof Error && /\(os error \d+\)/.test(error.message);
 }
+
+/** Whether an error of the file system says that no file can have such a name. */
+export function isNameTooLong(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENAMETOOLONG";
+}

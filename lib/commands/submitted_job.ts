@@ -19,7 +19,7 @@ export function describeSubmission(job: ShownJob, places: JobPlaces): SubmittedJ
     path === undefined ? undefined : toldPath(path, places);
   const known = {
     name: job.name,
-    work_dir: told(job.workDir && realDirectory(job.workDir)),
+    work_dir: told(job.workDir && resolved(job.workDir)),
     stdout: told(job.stdout),
     stderr: told(job.stderr),
     array: job.array,
@@ -45,17 +45,25 @@ export function toldPath(path: string, { root, altDir }: JobPlaces): string {
   const place = realPlace(path);
   const inside = pathBelow(root, place);
   if (inside !== undefined) return inside;
-  const below = altDir === undefined ? undefined : pathBelow(realDirectory(altDir), place);
+  const below = altDir === undefined ? undefined : pathBelow(resolved(altDir), place);
   return below === undefined ? impersonal(path) : absolutePath(below, altDir ?? "");
 }
 
 /** Resolves what a path lies in; the last part may be a link, or a pattern of Slurm's. */
 function realPlace(path: string): string {
-  if (!path.startsWith("/")) return path;
   const name = path.slice(path.lastIndexOf("/") + 1);
   return ["", ".", ".."].includes(name)
-    ? realDirectory(path)
-    : absolutePath(name, realDirectory(path.slice(0, -name.length - 1) || "/"));
+    ? resolved(path)
+    : absolutePath(name, resolved(path.slice(0, -name.length - 1) || "/"));
+}
+
+/** A job that is submitted is recorded, wherever its directory may be: what cannot be resolved stays. */
+function resolved(directory: string): string {
+  try {
+    return realDirectory(directory, directory);
+  } catch {
+    return directory;
+  }
 }
 
 /**

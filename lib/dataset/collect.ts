@@ -1,5 +1,5 @@
 import { ToolError } from "../errors.ts";
-import { isAbsence, isDenial, isRepository, PERMISSION_DENIED } from "../files.ts";
+import { isAbsence, isDenial, isNameTooLong, isRepository, PERMISSION_DENIED } from "../files.ts";
 import { joinPath } from "../paths.ts";
 import { readSubdatasetPaths } from "../git/subdatasets.ts";
 import { isUnfinishedCopy } from "./copy.ts";
@@ -73,7 +73,7 @@ class Collector {
         await this.#visit(place, Deno.lstatSync(`${this.#root}/${output}`));
       } catch (error) {
         if (isDenial(error)) this.#fail(output);
-        else if (isAbsence(error)) this.#collected.missing.push(output);
+        else if (isAbsence(error) || isNameTooLong(error)) this.#collected.missing.push(output);
         else throw error;
       }
     }

@@ -1,11 +1,13 @@
 import { ToolError } from "../errors.ts";
-import { isAbsence, isRepository } from "../files.ts";
+import { isAbsence, isNameTooLong, isRepository } from "../files.ts";
 import { absolutePath, isWithin, joinPath, pathBelow } from "../paths.ts";
+import { hasMagic } from "./globs.ts";
 
 /**
  * Returns a path as records hold it: relative to the dataset's root and normalised. `path` is
  * relative to `pwd`, itself relative to the root, or absolute. Throws a {@link ToolError} when the
- * path is empty, leaves the dataset, crosses a symbolic link that does, or lies inside `.git`.
+ * path is empty, leaves the dataset, crosses a symbolic link that does, lies inside `.git`, or when no
+ * file can have it.
  */
 export function datasetPath(root: string, pwd: string, path: string, role: string): string {
   const shown = `${role} ${JSON.stringify(path)}`;
@@ -16,7 +18,12 @@ export function datasetPath(root: string, pwd: string, path: string, role: strin
     });
   }
   const absolute = absolutePath(path, absolutePath(pwd, root));
-  const relative = locate(root, absolute);
+  if (isTooLong(absolute)) {
+    throw new ToolError("refused", `${shown} is longer than the path of a file can be`, {
+      hint: `A name may have ${LONGEST_NAME} bytes, and a path ${LONGEST_PATH}`,
+    });
+  }
+  const relative = locate(root, absolute, shown);
   if (relative === undefined) {
     throw new ToolError("refused", `${shown} is outside the dataset ${JSON.stringify(root)}`, {
       hint: "Name a path inside the dataset",
@@ -30,24 +37,41 @@ export function datasetPath(root: string, pwd: string, path: string, role: strin
   return relative;
 }
 
+/** In bytes: Linux allows no more, whatever the file system. */
+const LONGEST_NAME = 255;
+const LONGEST_PATH = 4095;
+
+/** Whether no file can have a path, or none that a glob matches. */
+function isTooLong(path: string): boolean {
+  const bytes = (name: string) => new TextEncoder().encode(name).length;
+  return bytes(path) > LONGEST_PATH ||
+    path.split("/").some((name) => bytes(name) > LONGEST_NAME && !hasMagic(name));
+}
+
 /** Finds a path below the root with the symbolic links of its parents followed. */
-function locate(root: string, absolute: string): string | undefined {
+function locate(root: string, absolute: string, shown: string): string | undefined {
   const direct = pathBelow(root, absolute);
   if (direct === ".") return ".";
   const name = absolute.slice(absolute.lastIndexOf("/") + 1);
-  const parent = pathBelow(root, realDirectory(absolute.slice(0, -name.length - 1) || "/"));
+  const parent = pathBelow(root, realDirectory(absolute.slice(0, -name.length - 1) || "/", shown));
   if (parent !== undefined) return joinPath(parent, name);
   // The path itself may be a link to the root, such as a home directory's short cut.
-  return direct === undefined ? pathBelow(root, realDirectory(absolute)) : undefined;
+  return direct === undefined ? pathBelow(root, realDirectory(absolute, shown)) : undefined;
 }
 
 /** Resolves the part of a path that exists; the rest is appended as it stands. */
-export function realDirectory(path: string): string {
+export function realDirectory(path: string, shown: string): string {
   for (let existing = path, rest = "";;) {
     try {
       return joinAbsolute(Deno.realPathSync(existing), rest);
     } catch (error) {
-      if (existing === "/" || !isAbsence(error)) throw error;
+      if (error instanceof Deno.errors.FilesystemLoop) {
+        throw new ToolError("refused", `${shown} leads through symbolic links without end`, {
+          hint: "See where the links point: ls -l",
+        });
+      }
+      // A glob may be longer than the names that it stands for.
+      if (existing === "/" || !isAbsence(error) && !isNameTooLong(error)) throw error;
     }
     const slash = existing.lastIndexOf("/");
     rest = joinPath(existing.slice(slash + 1), rest);

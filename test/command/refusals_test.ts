@@ -83,6 +83,32 @@ const refusals: Record<string, Refusal> = {
     code: 1,
     says: [/The output "link\/out" is outside the dataset/],
   },
+  "an output behind a link to itself": {
+    before: async (dataset) => {
+      await Deno.symlink("loop", `${dataset.root}/loop`);
+      await dataset.commit("Link");
+    },
+    args: ["-o", "loop/x", ...sbatch],
+    code: 1,
+    says: [/^Error: The output "loop\/x" leads through symbolic links without end\nHint: /],
+  },
+  "an output with a name that no file can have": {
+    args: ["-o", "x".repeat(256), ...sbatch],
+    code: 1,
+    says: [
+      /^Error: The output "x{256}" is longer than the path of a file can be\nHint: .*255 bytes/,
+    ],
+  },
+  "an output in a directory with a name that none can have": {
+    args: ["-o", `${"é".repeat(128)}/*.csv`, ...sbatch],
+    code: 1,
+    says: [/^Error: The output "é{128}\/\*\.csv" is longer than the path of a file can be\nHint: /],
+  },
+  "an input with a name that no file can have": {
+    args: ["-i", `in/${"x".repeat(256)}`, "-o", "out", ...sbatch],
+    code: 1,
+    says: [/^Error: The input "in\/x{256}" is longer than the path of a file can be\nHint: /],
+  },
   "an input outside the dataset": {
     args: ["-i", "../in", "-o", "out", ...sbatch],
     code: 1,
