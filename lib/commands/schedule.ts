@@ -1,7 +1,7 @@
 import { type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { expandPathOrKeep } from "../dataset/globs.ts";
 import { expandShown, namesTask } from "../dataset/task_paths.ts";
-import { datasetPath, relativePath } from "../dataset/paths.ts";
+import { datasetPath, outputPath, relativePath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { isThere } from "../files.ts";
 import { requireIdentity } from "../git/identity.ts";
@@ -92,8 +92,6 @@ export async function openForSubmission(
 
 /** Returns the record of a job to be submitted; throws a {@link ToolError} for what is wrong. */
 export function planRecord(dataset: Dataset, options: JobOptions): RecordTemplate {
-  const toPaths = (paths: readonly string[], role: string) =>
-    paths.map((path) => datasetPath(dataset.root, dataset.pwd, path, role));
   if (options.outputs.length === 0) {
     const isBehind = options.command.some((word) => /^(?:-o|--output(?:=|$))/.test(word));
     throw new ToolError("usage", "No output is declared", {
@@ -109,9 +107,16 @@ export function planRecord(dataset: Dataset, options: JobOptions): RecordTemplat
         what === "outputs" && path.includes("%") ? [path] : expandPathOrKeep(dataset.root, path)
       )
       : [...paths];
+  const { root, pwd } = dataset;
+  const toOutput = (from: string, path: string) => outputPath(root, from, path, "The output");
   // In the order given, which {outputs} and {outputs[0]} show.
-  const outputs = expands("outputs", toPaths(options.outputs, "The output"));
-  const inputs = expands("inputs", toPaths(options.inputs, "The input"));
+  const outputs = expands("outputs", options.outputs.map((path) => toOutput(pwd, path)))
+    // A glob may have matched links.
+    .map((path) => toOutput(".", path));
+  const inputs = expands(
+    "inputs",
+    options.inputs.map((path) => datasetPath(root, pwd, path, "The input")),
+  );
   const cmd = joinCommand(options.command);
   if (cmd.trim() === "") {
     throw new ToolError("usage", "The command is empty", { hint: "Such as: sbatch job.sh" });

@@ -1,5 +1,5 @@
 import { ToolError } from "../errors.ts";
-import { isAbsence, isNameTooLong, isRepository } from "../files.ts";
+import { isAbsence, isDenial, isNameTooLong, isRepository } from "../files.ts";
 import { absolutePath, isWithin, joinPath, pathBelow } from "../paths.ts";
 import { hasMagic } from "./globs.ts";
 
@@ -35,6 +35,46 @@ export function datasetPath(root: string, pwd: string, path: string, role: strin
     });
   }
   return relative;
+}
+
+/**
+ * Returns the path of a declared output as {@link datasetPath} does, but of a link to a directory that
+ * directory: git has the link, and not what a job writes behind it. Throws a {@link ToolError} where
+ * that is none of the dataset's as well.
+ */
+export function outputPath(root: string, pwd: string, path: string, role: string): string {
+  const relative = datasetPath(root, pwd, path, role);
+  const target = linkedDirectory(`${root}/${relative}`);
+  if (target === undefined) return relative;
+  const inside = pathBelow(root, target);
+  if (inside === undefined || inside.split("/").includes(".git")) {
+    const where = inside === undefined ? "outside the dataset" : "inside .git";
+    throw new ToolError(
+      "refused",
+      `${role} ${JSON.stringify(path)} is a link to the directory ${JSON.stringify(target)}, ` +
+        `which is ${where}`,
+      {
+        hint:
+          "What a job writes there cannot be committed: put a directory in place of the link; " +
+          "jobs can work elsewhere with --alt-dir",
+      },
+    );
+  }
+  return inside;
+}
+
+/** Returns the directory that a link leads to in the end; undefined for anything else. */
+export function linkedDirectory(path: string): string | undefined {
+  try {
+    if (!Deno.lstatSync(path).isSymlink) return undefined;
+    const target = Deno.realPathSync(path);
+    return Deno.lstatSync(target).isDirectory ? target : undefined;
+  } catch (error) {
+    if (isAbsence(error) || isDenial(error) || isNameTooLong(error)) return undefined;
+    // A link to itself is a link like any other that leads nowhere.
+    if (error instanceof Deno.errors.FilesystemLoop) return undefined;
+    throw error;
+  }
 }
 
 /** In bytes: Linux allows no more, whatever the file system. */

@@ -252,3 +252,69 @@ concurrently(noDatalad, {
     await checkWithDatalad(dataset, { a: "a\n", "c.csv": "c\n" });
   },
 });
+
+/** Makes a dataset with a directory `results` and links to it, to a file and to nowhere. */
+async function makeLinks(kind: "git" | "annex"): Promise<TestDataset> {
+  const dataset = await TestDataset.make({ kind });
+  await dataset.write("results/old", "old\n");
+  await dataset.write("write.sh", '#!/bin/sh\nfor file; do echo "new $file" >"$file"; done\n');
+  await Deno.symlink("results", `${dataset.root}/out`);
+  await Deno.symlink("out", `${dataset.root}/again`);
+  await Deno.symlink("results/old", `${dataset.root}/file`);
+  await Deno.symlink("nowhere", `${dataset.root}/dangling`);
+  await dataset.commit("Links");
+  return dataset;
+}
+
+concurrently(
+  false,
+  Object.fromEntries((["git", "annex"] as const).flatMap((kind) => [
+    [`an output that is a link to a directory stands for that directory (${kind})`, async () => {
+      await using dataset = await makeLinks(kind);
+      const base = await dataset.git("rev-parse", "HEAD");
+      const write = ["sbatch", "write.sh", "out/new", "results/old"];
+      const id = await dataset.schedule(["-o", "again", "-o", "out/", ...write]);
+      assert.deepEqual([...new Set((await dataset.record()).outputs)], ["results"]);
+      for (const output of ["results", "out", "again", "out/x", "results/x"]) {
+        const { code, stderr } = await dataset.tool(["schedule", "-o", output, ...write]);
+        assert.match(stderr, new RegExp(`held by the open job ${id}`));
+        assert.equal(code, 1);
+      }
+      await jobsAreOver([id]);
+      await dataset.succeed(["finish"]);
+      const written = { "results/new": "new out/new\n", "results/old": "new results/old\n" };
+      await checkDataset(dataset, { base, finished: { [id]: { ...written, ...logs(id) } } });
+    }],
+    [`outputs that are links to files, or to nowhere, stand for themselves (${kind})`, async () => {
+      await using dataset = await makeLinks(kind);
+      const base = await script(
+        dataset,
+        "rm file dangling; echo new >file; ln -s results/old dangling",
+      );
+      const id = await runJob(dataset, "-o", "file", "-o", "dangling");
+      await checkDataset(dataset, {
+        base,
+        finished: { [id]: { file: "new\n", dangling: { link: "results/old" }, ...logs(id) } },
+      });
+    }],
+  ])),
+);
+
+concurrently(false, {
+  "finish -o adds what is behind a link to a directory, and the link": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await script(
+      dataset,
+      "mkdir results; echo a >a; echo new >results/new; ln -s results out",
+    );
+    const id = await dataset.schedule(["-o", "a", "sbatch", "job.sh"]);
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish", "-o", "out", id]);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: { a: "a\n", out: { link: "results" }, "results/new": "new\n", ...logs(id) },
+      },
+    });
+  },
+});

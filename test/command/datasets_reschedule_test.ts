@@ -148,6 +148,38 @@ concurrently(noDatalad, {
     });
     await checkWithDatalad(dataset, { "jobs/20/y": "x\n" });
   },
+  "a recorded output that is a link to a directory stands for that directory": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("results/old", "old\n");
+    await Deno.symlink("results", `${dataset.root}/out`);
+    await dataset.commit("Link");
+    const record = { cmd: "sbatch write.sh out/new", outputs: ["out"] };
+    const commit = await commitMessage(dataset, finished(record));
+    const id = jobIdIn(await dataset.succeed(["reschedule", commit]));
+    const other = await dataset.tool(["schedule", "-o", "results", "sbatch", "write.sh", "x"]);
+    assert.match(other.stderr, new RegExp(`held by the open job ${id}`));
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, {
+      base: commit,
+      finished: {
+        [id]: {
+          "results/new": "result of out/new\n",
+          [`slurm-${id}.out`]: "wrote out/new\n",
+          [`slurm-job-${id}.env.json`]: environmentOf(id),
+        },
+      },
+    });
+    await Deno.remove(`${dataset.root}/out`);
+    await Deno.symlink(dataset.scratch.directory, `${dataset.root}/out`);
+    await dataset.commit("Another link");
+    const { code, stderr } = await dataset.tool(["reschedule", commit]);
+    assert.match(
+      stderr,
+      /The recorded output "out" is a link to the directory .* outside the data/,
+    );
+    assert.equal(code, 1);
+  },
   "hostile records are refused, or shown harmlessly": async () => {
     await using dataset = await TestDataset.make();
     const outside = `${dataset.scratch.directory}/outside`;

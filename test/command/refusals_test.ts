@@ -83,6 +83,36 @@ const refusals: Record<string, Refusal> = {
     code: 1,
     says: [/The output "link\/out" is outside the dataset/],
   },
+  "an output that is a link to a directory outside": {
+    before: async (dataset) => {
+      await Deno.symlink(dataset.scratch.directory, `${dataset.root}/link`);
+      await dataset.commit("Link");
+    },
+    args: ["-o", "link", ...sbatch],
+    code: 1,
+    says: [
+      /^Error: The output "link" is a link to the directory ".*", which is outside the dataset$/m,
+      /^Hint: .* put a directory in place of the link/m,
+    ],
+  },
+  "an output that is a link to a directory inside .git": {
+    before: async (dataset) => {
+      await Deno.symlink(".git/info", `${dataset.root}/link`);
+      await dataset.commit("Link");
+    },
+    args: ["-o", "link", ...sbatch],
+    code: 1,
+    says: [/^Error: The output "link" is a link to the directory ".*", which is inside \.git$/m],
+  },
+  "a glob that is expanded to a link to a directory outside": {
+    before: async (dataset) => {
+      await Deno.symlink(dataset.scratch.directory, `${dataset.root}/link`);
+      await dataset.commit("Link");
+    },
+    args: ["--expand", "outputs", "-o", "li*", ...sbatch],
+    code: 1,
+    says: [/The output "link" is a link to the directory ".*", which is outside the dataset/],
+  },
   "an output behind a link to itself": {
     before: async (dataset) => {
       await Deno.symlink("loop", `${dataset.root}/loop`);
