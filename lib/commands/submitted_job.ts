@@ -51,6 +51,7 @@ export function toldPath(path: string, { root, altDir }: JobPlaces): string {
 
 /** Resolves what a path lies in; the last part may be a link, or a pattern of Slurm's. */
 function realPlace(path: string): string {
+  if (!path.startsWith("/")) return path;
   const name = path.slice(path.lastIndexOf("/") + 1);
   return ["", ".", ".."].includes(name)
     ? resolved(path)
