@@ -72,6 +72,18 @@ concurrently(noDatalad, {
     await dataset.succeed(verify);
     assert.equal(await dataset.git("status", "--porcelain"), "");
   },
+  "what a killed command has left of a copy is no output": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const alt = `${dataset.scratch.directory}/parallel`;
+    const id = await dataset.schedule(
+      ["--alt-dir", alt, "-o", "out", "sbatch", "write.sh", "out/a"],
+    );
+    await jobsAreOver([id]);
+    await Deno.writeTextFile(`${alt}/out/.datalad-slurm-0123456789abcdef.copying`, "ha");
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out/a"]) } });
+  },
   "a newer file of the user's is kept and reported": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
