@@ -1,5 +1,4 @@
-import { expandPath } from "../dataset/globs.ts";
-import { innermostRepository } from "../dataset/paths.ts";
+import { expandInput, innermostRepository } from "../dataset/paths.ts";
 import { firstOf } from "../errors.ts";
 import { isDenial } from "../files.ts";
 import { type Difference, hashFiles, takePins } from "../git/pins.ts";
@@ -37,7 +36,7 @@ export function pathsToPin(
   scripts: readonly string[],
 ): string[] {
   const inputs = [...record.inputs, ...record.extra_inputs];
-  return [...new Set([...scripts, ...inputs.flatMap((path) => expandPath(root, path))])];
+  return [...new Set([...scripts, ...inputs.flatMap((path) => expandInput(root, path))])];
 }
 
 /** Pins paths, files or directories, relative to the root; subdatasets are compared with their HEAD. */
@@ -170,7 +169,7 @@ export async function pinsForRecord(
   const script = job === undefined ? undefined : await pinScript({ ids, differs }, job, places);
   const expanded = new Set<string>();
   for (const input of inputs) {
-    const found = expandPath(root, input);
+    const found = expandInput(root, input);
     const few = found.length <= MOST_MATCHES;
     for (const path of found) if (few || differs[path] !== undefined) expanded.add(path);
   }

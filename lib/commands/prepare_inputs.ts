@@ -1,6 +1,7 @@
 import { collectOutputs, requireReadable } from "../dataset/collect.ts";
 import { type Dataset, openDataset } from "../dataset/dataset.ts";
-import { expandPath, fixedPrefix } from "../dataset/globs.ts";
+import { fixedPrefix } from "../dataset/globs.ts";
+import { expandInput } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { fileOfKey, findAbsent } from "../git/annexed.ts";
 import { getContent, type NotGotten } from "../git/get.ts";
@@ -27,7 +28,7 @@ export async function prepareInputs(
   const { root } = dataset;
   await installSubdatasets(root, ".", inputs.map(fixedPrefix));
   const paths = inputs.flatMap((input) => {
-    const found = expandPath(root, input);
+    const found = expandInput(root, input);
     if (found.length > 0) return found;
     throw new ToolError("refused", `No file matches the input ${JSON.stringify(input)}`, {
       hint: "Nothing was submitted; see what is there with: ls",

@@ -1,7 +1,7 @@
 import { ToolError } from "../errors.ts";
 import { isAbsence, isDenial, isNameTooLong, isRepository } from "../files.ts";
 import { absolutePath, isWithin, joinPath, pathBelow } from "../paths.ts";
-import { hasMagic } from "./globs.ts";
+import { expandPath, hasMagic } from "./globs.ts";
 
 /**
  * Returns a path as records hold it: relative to the dataset's root and normalised. `path` is
@@ -29,7 +29,7 @@ export function datasetPath(root: string, pwd: string, path: string, role: strin
       hint: "Name a path inside the dataset",
     });
   }
-  if (relative.split("/").includes(".git")) {
+  if (isInGit(relative)) {
     throw new ToolError("refused", `${shown} is inside .git`, {
       hint: "Name a path in the work tree",
     });
@@ -47,7 +47,7 @@ export function outputPath(root: string, pwd: string, path: string, role: string
   const target = linkedDirectory(`${root}/${relative}`);
   if (target === undefined) return relative;
   const inside = pathBelow(root, target);
-  if (inside === undefined || inside.split("/").includes(".git")) {
+  if (inside === undefined || isInGit(inside)) {
     const where = inside === undefined ? "outside the dataset" : "inside .git";
     throw new ToolError(
       "refused",
@@ -61,6 +61,22 @@ export function outputPath(root: string, pwd: string, path: string, role: string
     );
   }
   return inside;
+}
+
+function isInGit(path: string): boolean {
+  return path.split("/").includes(".git");
+}
+
+/**
+ * Returns what a declared input stands for in a work tree, as {@link expandPath} does, and of links to
+ * directories of the dataset those too: the job reads what is behind them.
+ */
+export function expandInput(root: string, input: string): string[] {
+  return expandPath(root, input).flatMap((path) => {
+    const target = linkedDirectory(`${root}/${path}`);
+    const inside = target === undefined ? undefined : pathBelow(root, target);
+    return inside === undefined || isInGit(inside) ? [path] : [path, inside];
+  });
 }
 
 /** Returns the directory that a link leads to in the end; undefined for anything else. */

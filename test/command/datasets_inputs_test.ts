@@ -87,6 +87,31 @@ concurrently(false, {
     const finished = { [other]: written(other, ["other"]), [again]: unchanged };
     await checkDataset(clone, { base, finished });
   },
+  "what is behind an input that is a link to a directory is fetched and pinned, and copied along":
+    async () => {
+      await using source = await TestDataset.make({ kind: "annex" });
+      await source.write("data/a.csv", "content of a.csv\n");
+      await source.git("annex", "add", "-q", "data");
+      await Deno.symlink("data", `${source.root}/in`);
+      await source.commit("Data");
+      const clone = await gitClone(source);
+      const tree = await clone.git("rev-parse", "HEAD:data");
+      const args = ["-i", "in", "-o", "out", "sbatch --wrap 'cat in/*.csv > out'"];
+      const run = async (...options: string[]) => {
+        const id = await clone.schedule([...options, ...args]);
+        const { inputs, datalad_slurm } = await clone.record();
+        assert.deepEqual(inputs, ["in"]);
+        assert.deepEqual(datalad_slurm.inputs, { data: tree, in: "-> data" });
+        assert.equal(datalad_slurm.differs, undefined);
+        await jobsAreOver([id]);
+        await clone.succeed(["finish"]);
+      };
+      await run();
+      assert.equal(await Deno.readTextFile(`${clone.root}/out`), "content of a.csv\n");
+      const elsewhere = `${clone.scratch.directory}/elsewhere`;
+      await run("--alt-dir", elsewhere);
+      assert.equal(await Deno.readTextFile(`${elsewhere}/in/a.csv`), "content of a.csv\n");
+    },
   "where annex.autoinit or .noannex forbids it no annex is initialised": async () => {
     for (const forbid of ["git config annex.autoinit false", "touch .noannex"]) {
       await using source = await TestDataset.make({ kind: "annex" });
