@@ -280,7 +280,7 @@ async function recordedLines(
   dataset: Dataset,
 ): Promise<Map<string, { jobId: string; commit: string }>> {
   const recorded = new Map<string, { jobId: string; commit: string }>();
-  const { commits } = await recordedCommits(dataset.root, dataset.head);
+  const commits = await recordedCommits(dataset.root, dataset.head);
   for (const { commit, message } of commits) {
     if (!message.includes('"batch": "')) continue;
     const job = await decodeCommit(dataset, commit, message);

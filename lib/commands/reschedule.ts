@@ -214,7 +214,7 @@ async function findJobs(
     });
   }
   const base = await requireCommit(dataset, since);
-  const { commits } = await recordedCommits(dataset.root, dataset.head, base);
+  const commits = await recordedCommits(dataset.root, dataset.head, base);
   const later = new Set(commits.map((logged) => logged.commit));
   const jobs = history.jobs.filter((job) => isSubmission(job) && later.has(job.commit));
   const passedOver = passOver(history.jobs, finishOf, jobs, failedTasks);

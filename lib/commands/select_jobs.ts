@@ -127,7 +127,7 @@ async function submittedSince(
   since: string,
 ): Promise<RecordedJob[]> {
   const base = await requireCommit(dataset, since);
-  const { commits } = await recordedCommits(dataset.root, dataset.head, base);
+  const commits = await recordedCommits(dataset.root, dataset.head, base);
   const later = new Set(commits.map(({ commit }) => commit));
   return open.filter(({ commit }) => later.has(commit));
 }

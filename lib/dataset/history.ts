@@ -1,5 +1,5 @@
 import { ToolError } from "../errors.ts";
-import { type LoggedCommit, recordedCommits } from "../git/log.ts";
+import { type LoggedCommit, newRecordedCommits, recordedCommits } from "../git/log.ts";
 import { decodeMessage } from "../record/message.ts";
 import { recordPaths } from "../record/paths.ts";
 import type { JobRecord } from "../record/schema.ts";
@@ -73,10 +73,10 @@ export async function readOpenJobs(dataset: Dataset, tip = dataset.head): Promis
   }
   const news = cached === undefined
     ? undefined
-    : await recordedCommits(dataset.root, tip, cached.head);
+    : await newRecordedCommits(dataset.root, tip, cached.head);
   const known = news?.linear === true ? cached : undefined;
   const commits = known === undefined || news === undefined
-    ? (await recordedCommits(dataset.root, tip)).commits
+    ? await recordedCommits(dataset.root, tip)
     : news.commits;
   const found = await decodeCommits(dataset, commits);
   const jobs = openAfter([...(known?.jobs as RecordedJob[] | undefined ?? []), ...found.jobs]);
@@ -85,13 +85,17 @@ export async function readOpenJobs(dataset: Dataset, tip = dataset.head): Promis
   return { jobs, unreadable };
 }
 
-/** Returns everything recorded in the history of a commit; `since` leaves out what it reaches. */
+/**
+ * Returns everything recorded in the history of a commit; `since` leaves out what it reaches, where it
+ * is here.
+ */
 export async function readHistory(
   dataset: Dataset,
   tip = dataset.head,
   since?: string,
 ): Promise<History> {
-  const { commits } = await recordedCommits(dataset.root, tip, since);
+  const news = since === undefined ? undefined : await newRecordedCommits(dataset.root, tip, since);
+  const commits = news?.commits ?? await recordedCommits(dataset.root, tip);
   return await decodeCommits(dataset, commits);
 }
 

@@ -16,38 +16,59 @@ export interface NewCommits {
 }
 
 /**
- * Returns the commits reachable from `tip` whose message mentions `[DATALAD `: all of them, or
- * those that `since` does not reach. One pass over the part of history that is asked for.
+ * Returns the commits reachable from `tip` whose message mentions `[DATALAD `, parents before
+ * children: all of them, or those that `since` does not reach. One pass over the part of history that
+ * is asked for.
  */
 export async function recordedCommits(
   root: string,
   tip: string,
   since?: string,
-): Promise<NewCommits> {
-  const [result, linear] = await Promise.all([
-    git(root, [
-      "-c",
-      "log.showSignature=false",
-      "log",
-      "-z",
-      "--topo-order",
-      "--reverse",
-      "--encoding=UTF-8",
-      "--no-color",
-      "--fixed-strings",
-      "--grep=[DATALAD ",
-      "--format=%H%n%B",
-      // With `--all`: commits on their way to a branch are in no history yet.
-      "--exclude=refs/datalad-slurm/*",
-      tip,
-      ...(since === undefined ? [] : [`^${since}`]),
-      "--",
-      // 128: the commit that was looked at before may have been pruned since.
-    ], { tolerate: since === undefined ? [] : [128] }),
-    since === undefined ? true : isAncestor(root, since, tip),
+): Promise<LoggedCommit[]> {
+  const { stdout } = await git(root, recordedArguments(tip, since), { config: LOG_CONFIG });
+  return asCommits(stdout);
+}
+
+/**
+ * Returns those that `since` does not reach, or undefined when git ends with 128: `since` may have been
+ * pruned in the meantime, but it may be anything else as well, so that this says nothing of history.
+ */
+export async function newRecordedCommits(
+  root: string,
+  tip: string,
+  since: string,
+): Promise<NewCommits | undefined> {
+  const [{ code, stdout }, linear] = await Promise.all([
+    git(root, recordedArguments(tip, since), { config: LOG_CONFIG, tolerate: [128] }),
+    isAncestor(root, since, tip),
   ]);
-  const commits = text(result.stdout).split("\0").filter((entry) => entry !== "").map(asCommit);
-  return { commits, linear };
+  return code === 0 ? { commits: asCommits(stdout), linear } : undefined;
+}
+
+/** Signatures would stand among the messages. */
+const LOG_CONFIG = ["log.showSignature=false"];
+
+function recordedArguments(tip: string, since: string | undefined): string[] {
+  return [
+    "log",
+    "-z",
+    "--topo-order",
+    "--reverse",
+    "--encoding=UTF-8",
+    "--no-color",
+    "--fixed-strings",
+    "--grep=[DATALAD ",
+    "--format=%H%n%B",
+    // With `--all`: commits on their way to a branch are in no history yet.
+    "--exclude=refs/datalad-slurm/*",
+    tip,
+    ...(since === undefined ? [] : [`^${since}`]),
+    "--",
+  ];
+}
+
+function asCommits(stdout: Uint8Array): LoggedCommit[] {
+  return text(stdout).split("\0").filter((entry) => entry !== "").map(asCommit);
 }
 
 /**

@@ -47,6 +47,44 @@ concurrently(false, {
     assert.match(target.stderr, /It is not JSON/);
     assert.equal(target.code, 1);
   },
+  "a git log that fails is an error, and hides no job from then on": async () => {
+    await using dataset = await TestDataset.make();
+    const open = await commitMessage(
+      dataset,
+      await Deno.readTextFile(new URL("schedule-2025-01.txt", fixtures)),
+    );
+    const real = (await dataset.run(["which", "git"])).stdout.trim();
+    /** Returns a PATH with a git whose `git log` of records ends so. */
+    const failing = async (ending: string) =>
+      await dataset.pathWith({
+        git: `case " $* " in *" --grep="*) ${ending} ;; esac\nexec ${real} "$@"`,
+      });
+    const fails = "echo 'fatal: Out of memory, malloc failed' >&2; exit 128";
+    const jobs = async (path?: string) => {
+      const { code, stdout, stderr } = await dataset.tool(["status"], {
+        env: path === undefined ? {} : { PATH: path },
+      });
+      return { code, stderr, isListed: / 45 /.test(stdout) };
+    };
+    assert.equal((await jobs()).isListed, true);
+    for (const ending of [fails, "kill -KILL $$"]) {
+      await dataset.git("commit", "-q", "--allow-empty", "-m", "Another");
+      const { code, stderr } = await jobs(await failing(ending));
+      assert.equal(code, 3);
+      assert.match(stderr, ending === fails ? /Out of memory/ : /was ended by SIGKILL/);
+      assert.equal((await jobs()).isListed, true, ending);
+    }
+    // The next one may go well: all of history is read.
+    await dataset.git("commit", "-q", "--allow-empty", "-m", "Last");
+    const once = await failing(`[ -e "$0.failed" ] || { >"$0.failed"; ${fails}; }`);
+    assert.ok((await jobs(once)).isListed);
+    // What is not known to be later than a commit is not taken for that.
+    const since = await dataset.tool(["status", "--since", open], {
+      env: { PATH: await failing(`case $* in *^*) ${fails} ;; esac`) },
+    });
+    assert.equal(since.code, 3);
+    assert.match(since.stderr, /Out of memory/);
+  },
   "open jobs of the DataLad extension of 2024 are listed and finished": async () => {
     await using dataset = await TestDataset.make();
     await dataset.write("jobs/20/slurm.sh", "#!/bin/sh\necho done >result\n");
