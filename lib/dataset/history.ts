@@ -5,9 +5,14 @@ import { recordPaths } from "../record/paths.ts";
 import type { JobRecord } from "../record/schema.ts";
 import { IndexSet } from "../slurm/array.ts";
 import type { TaskRuns } from "../slurm/task_runs.ts";
-import { readOpenJobsCache, writeOpenJobsCache } from "../store/open_jobs.ts";
+import {
+  type OpenJobsCache,
+  PRESENT_CACHE,
+  readOpenJobsCache,
+  writeOpenJobsCache,
+} from "../store/open_jobs.ts";
 import type { Dataset } from "./dataset.ts";
-import { readSidecar } from "./sidecar.ts";
+import { type Awaited, isAnyHere, readSidecar, RecordNotHere } from "./sidecar.ts";
 
 /** One commit of a job in history. */
 export interface RecordedJob {
@@ -48,6 +53,8 @@ export interface FinishedTasks {
 export interface UnreadableRecord {
   readonly commit: string;
   readonly reason: string;
+  /** What it can be read with, where only that is missing. */
+  readonly awaits?: Awaited | undefined;
 }
 
 /** The jobs that are open at a commit: submitted, and answered by no finish commit. */
@@ -64,10 +71,12 @@ export interface History {
 
 /**
  * Returns the jobs that are open at a commit. Only the history since the last call is read, unless
- * the cache is missing or was taken at a commit that is no ancestor.
+ * the cache is missing, was taken at a commit that is no ancestor, or lacks a record that can be read
+ * by now. Throws a {@link ToolError} when a program fails: that says nothing of the records, and must
+ * not be kept.
  */
 export async function readOpenJobs(dataset: Dataset, tip = dataset.head): Promise<OpenJobs> {
-  const cached = readOpenJobsCache(dataset.store.openJobs);
+  const cached = await usableCache(dataset);
   if (cached?.head === tip) {
     return { jobs: cached.jobs as RecordedJob[], unreadable: cached.unreadable };
   }
@@ -81,8 +90,18 @@ export async function readOpenJobs(dataset: Dataset, tip = dataset.head): Promis
   const found = await decodeCommits(dataset, commits);
   const jobs = openAfter([...(known?.jobs as RecordedJob[] | undefined ?? []), ...found.jobs]);
   const unreadable = [...(known?.unreadable ?? []), ...found.unreadable];
-  writeOpenJobsCache(dataset.store.openJobs, { version: 2, head: tip, jobs, unreadable });
+  writeOpenJobsCache(dataset.store.openJobs, { ...PRESENT_CACHE, head: tip, jobs, unreadable });
   return { jobs, unreadable };
+}
+
+/**
+ * Returns the cache. Not when a record that could not be read can be read by now: what comes after it
+ * in history may answer it, and only the whole tells.
+ */
+async function usableCache({ root, store }: Dataset): Promise<OpenJobsCache | undefined> {
+  const cached = readOpenJobsCache(store.openJobs);
+  const awaited = cached?.unreadable.flatMap(({ awaits }) => awaits ?? []) ?? [];
+  return await isAnyHere(root, awaited) ? undefined : cached;
 }
 
 /**
@@ -213,14 +232,19 @@ async function decodeCommits(
       const job = await decodeCommit(dataset, commit, message);
       if (job !== undefined) jobs.push(job);
     } catch (error) {
-      if (!(error instanceof ToolError)) throw error;
-      unreadable.push({ commit, reason: error.message });
+      if (!(error instanceof ToolError && error.kind === "refused")) throw error;
+      const { message: reason } = error;
+      const awaits = error instanceof RecordNotHere ? error.awaits : undefined;
+      unreadable.push({ commit, reason, ...(awaits === undefined ? {} : { awaits }) });
     }
   }
   return { jobs, unreadable };
 }
 
-/** Returns the job that a commit records, or undefined; throws a {@link ToolError} if malformed. */
+/**
+ * Returns the job that a commit records, or undefined. Throws a {@link ToolError}, of kind `refused` if
+ * the record is malformed or not here.
+ */
 export async function decodeCommit(
   dataset: Dataset,
   commit: string,

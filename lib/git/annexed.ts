@@ -1,6 +1,6 @@
 import { ToolError } from "../errors.ts";
 import { absolutePath, parentPath } from "../paths.ts";
-import { externalError, run } from "../process/run.ts";
+import { externalError, run, text } from "../process/run.ts";
 import { blobTexts } from "./blobs.ts";
 import { annexEnvironment, git } from "./git.ts";
 import type { StagedChange } from "./changes.ts";
@@ -59,6 +59,23 @@ export function annexKeyIn(linkOrPointer: string): string | undefined {
 export function fileOfKey(key: string): string {
   const codes: Readonly<Record<string, string>> = { "&": "&a", "%": "&s", ":": "&c", "/": "%" };
   return key.replace(/[&%:/]/g, (character) => codes[character] ?? character);
+}
+
+/**
+ * Returns the absolute paths of the content of keys, of those whose content is here. Throws a
+ * {@link ToolError} when git-annex is killed; where it cannot be run, nothing is here. It initialises
+ * the annex of a clone, whatever `annex.autoinit` says (10.20230126).
+ */
+export async function contentPaths(root: string, keys: readonly string[]): Promise<string[]> {
+  const result = await run(["git", "annex", "contentlocation", "--batch"], {
+    cwd: root,
+    env: annexEnvironment(),
+    stdin: keys.map((key) => `${key}\n`).join(""),
+  });
+  if (result.signal !== null) throw externalError(result, "git-annex could not be asked");
+  // An empty line for each key that is not here (10.20230126).
+  return text(result.stdout).split("\n").filter((path) => path !== "")
+    .map((path) => absolutePath(path, root));
 }
 
 /** Locked annexed files among some paths of the work tree. */

@@ -4,6 +4,15 @@ import { git } from "./git.ts";
 /** git-annex takes no larger file for a pointer (10.20230126). */
 const MOST_POINTER = 32768;
 
+/** Returns the content of a blob by a name such as `COMMIT:path`; undefined where there is none. */
+export async function readBlob(root: string, name: string): Promise<Uint8Array | undefined> {
+  const { stdout } = await git(root, ["cat-file", "--batch"], { stdin: `${name}\n` });
+  const end = stdout.indexOf(0x0a);
+  // "3f2e… blob 120" LF, that many bytes, LF; or "COMMIT:path missing" LF (git 2.39)
+  const [, size] = / blob (\d+)$/.exec(text(stdout.subarray(0, end))) ?? [];
+  return size === undefined ? undefined : stdout.subarray(end + 1, end + 1 + Number(size));
+}
+
 /** Returns the texts of blobs by id. They are held in memory: links and pointers are meant. */
 export async function blobTexts(
   root: string,

@@ -17,7 +17,109 @@ async function commitMessage(dataset: TestDataset, message: string): Promise<str
   return await dataset.git("rev-parse", "HEAD");
 }
 
+/** Returns the message of a record in the sidecar of an id, and the compressed record. */
+async function sidecarOf(dataset: TestDataset, id: string): Promise<string> {
+  const schedule = await Deno.readTextFile(new URL("schedule-2025-01.txt", fixtures));
+  const [head, json = ""] = schedule.split(/^=== .* ===$|^\^\^\^ .*$/m);
+  const path = `.datalad/runinfo/${id}`;
+  await dataset.write(path, `${JSON.stringify(JSON.parse(json))}\n"${id}"\n`);
+  await dataset.run(["xz", "--suffix=.x", path]);
+  await Deno.rename(`${dataset.root}/${path}.x`, `${dataset.root}/${path}`);
+  return `${head}=== Do not change lines below ===\n"${id}"\n^^^ Do not change lines above ^^^\n`;
+}
+
+/** Whether `status` lists the job of the sidecars, what it warns of, and how it ends. */
+async function statusOf(dataset: TestDataset, env: Record<string, string> = {}) {
+  const { code, stdout, stderr } = await dataset.tool(["status"], { env });
+  const warnings = stderr.split("\n").filter((line) => /^(?:Warning|Error): /.test(line));
+  return { code, listed: stdout.match(/ 45 /g)?.length ?? 0, warnings, stderr };
+}
+
 concurrently(false, {
+  "a sidecar record in the annex is read, where its content is here": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    const [linked, pointed] = ["abc1", "abc2"];
+    for (const id of [linked, pointed]) {
+      const message = await sidecarOf(dataset, id);
+      // As DataLad has it.
+      const dotted = ["-c", "annex.dotfiles=true", "-c", "annex.largefiles=anything"];
+      if (id === linked) await dataset.git(...dotted, "annex", "add", "-q", ".datalad");
+      await dataset.git(...dotted, "add", ".datalad");
+      await commitMessage(dataset, message);
+    }
+    const modes = await dataset.git("ls-tree", "-r", "HEAD", ".datalad/runinfo");
+    assert.match(modes, /^120000 .*abc1\n100644 .*abc2$/);
+    const clone = dataset.at(`${dataset.scratch.directory}/clone`);
+    await dataset.git("clone", "-q", dataset.root, clone.root);
+    assert.deepEqual((await statusOf(dataset)).warnings, []);
+    assert.equal((await statusOf(dataset)).listed, 2);
+    // Asking does not make an annex of a clone, nor is the answer kept.
+    for (const initialise of [false, true]) {
+      if (initialise) await clone.git("annex", "init", "-q");
+      const { listed, warnings } = await statusOf(clone);
+      assert.equal(listed, 0);
+      assert.equal(warnings.length, 2);
+      assert.match(
+        warnings[0] ?? "",
+        /content is not here: get it with git annex get \.datalad\/runinfo\/abc1$/,
+      );
+      const uuid = await clone.run(["git", "config", "annex.uuid"]);
+      assert.equal(uuid.code, initialise ? 0 : 1);
+    }
+    for (const [got, id] of [linked, pointed].entries()) {
+      await clone.git("annex", "get", "-q", `.datalad/runinfo/${id}`);
+      const { listed, warnings } = await statusOf(clone);
+      assert.deepEqual([listed, warnings.length], [got + 1, 1 - got]);
+    }
+  },
+  "what keeps a sidecar record from being read once does not do so for ever": async () => {
+    await using dataset = await TestDataset.make();
+    const message = await sidecarOf(dataset, "abc1");
+    await dataset.git("add", ".datalad");
+    await commitMessage(dataset, message);
+    // All programs but xz.
+    const without = await Deno.makeTempDir({ dir: dataset.scratch.directory });
+    for (const directory of (dataset.env["PATH"] ?? "").split(":").reverse()) {
+      await dataset.run([
+        "sh",
+        "-c",
+        'ln -sf "$1"/* "$2"; rm -f "$2/xz"',
+        "sh",
+        directory,
+        without,
+      ]);
+    }
+    const broken = "echo 'xz: error while loading shared libraries: liblzma.so.5' >&2; exit 127";
+    for (const PATH of [without, await dataset.pathWith({ xz: broken })]) {
+      for (let times = 0; times < 2; times++) {
+        const { code, listed, warnings } = await statusOf(dataset, { PATH });
+        assert.deepEqual([code, listed, warnings.length], [0, 0, 1]);
+        assert.match(warnings[0] ?? "", /"xz" cannot be run: install it/);
+      }
+      const later = await statusOf(dataset);
+      assert.deepEqual([later.listed, later.warnings], [1, []]);
+      await Deno.remove(`${dataset.root}/.git/datalad-slurm/open-jobs`, { recursive: true });
+    }
+    // Whoever kills it says nothing of the record.
+    const killed = await statusOf(dataset, {
+      PATH: await dataset.pathWith({ xz: "kill -TERM $$" }),
+    });
+    assert.equal(killed.code, 3);
+    assert.match(killed.stderr, /xz .* was ended by SIGTERM/);
+    assert.equal((await statusOf(dataset)).listed, 1);
+  },
+  "what another version of the program could not read is read anew": async () => {
+    await using dataset = await TestDataset.make();
+    const schedule = await Deno.readTextFile(new URL("schedule-2025-01.txt", fixtures));
+    await commitMessage(dataset, schedule);
+    assert.equal((await statusOf(dataset)).listed, 1);
+    const directory = `${dataset.root}/.git/datalad-slurm/open-jobs`;
+    const [file] = [...Deno.readDirSync(directory)].map(({ name }) => `${directory}/${name}`);
+    const cache = JSON.parse(await Deno.readTextFile(file ?? ""));
+    const emptied = { ...cache, reads: cache.reads - 1, jobs: [] };
+    await Deno.writeTextFile(file ?? "", JSON.stringify(emptied));
+    assert.equal((await statusOf(dataset)).listed, 1);
+  },
   "a record that cannot be read is named, and the other jobs go on": async () => {
     await using dataset = await TestDataset.make();
     const schedule = await Deno.readTextFile(new URL("schedule-2025-01.txt", fixtures));
