@@ -144,23 +144,31 @@ function matchBelow(search: Search, directory: string, parts: readonly string[])
   const [end = ""] = /[^*?[\]]*$/.exec(part) ?? [];
   for (const { name } of search.listing.entries(directory, start)) {
     if (!name.endsWith(end)) continue;
-    if (expression.test(name) && (part.startsWith(".") || !name.startsWith("."))) {
-      matchBelow(search, joinPath(directory, name), rest);
-    }
+    if (expression.test(name)) matchBelow(search, joinPath(directory, name), rest);
   }
 }
 
+/** Returns the expression for the paths that {@link expandPath} finds, without a look at any. */
 function globExpression(glob: string): RegExp {
-  const parts = glob.split("/").map((part) => part === "**" ? "(?:[^/]+/)*" : namePattern(part));
+  const parts = glob.split("/");
+  const last = parts.length - 1;
   const joined = parts.map((part, index) =>
-    index < parts.length - 1 && part !== "(?:[^/]+/)*" ? `${part}/` : part
+    part === "**"
+      ? `(?:${ANY_NAME}/)*${index === last ? ANY_NAME : ""}`
+      : `${namePattern(part)}${index === last ? "" : "/"}`
   ).join("");
-  return new RegExp(`^${joined.endsWith("/)*") ? `${joined}[^/]+` : joined}$`, "s");
+  return new RegExp(`^${joined}$`, "s");
 }
 
-/** Returns the expression for one name of a glob, by the rules of Python's `fnmatch`. */
+/** The expression for a name in place of `**`. */
+const ANY_NAME = "(?!\\.)[^/]+";
+
+/**
+ * Returns the expression for one name of a glob, by the rules of Python's `fnmatch`; only a dot matches
+ * a dot at its start, and nothing a slash.
+ */
 function namePattern(part: string): string {
-  let expression = "";
+  let expression = part.startsWith(".") ? "" : "(?!\\.)";
   for (let at = 0; at < part.length; at++) {
     const character = part.charAt(at);
     if (character === "*") expression += "[^/]*";
@@ -169,7 +177,8 @@ function namePattern(part: string): string {
       const end = part.indexOf("]", at + (part.charAt(at + 1) === "!" ? 3 : 2));
       if (end < 0) expression += "\\[";
       else {
-        expression += setPattern(part.slice(at + 1, end));
+        // Also in a range: `[+-9]`.
+        expression += `(?!/)${setPattern(part.slice(at + 1, end))}`;
         at = end;
       }
     } else expression += character.replace(/[\\^$.|+(){}\]]/g, "\\$&");

@@ -392,6 +392,30 @@ concurrently(false, {
         },
       });
     },
+  "a deleted file that a glob of outputs does not match is none of the job's": async () => {
+    await using dataset = await TestDataset.make();
+    for (const path of ["gd/.keep", "gd/gone", "out/x"]) await dataset.write(path, `${path}\n`);
+    const base = await dataset.commit("Base");
+    const command = "rm gd/* gd/.keep out/x; echo new >gd/new; echo >outbx";
+    const outputs = ["-o", "gd/*", "-o", "out[!a]x"];
+    const id = await dataset.schedule([...outputs, "sbatch", "--wrap", command]);
+    await jobsAreOver([id]);
+    const { stderr } = await dataset.tool(["finish"]);
+    assert.deepEqual(stderr.match(/".*" was deleted/g), ['"gd/gone" was deleted']);
+    await checkDataset(dataset, {
+      base,
+      finished: {
+        [id]: {
+          "gd/gone": null,
+          "gd/new": "new\n",
+          "outbx": "\n",
+          [`slurm-${id}.out`]: "",
+          [`slurm-job-${id}.env.json`]: environmentOf(id),
+        },
+      },
+      status: [" D gd/.keep", " D out/x"],
+    });
+  },
   "what the user has staged, changed or put there stays as it is, and out of the commit":
     async () => {
       await using dataset = await TestDataset.make({ kind: "text2git" });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { covers, expandPath, expandPathOrKeep, Listing } from "../../lib/dataset/globs.ts";
 
 const NAMES = [
@@ -18,9 +19,7 @@ Deno.test("globs that share a listing match what their expression matches", () =
         ...[".*", ".1*", "a[b*", "a]*", "b*1", "\u{1f600}*", "z*", "*z", "[a-b]*b", "1*a.csv"],
       ]
     ) {
-      const expected = [...NAMES, "below"].filter((other) =>
-        covers(`out/${name}`, `out/${other}`) && other.startsWith(".") === name.startsWith(".")
-      );
+      const expected = [...NAMES, "below"].filter((other) => covers(`out/${name}`, `out/${other}`));
       const found = expandPath(root, `out/${name}`, listing);
       assert.deepEqual(found, expected.map((other) => `out/${other}`).sort(), name);
       assert.deepEqual(found, expandPath(root, `out/${name}`), name);
@@ -46,4 +45,55 @@ Deno.test("a range from a later character to an earlier one matches nothing, as 
   assert.equal(covers("r[+9-1-5].txt", "r3.txt"), false);
   assert.equal(covers("r[z9-1-a].txt", "rz.txt"), true);
   assert.deepEqual(expandPathOrKeep("/", "nowhere/r[9-1].txt"), ["nowhere/r[9-1].txt"]);
+});
+
+/** Files at every depth, hidden ones among them, in few enough names for globs to meet them. */
+const FILES = ["a", ".a", "ab", "a.b", "a-b", "a]", "!a", "^1", "1", "+", "9b"].flatMap((name) => [
+  name,
+  ...["d", ".d", "d1", "ad"].flatMap((directory) => [`${directory}/${name}`, `d/.x/${name}`]),
+  `d/e/${name}`,
+]);
+
+const globName = fc.oneof(
+  fc.constantFrom("**", "*", "?", ".*", "d*", "[!a]", "[!a]*", "[+-9]*", "[.]a", "a[!b]b", "[]a]*"),
+  fc.string({
+    unit: fc.constantFrom("a", "b", "d", "1", ".", "-", "!", "^", "]", "[", "*", "?", "+", "\\"),
+    minLength: 1,
+    maxLength: 6,
+    // Ranges the wrong way round are no sets, and `.` and `..` no names.
+  }).filter((name) => !/.-./.test(name) && !/^\.\.?$/.test(name)),
+);
+
+Deno.test("a glob covers what is found by it, with what is below, and nothing else", () => {
+  const root = Deno.makeTempDirSync();
+  try {
+    for (const file of FILES) {
+      Deno.mkdirSync(`${root}/${file}`.slice(0, `${root}/${file}`.lastIndexOf("/")), {
+        recursive: true,
+      });
+      Deno.writeTextFileSync(`${root}/${file}`, "");
+    }
+    const agree = (glob: string) => {
+      const found = expandPath(root, glob, listing);
+      const below = FILES.filter((file) =>
+        found.some((path) => file === path || file.startsWith(`${path}/`))
+      );
+      assert.deepEqual(FILES.filter((file) => covers(glob, file)), below, glob);
+    };
+    const listing = new Listing(root);
+    for (
+      const glob of ["d/*", "*/a", "**", "**/a", "d/**", "d[!x]a", "d[+-9]a", ".d/*", "d/.x/*"]
+    ) {
+      agree(glob);
+    }
+    fc.assert(
+      fc.property(
+        fc.array(globName, { minLength: 1, maxLength: 3 }),
+        (names) => agree(names.join("/")),
+      ),
+      { numRuns: 2000 },
+    );
+  } finally {
+    Deno.removeSync(root, { recursive: true });
+  }
 });
