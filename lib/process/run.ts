@@ -117,8 +117,7 @@ export function answerOf(
   try {
     const output = new Deno.Command(program, {
       args,
-      env: childEnvironment(env),
-      clearEnv: true,
+      ...childEnvironment(env),
       stdin: "null",
       stdout: "piped",
       stderr: "null",
@@ -266,16 +265,15 @@ function spawn(
 ): Deno.ChildProcess {
   const [program, ...args] = argv;
   if (program === undefined) throw new TypeError("An empty argv cannot be run");
-  const environment = childEnvironment(options.env ?? {});
+  const changes = options.env ?? {};
   // In a session of its own Ctrl-C does not reach it.
   const detached = options.detached ?? isUninterrupted();
-  const leader = detached ? setsidFor(program, environment["PATH"]) : undefined;
+  const leader = detached ? setsidFor(program, changes["PATH"] ?? Deno.env.get("PATH")) : undefined;
   try {
     return new Deno.Command(leader ?? program, {
       args: leader === undefined ? args : [program, ...args],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      env: environment,
-      clearEnv: true,
+      ...childEnvironment(changes),
       stdin,
       stdout: "piped",
       stderr: options.stderr ?? "piped",
@@ -327,15 +325,31 @@ function isDirectory(path: string): boolean {
   }
 }
 
+/**
+ * Returns the environment of a child. It inherits ours, with what in it is not UTF-8, which `Deno.env`
+ * leaves out (2.9): a submitted job is to have it. Only where a variable that we have is to be missing,
+ * as git's own are, ours is written out, since Deno can remove none.
+ */
 function childEnvironment(
-  overlay: Readonly<Record<string, string | undefined>>,
-): Record<string, string> {
-  const environment = Deno.env.toObject();
-  for (const [name, value] of Object.entries(overlay)) {
-    if (value === undefined) delete environment[name];
-    else environment[name] = value;
+  changes: Readonly<Record<string, string | undefined>>,
+): { readonly env: Record<string, string>; readonly clearEnv: boolean } {
+  const clearEnv = Object.entries(changes)
+    .some(([name, value]) => value === undefined && isSet(name));
+  const env = clearEnv ? Deno.env.toObject() : {};
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === undefined) delete env[name];
+    else env[name] = value;
   }
-  return environment;
+  return { env, clearEnv };
+}
+
+function isSet(name: string): boolean {
+  try {
+    return Deno.env.has(name);
+  } catch {
+    // It is not UTF-8.
+    return true;
+  }
 }
 
 /** Ends a program with what it has started: whoever is left would keep its pipes open. */

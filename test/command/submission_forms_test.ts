@@ -10,6 +10,7 @@ import {
   slurm,
   useCluster,
 } from "../support/real_slurm.ts";
+import { toolArgv, toolEnvironment } from "../support/tool.ts";
 
 useCluster();
 
@@ -43,6 +44,40 @@ concurrently(false, {
     for (const out of ["plain", "shell", "batch"]) {
       const said = await Deno.readTextFile(`${dataset.root}/${out}`);
       assert.equal(said.trim(), names.map(() => "mine").join(" "), out);
+    }
+  },
+  "sbatch has variables that are not UTF-8, and none that the user has not": async () => {
+    await using dataset = await TestDataset.make();
+    const seen = `${dataset.scratch.directory}/seen`;
+    const env = {
+      ...toolEnvironment(),
+      // Also the stand-in's programs are taken as they are on PATH then.
+      DATALAD_SLURM: "cluster",
+      ...await wrapSbatch(dataset, `env -0 >${seen}; exec $real "$@"`),
+    };
+    const names = async () => {
+      const bytes = await Deno.readFile(seen);
+      await Deno.remove(seen);
+      const variables = new TextDecoder("latin1").decode(bytes).split("\0");
+      assert.ok(variables.includes("XX=a\xffb"), variables.join("\n"));
+      // The shell of a batch changes the directory.
+      return variables.map((variable) => variable.split("=", 1)[0] ?? "")
+        .filter((name) => name !== "OLDPWD").sort();
+    };
+    const given = ["sh", "-c", 'XX=$(printf "a\\377b"); export XX; exec "$@"', "sh"];
+    await dataset.run([...given, "sbatch", "-H", "write.sh"], { env });
+    const plain = await names();
+    for (
+      const [stdin, ...command] of [
+        ["", "-o", "a", "sbatch", "-H", "write.sh"],
+        ["", "-o", "b", "sh", "-c", "sbatch -H write.sh"],
+        [JSON.stringify({ outputs: "c", command: ["sbatch", "-H", "write.sh"] }), "--batch", "-"],
+      ]
+    ) {
+      const argv = [...given, ...toolArgv(), "schedule", ...command];
+      const { code, stderr } = await dataset.run(argv, { env, stdin: stdin ?? "" });
+      assert.equal(code, 0, stderr);
+      assert.deepEqual(await names(), plain, command.join(" "));
     }
   },
   "sbatch --test-only is recognised: nothing is recorded and the output is free": async () => {
