@@ -1,5 +1,5 @@
 import { cloneId, type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
-import { datasetPath, outputPath } from "../dataset/paths.ts";
+import { outputPaths } from "../dataset/paths.ts";
 import { reservedPath } from "../dataset/task_paths.ts";
 import { ToolError } from "../errors.ts";
 import { removeAutoFinish } from "../store/auto_finish.ts";
@@ -404,9 +404,8 @@ function addOutputs(
       hint: "Name the job as well: finish -o PATH JOBID",
     });
   }
-  // The job may have made a link to a directory itself: the link is added as well.
   const named = outputs.flatMap((path) =>
-    [datasetPath, outputPath].map((find) => find(dataset.root, dataset.pwd, path, "The output"))
+    outputPaths(dataset.root, dataset.pwd, path, "The output")
   );
   const paths = [...new Set(named)];
   const heldByOthers: string[] = [];

@@ -1,6 +1,6 @@
 import { type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { isSubmission, jobKeyOf, readHistory, type RecordedJob } from "../dataset/history.ts";
-import { datasetPath, outputPath } from "../dataset/paths.ts";
+import { datasetPath, outputPaths } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { readConfiguration } from "../git/config.ts";
 import { requireIdentity } from "../git/identity.ts";
@@ -353,8 +353,12 @@ async function planJob(
     ...(record.dsid === undefined ? {} : { dsid: record.dsid }),
     extra_inputs: toPaths(record.extra_inputs, "The recorded input"),
     inputs: toPaths(record.inputs, "The recorded input"),
-    outputs: declaredOutputs(record)
-      .map((path) => outputPath(dataset.root, ".", path, "The recorded output")),
+    outputs: [
+      ...new Set(
+        declaredOutputs(record)
+          .flatMap((path) => outputPaths(dataset.root, ".", path, "The recorded output")),
+      ),
+    ],
     pwd,
     ...(altDir === undefined ? {} : { alt_dir: resolveAltDir(dataset.root, altDir) }),
   };

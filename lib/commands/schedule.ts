@@ -1,7 +1,7 @@
 import { type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { expandPathOrKeep } from "../dataset/globs.ts";
 import { expandShown, namesTask } from "../dataset/task_paths.ts";
-import { datasetPath, outputPath, relativePath } from "../dataset/paths.ts";
+import { datasetPath, linkedDirectory, outputPaths, relativePath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { isThere } from "../files.ts";
 import { requireIdentity } from "../git/identity.ts";
@@ -108,11 +108,11 @@ export function planRecord(dataset: Dataset, options: JobOptions): RecordTemplat
       )
       : [...paths];
   const { root, pwd } = dataset;
-  const toOutput = (from: string, path: string) => outputPath(root, from, path, "The output");
+  const toOutputs = (from: string, path: string) => outputPaths(root, from, path, "The output");
   // In the order given, which {outputs} and {outputs[0]} show.
-  const outputs = expands("outputs", options.outputs.map((path) => toOutput(pwd, path)))
+  const outputs = expands("outputs", options.outputs.flatMap((path) => toOutputs(pwd, path)))
     // A glob may have matched links.
-    .map((path) => toOutput(".", path));
+    .flatMap((path) => toOutputs(".", path));
   const inputs = expands(
     "inputs",
     options.inputs.map((path) => datasetPath(root, pwd, path, "The input")),
@@ -127,7 +127,7 @@ export function planRecord(dataset: Dataset, options: JobOptions): RecordTemplat
     ...(dataset.id === undefined ? {} : { dsid: dataset.id }),
     extra_inputs: [],
     inputs,
-    outputs,
+    outputs: [...new Set(outputs)],
     pwd: dataset.pwd,
     ...(options.altDir === undefined
       ? {}
@@ -227,6 +227,12 @@ export function expandCommand(dataset: Dataset, record: RecordTemplate): string 
   ) =>
     paths.flatMap((path) => expand(dataset.root, path)).filter((path) => path !== ".")
       .map((path) => quoteWord(relativePath(record.pwd, path)));
+  // A link to a directory that is an output itself, see outputPaths().
+  const isLinkBeside = (path: string) => {
+    const target = linkedDirectory(`${dataset.root}/${path}`);
+    const inside = target === undefined ? undefined : pathBelow(dataset.root, target);
+    return inside !== undefined && record.outputs.includes(inside);
+  };
   const prefix = "datalad.run.substitutions.";
   const command = typeof record.cmd === "string" ? record.cmd : joinCommand(record.cmd);
   return fillPlaceholders(
@@ -242,7 +248,7 @@ export function expandCommand(dataset: Dataset, record: RecordTemplate): string 
         command.includes("{tmpdir}") ? Deno.makeTempDirSync({ prefix: "datalad-run-" }) : "",
       ],
       ["inputs", fromPwd(record.inputs, expandPathOrKeep)],
-      ["outputs", fromPwd(record.outputs, expandShown)],
+      ["outputs", fromPwd(record.outputs.filter((path) => !isLinkBeside(path)), expandShown)],
     ]),
   );
 }

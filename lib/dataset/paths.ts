@@ -38,14 +38,14 @@ export function datasetPath(root: string, pwd: string, path: string, role: strin
 }
 
 /**
- * Returns the path of a declared output as {@link datasetPath} does, but of a link to a directory that
- * directory: git has the link, and not what a job writes behind it. Throws a {@link ToolError} where
- * that is none of the dataset's as well.
+ * Returns the path of a declared output as {@link datasetPath} does; of a link to a directory that
+ * directory, since git has the link, and not what a job writes behind it, and then the link, which the
+ * job may change. Throws a {@link ToolError} where the directory is none of the dataset's.
  */
-export function outputPath(root: string, pwd: string, path: string, role: string): string {
+export function outputPaths(root: string, pwd: string, path: string, role: string): string[] {
   const relative = datasetPath(root, pwd, path, role);
   const target = linkedDirectory(`${root}/${relative}`);
-  if (target === undefined) return relative;
+  if (target === undefined) return [relative];
   const inside = pathBelow(root, target);
   if (inside === undefined || isInGit(inside)) {
     const where = inside === undefined ? "outside the dataset" : "inside .git";
@@ -60,7 +60,7 @@ export function outputPath(root: string, pwd: string, path: string, role: string
       },
     );
   }
-  return inside;
+  return [inside, relative];
 }
 
 function isInGit(path: string): boolean {

@@ -274,7 +274,7 @@ concurrently(
       const base = await dataset.git("rev-parse", "HEAD");
       const write = ["sbatch", "write.sh", "out/new", "results/old"];
       const id = await dataset.schedule(["-o", "again", "-o", "out/", ...write]);
-      assert.deepEqual([...new Set((await dataset.record()).outputs)], ["results"]);
+      assert.deepEqual((await dataset.record()).outputs, ["results", "again", "out"]);
       for (const output of ["results", "out", "again", "out/x", "results/x"]) {
         const { code, stderr } = await dataset.tool(["schedule", "-o", output, ...write]);
         assert.match(stderr, new RegExp(`held by the open job ${id}`));
@@ -301,6 +301,20 @@ concurrently(
 );
 
 concurrently(false, {
+  "a link to a directory that a job changes is committed, and {outputs} shows the directory":
+    async () => {
+      await using dataset = await TestDataset.make();
+      await dataset.write("run-1/a", "1\n");
+      await dataset.write("run-2/a", "1\n");
+      await Deno.symlink("run-1", `${dataset.root}/latest`);
+      const base = await dataset.commit("Runs");
+      const command = "echo {outputs} >latest/a; ln -sfn run-2 latest";
+      const id = await dataset.schedule(["-o", "latest", `sbatch --wrap '${command}'`]);
+      await jobsAreOver([id]);
+      await dataset.succeed(["finish"]);
+      const finished = { [id]: { "run-1/a": "run-1\n", latest: { link: "run-2" }, ...logs(id) } };
+      await checkDataset(dataset, { base, finished });
+    },
   "finish -o adds what is behind a link to a directory, and the link": async () => {
     await using dataset = await TestDataset.make();
     const base = await script(
