@@ -123,7 +123,10 @@ export async function gatherResults(
       return undefined;
     }
   };
-  const notCopied = altDir === undefined ? undefined : await unless(
+  // Results that are merely not mounted here must not be taken for none.
+  const isAway = altDir !== undefined && !isThere(altDir);
+  if (isAway) failed.push({ path: altDir, reason: NOT_HERE });
+  const notCopied = altDir === undefined || isAway ? undefined : await unless(
     (error) => isDenial(error) || isFileSystemError(error),
     altDir,
     () =>
@@ -181,6 +184,10 @@ export async function gatherResults(
     ],
   };
 }
+
+const NOT_HERE =
+  "the job ran in this directory, which is not here: finish the job where it is, or " +
+  "make the directory anew (mkdir) if it is gone for good";
 
 /** Returns the outputs that the commit is about: all of them, or those of a part of an array. */
 function declaredPlaces(

@@ -109,6 +109,21 @@ concurrently(noDatalad, {
       },
     });
   },
+  "a directory that is not here leaves the job open until it is": async () => {
+    await using dataset = await TestDataset.make();
+    const base = await dataset.git("rev-parse", "HEAD");
+    const alt = `${dataset.scratch.directory}/parallel`;
+    const id = await dataset.schedule(["--alt-dir", alt, "-o", "out", "sbatch", "write.sh", "out"]);
+    await jobsAreOver([id]);
+    await Deno.rename(alt, `${alt}.away`);
+    const { code, stdout, stderr } = await dataset.tool(["finish"]);
+    assert.equal(code, 1);
+    assert.match(stdout, new RegExp(`^Job ${id}: Complete, left open`));
+    assert.match(stderr, /parallel" could not be added: the job ran in this directory/);
+    await Deno.rename(`${alt}.away`, alt);
+    await dataset.succeed(["finish"]);
+    await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
+  },
   "a result or an input of the same size and time is copied where its content differs":
     async () => {
       await using dataset = await TestDataset.make();
