@@ -6,7 +6,7 @@ import { harmless } from "../record/show.ts";
 import { stateWord } from "../record/subject.ts";
 import { type JobReport, neverStarts } from "../slurm/report.ts";
 import { IndexSet } from "../slurm/array.ts";
-import { clusterOption } from "../slurm/clusters.ts";
+import { programFor } from "../slurm/local/place.ts";
 import { isLive } from "../slurm/states.ts";
 import type { Terminal } from "./terminal.ts";
 import { readableTime } from "./times.ts";
@@ -103,14 +103,16 @@ export function closedInWords(tasks: string): string {
 /** Says what a user may do about a live job that will not go on by itself. */
 export function hintOnLiveJob(report: JobReport): string | undefined {
   const { jobId, state, cluster } = report;
-  const there = clusterOption(cluster);
+  const toCancel = () => `${harmless(programFor(cluster, "scancel"))} ${jobId}`;
   if (neverStarts(report)) {
     return `Job ${jobId} waits for ever, since a job that it depends on did not end as it should. ` +
-      `Cancel it with: scancel ${there}${jobId}`;
+      `Cancel it with: ${toCancel()}`;
   }
   if (state === "SPECIAL_EXIT" || state === "REQUEUE_HOLD") {
     return `Slurm has requeued job ${jobId} and holds it. Let it run again with: ` +
-      `scontrol ${there}release ${jobId}; or cancel it with: scancel ${there}${jobId}`;
+      `${
+        harmless(programFor(cluster, "scontrol"))
+      } release ${jobId}; or cancel it with: ${toCancel()}`;
   }
   return undefined;
 }

@@ -404,7 +404,7 @@ async function submitSome(
   const finishers = await finishersOf(dataset, accepted, begun, parallel);
   for (const [index, one] of accepted.entries()) {
     const { token } = one.entry;
-    const submitted = submittedJob(dataset, one, records.get(token));
+    const submitted = await submittedJob(dataset, one, records.get(token));
     const job = { ...submitted, finisher: finishers[index] };
     outcomes.push({ line: lineOf.get(token) ?? 0, outcome: "submitted", job });
   }

@@ -6,7 +6,6 @@ import type { ToolPart } from "../record/schema.ts";
 import { chosenStandIn } from "../slurm/local/choice.ts";
 import { IndexSet } from "../slurm/array.ts";
 import type { ShownJob } from "../slurm/show_job.ts";
-import { clusterOption } from "../slurm/clusters.ts";
 import type { Submission } from "../slurm/submission.ts";
 import {
   removeEntry,
@@ -80,7 +79,7 @@ export async function submit(
   const records = await uninterrupted(() =>
     recordSubmissions(dataset, [accepted], endlessly(patience))
   );
-  const job = submittedJob(dataset, accepted, records.get(begun.entry.token));
+  const job = await submittedJob(dataset, accepted, records.get(begun.entry.token));
   const [finisher] = await finishersOf(dataset, [accepted], [begun], 1);
   return { ...job, finisher };
 }
@@ -178,31 +177,34 @@ export function isSettled(dataset: Dataset, { entry }: BegunSubmission, error: u
 }
 
 /** Returns a recorded job as it is told to the reader. */
-export function submittedJob(
+export async function submittedJob(
   { root }: Dataset,
   { submission, printed, warnings, entry }: Accepted,
   recorded: RecordedSubmission | undefined,
-): SubmittedJob {
+): Promise<SubmittedJob> {
   return {
     ...submission,
     root,
     commit: recorded?.commit ?? "",
     stderr: printed.stderr,
-    warnings: [...warnings, ...noArrayWarnings(submission, entry, recorded?.job)],
+    warnings: [...warnings, ...await noArrayWarnings(submission, entry, recorded?.job)],
   };
 }
 
 /** Returns a warning for each output of an array task that is declared for what is no array. */
-function noArrayWarnings(
+async function noArrayWarnings(
   { jobId, cluster }: Submission,
   { record }: SubmissionEntry,
   job: ShownJob | undefined,
-): string[] {
+): Promise<string[]> {
   if (job === undefined || job.array !== undefined) return [];
-  return (record["outputs"] as string[]).filter(namesTask).map((output) =>
+  const outputs = (record["outputs"] as string[]).filter(namesTask);
+  if (outputs.length === 0) return [];
+  const { programFor } = await import("../slurm/local/place.ts");
+  return outputs.map((output) =>
     `Job ${jobId} is no array, so there will be no output ${JSON.stringify(output)}: ` +
     `name what it writes at the finish (datalad-slurm finish -o PATH ${jobId}), or cancel it ` +
-    `(scancel ${clusterOption(cluster)}${jobId}) and schedule it again with --array`
+    `(${programFor(cluster, "scancel")} ${jobId}) and schedule it again with --array`
   );
 }
 

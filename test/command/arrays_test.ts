@@ -325,7 +325,7 @@ concurrently(false, {
     assert.match(
       warnings[0] ?? "",
       new RegExp(
-        `^Job ${id} is no array, so there will be no output "a/%a": .*\\(scancel ${id}\\)`,
+        `^Job ${id} is no array, so there will be no output "a/%a": .*\\((?:\\S+/)?scancel ${id}\\)`,
       ),
     );
     assert.ok(plain.stderr.includes(`Warning: ${warnings[0]}\n`), plain.stderr);

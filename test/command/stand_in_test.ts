@@ -378,6 +378,22 @@ concurrently(false, {
     assert.equal((await dataset.run([path ?? "", id])).code, 0);
     assert.match((await dataset.tool(["finish", "--wait"])).stdout, /Cancelled/);
   },
+  "what is said to cancel one of its jobs does so, wherever it is called": async () => {
+    await using dataset = await onLaptop();
+    const first = await dataset.schedule(["--slurm=local", "-o", "a", "sbatch", "--wrap", "false"]);
+    await dataset.tool(["finish", "--wait"]);
+    const waits = ["sbatch", `--dependency=afterok:${first}`, "--wrap", "true"];
+    const id = await dataset.schedule(["--slurm=local", "-o", "b", ...waits]);
+    let hint: string | undefined;
+    await until("the stand-in sees that it never starts", async () => {
+      const { stderr } = await dataset.tool(["status"]);
+      hint = /^Hint: .* waits for ever.* Cancel it with: (.*)$/m.exec(stderr)?.[1];
+      return hint !== undefined;
+    });
+    assert.match(`${hint}`, /^\/\S+\/scancel \d+$/);
+    assert.equal((await dataset.run(["sh", "-c", hint ?? ""])).code, 0);
+    assert.match((await dataset.tool(["finish", id])).stdout, /Cancelled/);
+  },
   "its job is rescheduled there again, unless something else is chosen": async () => {
     await using dataset = await onLaptop();
     const submit = ["--slurm=local", "-o", "out", "sbatch", "write.sh", "out"];

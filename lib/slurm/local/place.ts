@@ -1,6 +1,7 @@
 import { absolutePath } from "../../paths.ts";
 import { ownProgram } from "../../process/own_program.ts";
 import { quoteWord } from "../../record/command.ts";
+import { clusterOption } from "../clusters.ts";
 import { isStandIn, standInCluster } from "../stand_in.ts";
 import { hostName } from "./machine.ts";
 import { type LocalStore, makeStore, readQuietly, storeAt, writeWhole } from "./store.ts";
@@ -61,10 +62,7 @@ export function useStandIn(): string {
  */
 export function pathOfStandIn(cluster: string): string {
   const here = storeAt(standInDirectory());
-  const host = cluster.slice(cluster.indexOf("@") + 1);
-  const store = clusterOf(here) === cluster || !/^[\w-]+$/.test(host)
-    ? here
-    : storeAt(`${baseDirectory()}/${host}`);
+  const store = storeOf(cluster);
   try {
     makePrograms(store);
   } catch (error) {
@@ -75,6 +73,24 @@ export function pathOfStandIn(cluster: string): string {
     if (!(error instanceof Deno.errors.PermissionDenied)) return pathWith(here);
   }
   return pathWith(store);
+}
+
+function storeOf(cluster: string): LocalStore {
+  const here = storeAt(standInDirectory());
+  const host = cluster.slice(cluster.indexOf("@") + 1);
+  return clusterOf(here) === cluster || !/^[\w-]+$/.test(host)
+    ? here
+    : storeAt(`${baseDirectory()}/${host}`);
+}
+
+/**
+ * Returns how people call one of Slurm's programs for a job of a cluster: `scancel -M other`, or the
+ * path of the stand-in's, which is not on their PATH, where another of that name may be.
+ */
+export function programFor(cluster: string | undefined, program: string): string {
+  return cluster === undefined || !isStandIn(cluster)
+    ? `${program} ${clusterOption(cluster)}`.trimEnd()
+    : quoteWord(`${storeOf(cluster).bin}/${program}`);
 }
 
 function pathWith({ bin }: LocalStore): string {
