@@ -1,12 +1,12 @@
 import { collectOutputs, requireReadable } from "../dataset/collect.ts";
 import { type Dataset, openDataset } from "../dataset/dataset.ts";
-import { fixedPrefix } from "../dataset/globs.ts";
+import { expandPath, fixedPrefix, hasMagic } from "../dataset/globs.ts";
 import { expandInput } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { fileOfKey, findAbsent } from "../git/annexed.ts";
 import { getContent, type NotGotten } from "../git/get.ts";
 import { installSubdataset, readSubdatasetPaths } from "../git/subdatasets.ts";
-import { isRepository } from "../files.ts";
+import { isRepository, isThere } from "../files.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import { pause, throwIfInterrupted } from "../process/interruption.ts";
 import { explainFailure } from "../process/explain.ts";
@@ -26,23 +26,16 @@ export async function prepareInputs(
 ): Promise<void> {
   if (inputs.length === 0) return;
   const { root } = dataset;
-  await installSubdatasets(root, ".", inputs.map(fixedPrefix));
+  await installSubdatasets(root, ".", inputs);
   const paths = inputs.flatMap((input) => {
     const found = expandInput(root, input);
-    if (found.length > 0) return found;
-    throw new ToolError("refused", `No file matches the input ${JSON.stringify(input)}`, {
-      hint: "Nothing was submitted; see what is there with: ls",
-    });
+    if (found.length === 0) refuseMissing([input]);
+    return found;
   });
   const collected = await collectOutputs(root, paths);
   requireReadable(collected);
   const { files, missing } = collected;
-  if (missing.length > 0) {
-    throw new ToolError("refused", `The input ${JSON.stringify(missing[0])} does not exist`, {
-      hint: "Nothing was submitted; --assume-ready inputs skips this check",
-      ...(missing.length > 1 ? { details: missing.join("\n") } : {}),
-    });
-  }
+  refuseMissing(missing);
   for (const [repository, inRepository] of files) {
     const base = repository === "." ? root : `${root}/${repository}`;
     const absent = findAbsent(base, inRepository);
@@ -65,6 +58,66 @@ export async function prepareInputs(
       },
     );
   }
+}
+
+/** Throws a {@link ToolError} when an input of a request does not exist; fetches and changes nothing. */
+export async function refuseMissingInputs(
+  { root }: Dataset,
+  { record, preparation: { assumeReady } }: SubmissionRequest,
+): Promise<void> {
+  if (assumeReady === "inputs" || assumeReady === "both") return;
+  refuseMissing([...await missingInputs(root, [...record.inputs, ...record.extra_inputs])]);
+}
+
+function refuseMissing(missing: readonly string[]): void {
+  const [first] = missing;
+  if (first === undefined) return;
+  throw new ToolError("refused", missingInWords(first), {
+    hint: hasMagic(first)
+      ? "Nothing was submitted; see what is there with: ls"
+      : "Nothing was submitted; --assume-ready inputs skips this check",
+    ...(missing.length > 1 ? { details: missing.join("\n") } : {}),
+  });
+}
+
+/** Says that an input does not exist. */
+export function missingInWords(input: string): string {
+  return hasMagic(input)
+    ? `No file matches the input ${JSON.stringify(input)}`
+    : `The input ${JSON.stringify(input)} does not exist`;
+}
+
+/**
+ * Returns which of the inputs are not there; whether their content can be had is found out later.
+ * What a subdataset may bring that is yet to be installed is not among them.
+ */
+export async function missingInputs(
+  root: string,
+  inputs: readonly string[],
+): Promise<Set<string>> {
+  const missing = [...new Set(inputs)].filter((input) =>
+    !expandPath(root, input).some((path) => isThere(`${root}/${path}`))
+  );
+  if (missing.length === 0) return new Set();
+  const absent = await absentSubdatasets(root, ".");
+  return new Set(missing.filter((input) => !absent.some((whole) => concerns(input, whole))));
+}
+
+async function absentSubdatasets(root: string, repository: string): Promise<string[]> {
+  const base = repository === "." ? root : `${root}/${repository}`;
+  const absent: string[] = [];
+  for (const name of await readSubdatasetPaths(base)) {
+    const whole = joinPath(repository, name);
+    if (!isRepository(`${root}/${whole}`)) absent.push(whole);
+    else absent.push(...await absentSubdatasets(root, whole));
+  }
+  return absent;
+}
+
+/** Whether a subdataset may hold what a declared path names, or lies below it. */
+function concerns(declared: string, subdataset: string): boolean {
+  const path = fixedPrefix(declared);
+  return isWithin(path, subdataset) || isWithin(subdataset, path);
 }
 
 /** A transfer by another process is taken for dead after so long without a byte, in milliseconds. */
@@ -126,26 +179,25 @@ export async function installNeeded(
     // Without its subdataset an output would lie in the dataset above.
     ...(assumeReady === "outputs" ? [] : record.outputs.filter((path) => path !== ".")),
   ];
-  return await installSubdatasets(root, ".", paths.map(fixedPrefix));
+  return await installSubdatasets(root, ".", paths);
 }
 
-/** Installs the subdatasets at and above the paths, from the top down. */
+/** Installs the subdatasets at, above and below declared paths, from the top down. */
 async function installSubdatasets(
   root: string,
   repository: string,
-  paths: readonly string[],
+  declared: readonly string[],
 ): Promise<boolean> {
   const base = repository === "." ? root : `${root}/${repository}`;
   let someNew = false;
   for (const name of await readSubdatasetPaths(base)) {
     const whole = joinPath(repository, name);
-    const wanted = paths.some((path) => isWithin(path, whole) || isWithin(whole, path));
-    if (!wanted) continue;
+    if (!declared.some((path) => concerns(path, whole))) continue;
     if (!isRepository(`${root}/${whole}`)) {
       await installSubdataset(base, name);
       someNew = true;
     }
-    if (await installSubdatasets(root, whole, paths)) someNew = true;
+    if (await installSubdatasets(root, whole, declared)) someNew = true;
   }
   return someNew;
 }

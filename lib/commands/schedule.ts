@@ -12,7 +12,7 @@ import { isSbatchWrapped } from "../store/tagged_sbatch.ts";
 import { resolveAltDir } from "./alt_dir.ts";
 import type { AutoFinish } from "./auto_finish.ts";
 import type { LockPatience } from "./locked.ts";
-import { installNeeded } from "./prepare_inputs.ts";
+import { installNeeded, refuseMissingInputs } from "./prepare_inputs.ts";
 import { openTakingUp } from "./take_up.ts";
 import { refuseConflicts } from "./conflicts.ts";
 import { submit, type SubmittedJob } from "./submission.ts";
@@ -52,13 +52,28 @@ export async function schedule(
   options: ScheduleOptions,
   patience: LockPatience,
 ): Promise<SubmittedJob> {
-  let plan = await planSchedule(options, patience);
-  if (await installNeeded(plan.dataset, plan.request)) plan = await planSchedule(options, patience);
+  let plan = await planSubmission(options, patience);
+  if (await installNeeded(plan.dataset, plan.request)) {
+    plan = await planSubmission(options, patience);
+  }
   return await submit(plan.dataset, plan.request, patience);
 }
 
-/** Checks all that can be refused before anything is submitted, and changes nothing. */
+/**
+ * Checks all that can be refused before anything is submitted, and changes nothing. Whether the
+ * content of inputs can be had is not known before it is fetched.
+ */
 export async function planSchedule(
+  options: ScheduleOptions,
+  patience: LockPatience,
+): Promise<SchedulePlan> {
+  const plan = await planSubmission(options, patience);
+  await refuseMissingInputs(plan.dataset, plan.request);
+  return plan;
+}
+
+/** Returns the plan before its inputs are looked at: a submission does so as it prepares them. */
+async function planSubmission(
   options: ScheduleOptions,
   patience: LockPatience,
 ): Promise<SchedulePlan> {

@@ -104,7 +104,9 @@ Deno.test("schedule fills in and quotes a command line as datalad run does", asy
     // Under another name: what sbatch is given has to be there.
     const tool = async (args: readonly string[], cwd: string) => {
       const renamed = args.map((word) => word.replace(/\bsbatch\b/, "submit"));
-      const ran = await runTool(["schedule", ...renamed], { cwd, env: scratch.env });
+      // Inputs are told from paths, whether they are there or not.
+      const asked = ["schedule", "--assume-ready=inputs", ...renamed];
+      const ran = await runTool(asked, { cwd, env: scratch.env });
       return { ...ran, stdout: ran.stdout.replace(/\bsubmit\b/, "sbatch") };
     };
     assert.ok(table.cases.length >= 60);

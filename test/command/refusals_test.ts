@@ -42,6 +42,11 @@ const refusals: Record<string, Refusal> = {
     code: 1,
     says: [/There is no batch script "scripts\/nosuch\.sh"/],
   },
+  "an input that is not there, in a dry run": {
+    args: ["--dry-run", "-i", "nope", "-o", "out", ...sbatch],
+    code: 1,
+    says: [/^Error: The input "nope" does not exist\nHint: .*--assume-ready inputs/],
+  },
   "a dataset that has no commit yet": {
     options: { empty: true },
     args: ["-o", "out", ...sbatch],
