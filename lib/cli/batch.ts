@@ -46,7 +46,7 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
   // What was said of one line is not said again of the others: they often share script and inputs.
   const said = new Set<string>();
   let code: number = EXIT.done;
-  const left = await scheduleBatch(options, patience, (outcome, root) => {
+  const { left, error } = await scheduleBatch(options, patience, (outcome, root) => {
     if (outcome.outcome === "submitted") {
       counts.submitted++;
       const { jobId, finisher, warnings } = outcome.job;
@@ -85,6 +85,8 @@ export async function runBatch(words: ParsedArguments, terminal: Terminal): Prom
     const first = code === EXIT.done ? "Call" : "Put right what is said above, and call";
     terminal.hint(`${first} the same command again: it goes on with what is not submitted`);
   }
+  // Only now: what was submitted before must not stay unsaid.
+  if (error !== undefined) throw error;
   return code;
 }
 

@@ -1,8 +1,6 @@
 import type { Dataset } from "../dataset/dataset.ts";
 import { decodeCommit } from "../dataset/history.ts";
-import { expandPath } from "../dataset/globs.ts";
 import { ToolError } from "../errors.ts";
-import { isThere } from "../files.ts";
 import { recordedCommits } from "../git/log.ts";
 import { parentPath } from "../paths.ts";
 import { interruption, uninterrupted } from "../process/interruption.ts";
@@ -13,7 +11,7 @@ import { findHolder } from "../store/reservations.ts";
 import { conflictError } from "./conflicts.ts";
 import { endlessly, type LockPatience } from "./locked.ts";
 import { pathsToPin, pinFiles } from "./pin_files.ts";
-import { installNeeded } from "./prepare_inputs.ts";
+import { installNeeded, missingInputs, missingInWords, prepareInputs } from "./prepare_inputs.ts";
 import { type RecordedSubmission, recordSubmissions } from "./record_submission.ts";
 import { reservedPaths } from "./reserved_paths.ts";
 import {
@@ -57,6 +55,14 @@ export type BatchOutcome =
     | { readonly outcome: "failed" | "in doubt"; readonly error: unknown }
   );
 
+/** How a batch has ended. */
+export interface BatchEnd {
+  /** How many jobs are still to be submitted. */
+  readonly left: number;
+  /** What kept it from going on, where that is no matter of one line. */
+  readonly error?: unknown;
+}
+
 /** A job that is to be submitted. */
 export interface PlannedLine {
   readonly line: number;
@@ -80,20 +86,19 @@ const MOST_FAULTS = 50;
 /**
  * Submits the jobs of a batch and records them; `tell` is told what becomes of each line. Everything
  * is checked before anything is submitted. The first submission that fails ends the batch, and so
- * does a signal: what is submitted by then is recorded. Returns how many jobs are still to be
- * submitted; the same batch goes on with them.
+ * does a signal: what is submitted by then is recorded, and the same batch goes on with the rest.
  */
 export async function scheduleBatch(
   options: BatchOptions,
   patience: LockPatience,
   tell: (outcome: BatchOutcome, root: string) => void,
-): Promise<number> {
+): Promise<BatchEnd> {
   let plan = await planBatch(options, patience);
   const [first] = plan.lines;
   if (first !== undefined && await installNeeded(plan.dataset, unionOf(first.request, plan))) {
     plan = await planBatch(options, patience);
   }
-  refuseMissingInputs(plan, options);
+  const preparation = await prepareAllInputs(plan, options, patience);
   const { root } = plan.dataset;
   for (const outcome of plan.others) tell(outcome, root);
   const progress = patience.begin?.("Submitting jobs");
@@ -101,21 +106,25 @@ export async function scheduleBatch(
   let done = 0;
   for (let start = 0; start < lines.length; start += CHUNK) {
     if (interruption.aborted) break;
-    const outcomes = await submitSome(plan.dataset, lines.slice(start, start + CHUNK), {
-      ...options,
-      patience,
-      onDone: () => progress?.(++done, lines.length),
-    });
-    let submitted = 0;
-    for (const outcome of outcomes) {
-      tell(outcome, root);
-      if (outcome.outcome === "submitted") submitted++;
+    let outcomes: BatchOutcome[];
+    try {
+      outcomes = await submitSome(plan.dataset, lines.slice(start, start + CHUNK), {
+        ...options,
+        preparation,
+        patience,
+        onDone() {
+          done++;
+          progress?.(done, lines.length);
+        },
+      });
+    } catch (error) {
+      if (start === 0) throw error;
+      return { left: lines.length - done, error };
     }
-    if (submitted < Math.min(CHUNK, lines.length - start)) {
-      return lines.length - start - submitted;
-    }
+    for (const outcome of outcomes) tell(outcome, root);
+    if (done < Math.min(start + CHUNK, lines.length)) break;
   }
-  return interruption.aborted ? lines.length - done : 0;
+  return { left: lines.length - done };
 }
 
 /** Returns what would be submitted. Throws a {@link ToolError} that lists all that is wrong. */
@@ -162,6 +171,7 @@ export async function planBatch(
       faults.push(faultOf(line, error));
     }
   }
+  faults.push(...await missingOf(dataset, lines, options.preparation));
   refuseFaults(faults);
   return { dataset, lines, others };
 }
@@ -324,24 +334,34 @@ function unionOf(first: SubmissionRequest, { lines }: BatchPlan): SubmissionRequ
   };
 }
 
-/** Throws when an input does not exist; whether its content can be had is found out later. */
-function refuseMissingInputs(
-  { dataset: { root }, lines }: BatchPlan,
-  { preparation: { assumeReady } }: BatchOptions,
-): void {
-  if (assumeReady === "inputs" || assumeReady === "both") return;
-  const known = new Map<string, boolean>();
-  const exists = (input: string) => {
-    const found = known.get(input) ??
-      expandPath(root, input).some((path) => isThere(`${root}/${path}`));
-    known.set(input, found);
-    return found;
-  };
-  const faults = lines.flatMap(({ line, request }) =>
-    request.record.inputs.filter((input) => !exists(input))
-      .map((input) => ({ line, message: `The input ${JSON.stringify(input)} does not exist` }))
+/** Returns what is wrong with lines of which an input does not exist. */
+async function missingOf(
+  { root }: Dataset,
+  lines: readonly PlannedLine[],
+  { assumeReady }: BatchOptions["preparation"],
+): Promise<BatchFault[]> {
+  if (assumeReady === "inputs" || assumeReady === "both") return [];
+  const missing = await missingInputs(
+    root,
+    lines.flatMap(({ request: { record: { inputs } } }) => inputs),
   );
-  refuseFaults(faults);
+  return lines.flatMap(({ line, request: { record: { inputs } } }) =>
+    inputs.filter((input) => missing.has(input))
+      .map((input) => ({ line, message: missingInWords(input) }))
+  );
+}
+
+/** Makes the inputs of all lines ready and returns what is still to be prepared of each. */
+async function prepareAllInputs(
+  { dataset, lines }: BatchPlan,
+  { preparation }: BatchOptions,
+  patience: LockPatience,
+): Promise<BatchOptions["preparation"]> {
+  const { assumeReady, transfers = dataset.settings.transfers } = preparation;
+  if (assumeReady === "inputs" || assumeReady === "both") return preparation;
+  const inputs = lines.flatMap(({ request: { record } }) => record.inputs);
+  await prepareInputs(dataset, [...new Set(inputs)], transfers, patience);
+  return { ...preparation, assumeReady: assumeReady === "outputs" ? "both" : "inputs" };
 }
 
 interface Submitting extends Pick<BatchOptions, "preparation" | "parallel"> {

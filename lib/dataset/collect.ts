@@ -45,7 +45,7 @@ export async function collectOutputs(
 export function requireReadable({ failed: [first] }: CollectedOutputs): void {
   if (first === undefined) return;
   throw new ToolError("refused", `${JSON.stringify(first.path)} cannot be read: ${first.reason}`, {
-    hint: "Nothing was submitted; check the permissions of what the job is to use",
+    hint: "Check the permissions of what the job is to use",
   });
 }
 

@@ -118,6 +118,63 @@ concurrently(false, {
       await checkSixJobs(dataset, base);
     }
   },
+  "an input that cannot be had is told before the first of many jobs is submitted": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    await dataset.write("in", "in\n");
+    await dataset.write("lost", "lost\n");
+    await dataset.git("annex", "add", "--quiet");
+    const base = await dataset.commit("Inputs");
+    await dataset.git("annex", "drop", "--quiet", "--force", "lost");
+    const table = `${dataset.scratch.directory}/table.csv`;
+    const names = Array.from({ length: 101 }, (_, index) => `${index},in\n`);
+    const args = ["-i", "{in}", "-o", "out/{name}", "sbatch", "-H", "write.sh", "out/{name}"];
+    const batch = ["schedule", "--batch", table, ...args];
+    await Deno.writeTextFile(table, `name,in\n${names.join("")}last,lost\n`);
+    const { code, stderr } = await dataset.tool(batch);
+    assert.equal(code, 1);
+    assert.match(stderr, /^Error: The content of 1 of the inputs .*"lost"$/m);
+    assert.match(stderr, /^Hint: Nothing was submitted/m);
+    assert.deepEqual(await jobsSubmittedBelow(dataset.root), []);
+    assert.equal(await dataset.git("rev-parse", "HEAD"), base);
+    await checkNothingIsLeft(dataset);
+
+    await Deno.writeTextFile(table, "name,in\na,in\nb,none\nc,no*\n");
+    for (const argv of [batch, ["schedule", "--dry-run", ...batch.slice(1)]]) {
+      const missing = await dataset.tool(argv);
+      assert.equal(missing.code, 1);
+      assert.match(missing.stderr, /^Error: 2 lines of the batch are wrong$/m);
+      assert.match(missing.stderr, /^ {2}Line 3: The input "none" does not exist$/m);
+      assert.match(missing.stderr, /^ {2}Line 4: No file matches the input "no\*"$/m);
+    }
+    await dataset.succeed(["schedule", "--assume-ready=inputs", "--dry-run", ...batch.slice(1)]);
+  },
+  "what keeps a batch from going on does not hide what it has submitted": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    await dataset.write("101", "before\n");
+    await dataset.git("annex", "add", "--quiet");
+    await dataset.commit("An output of the last job");
+    const annex = (await dataset.run(["which", "git-annex"])).stdout.trim();
+    const broken = `[ "$1" = unlock ] && exit 1; exec ${annex} "$@"`;
+    const env = { PATH: await dataset.pathWith({ "git-annex": broken }) };
+    const table = `${dataset.scratch.directory}/table.csv`;
+    const names = Array.from({ length: 101 }, (_, index) => `${index + 1}\n`);
+    await Deno.writeTextFile(table, `name\n${names.join("")}`);
+    const batch = ["schedule", "--batch", table, "-o", "{name}", "sbatch", "-H", "--wrap=true"];
+    const { code, stdout, stderr } = await dataset.tool(batch, { env });
+    assert.equal(code, 3);
+    assert.match(stdout, /^Submitted and recorded 100 jobs \(\d+ to \d+\)\n$/);
+    assert.match(
+      stderr,
+      /^1 job of the batch is not submitted\nHint: Call the same command again: .*\nError: git-annex/m,
+    );
+    assert.doesNotMatch(stderr, /Nothing was submitted/);
+    assert.equal((await jobsSubmittedBelow(dataset.root)).length, 100);
+    await checkNothingIsLeft(dataset);
+    assert.match(
+      await dataset.succeed(batch),
+      /^Submitted and recorded 1 job \(\d+\); 100 jobs recorded before\n$/,
+    );
+  },
 });
 
 concurrently(noRealSlurm, {

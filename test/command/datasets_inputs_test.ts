@@ -238,10 +238,13 @@ concurrently(noDatalad, {
     await source.commit("Subdataset");
     const clone = await dataladClone(source);
     const base = await clone.git("rev-parse", "HEAD");
+    const job = ["-i", "middle/inner/data/*", "-o", "out", "sbatch --wrap 'cat {inputs} >out'"];
+    await clone.succeed(["schedule", "--dry-run", ...job]);
+    await clone.succeed(["schedule", "--dry-run", "--batch", "-", ...job.slice(0, 2)], {
+      stdin: '{"outputs": "out", "command": "sbatch --wrap true"}\n',
+    });
     assert.deepEqual([...Deno.readDirSync(`${clone.root}/middle`)], []);
-    const id = await clone.schedule([
-      ...["-i", "middle/inner/data/*", "-o", "out", "sbatch --wrap 'cat {inputs} >out'"],
-    ]);
+    const id = await clone.schedule(job);
     await jobsAreOver([id]);
     await clone.succeed(["finish"]);
     await checkDataset(clone, {
