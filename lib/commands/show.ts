@@ -9,6 +9,7 @@ import { accountJobs } from "../slurm/accounting.ts";
 import { jobKey, queryJobs } from "../slurm/query.ts";
 import type { JobReport } from "../slurm/report.ts";
 import type { Shortage } from "../slurm/shortage.ts";
+import { isOver } from "../slurm/states.ts";
 import { finisherQuery, type FinisherStatus, finisherStatus } from "./auto_finish.ts";
 import { type ChangedFile, changedFiles } from "./changed_files.ts";
 import { jobBranch } from "./commit_results.ts";
@@ -178,11 +179,19 @@ async function ask(
     accountJobs([query]),
   ]);
   const report = reports.get(jobKey(query));
+  const accounting = accounts.get(jobKey(query));
   return {
     report,
-    accounting: accounts.get(jobKey(query)),
+    accounting: report === undefined || isOver(report.phase) ? accounting : withoutEnd(accounting),
     finisher: finisherStatus(dataset, job, report, reports),
   };
+}
+
+/** Of an array that is not over accounting has the end of the last task that is. */
+function withoutEnd(accounting: JobAccounting | undefined): JobAccounting | undefined {
+  if (accounting === undefined) return undefined;
+  const { end: _end, ...rest } = accounting;
+  return rest;
 }
 
 /** Compares a job's script and inputs with what was submitted; undefined where nothing is pinned. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { concurrently } from "../support/concurrently.ts";
-import { TestDataset } from "../support/dataset.ts";
+import { letGo, TestDataset } from "../support/dataset.ts";
 import {
+  jobIs,
   jobsAreAccounted,
   jobsAreOver,
   noRealSlurm,
@@ -49,6 +50,33 @@ concurrently(false, {
     assert.match(shown["Scheduled"] ?? "", /^[0-9a-f]{10}$/);
     assert.match(readPairs(await dataset.succeed(["show", "604"]))["State"] ?? "", /^Array failed/);
   },
+  "an array that is not over has no end, and what is changed now is changed while it runs":
+    async () => {
+      await using dataset = await TestDataset.make();
+      await dataset.write("in", "in\n");
+      await dataset.commit("Input");
+      const pipe = await dataset.pipe("pipe");
+      const wrap = `[ $SLURM_ARRAY_TASK_ID = 1 ] || read -r word <${pipe}`;
+      const id = await dataset.schedule(
+        ["-i", "in", "-o", "out", "sbatch", "--array=1-2", `--wrap=${wrap}`],
+      );
+      await jobsAreAccounted([`${id}_1`]);
+      await jobIs(`${id}_2`, "RUNNING");
+      await dataset.write("in", "changed\n");
+      // In the second of the first task's end nobody could tell.
+      await Deno.utime(`${dataset.root}/in`, Date.now() / 1000, Date.now() / 1000 + 60);
+      const shown = readPairs(await dataset.succeed(["show", id]));
+      assert.equal(shown["State"], "Running");
+      assert.notEqual(shown["Started"], undefined);
+      assert.equal(shown["Ended"], undefined);
+      assert.match(shown["Changed"] ?? "", /^the input "in" was changed while the job ran/);
+      const record = JSON.parse(await dataset.succeed(["show", "--json", id]));
+      assert.equal(record.end, undefined);
+      assert.equal(record.accounting.end, undefined);
+      await letGo(pipe);
+      await jobsAreOver([id]);
+      assert.notEqual(readPairs(await dataset.succeed(["show", id]))["Ended"], undefined);
+    },
   "what is no recorded job is refused by name": async () => {
     await using dataset = await TestDataset.make();
     for (const target of ["HEAD", "999999", "nothing"]) {
