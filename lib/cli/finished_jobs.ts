@@ -209,12 +209,13 @@ function showNotes(finished: FinishedJob, notes: FinishNotes, terminal: Terminal
 
 /** Says that script or input are not what they were at the submission, and since when. */
 export function changeInWords(
-  { path, isScript, at }: ChangedFile,
+  { path, isScript, isGone, at }: ChangedFile,
   times: Pick<JobReport, "start" | "end"> | undefined,
 ): string {
   const name = `the ${isScript ? "script" : "input"} ${harmless(JSON.stringify(path))}`;
   if (isScript) return `${name} has changed since the submission; the job ran it as it was then`;
-  if (at === undefined) return `${name} is gone since the submission`;
+  if (isGone) return `${name} is gone since the submission`;
+  if (at === undefined) return `${name} has changed since the submission`;
   const { start, end } = times ?? {};
   const when = start === undefined
     ? "since the submission"

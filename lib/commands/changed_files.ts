@@ -12,7 +12,9 @@ export interface ChangedFile {
   readonly path: string;
   /** The batch script: Slurm runs the copy that it took at the submission. */
   readonly isScript: boolean;
-  /** When it was changed, in seconds since 1970, by the file's own time; absent when it is gone. */
+  /** Whether nothing of its path is there any more. */
+  readonly isGone: boolean;
+  /** When it was changed, in seconds since 1970, where the file's own times tell that. */
   readonly at?: number;
 }
 
@@ -56,11 +58,13 @@ export async function changedFiles(
     }
     const script = job.record.datalad_slurm?.script?.path;
     const outputs = [...job.record.outputs, ...job.record.slurm_run_outputs ?? []];
+    const submitted = Date.parse(job.record.datalad_slurm?.submitted_at ?? "");
     const told = [...changed].filter((path) => !outputs.some((output) => covers(output, path)))
-      .map((path): ChangedFile => {
-        const at = changeTime(root, path);
-        return { path, isScript: path === script, ...(at === undefined ? {} : { at }) };
-      })
+      .map((path): ChangedFile => ({
+        path,
+        isScript: path === script,
+        ...changeTime(root, path, submitted),
+      }))
       .filter(({ at }) => at === undefined || end === undefined || at <= end);
     if (told.length > 0) result.set(jobKeyOf(job), told);
   }
@@ -145,11 +149,23 @@ function isSmall(root: string, path: string): boolean {
   }
 }
 
-function changeTime(root: string, path: string): number | undefined {
+/**
+ * Tells when something that has changed since a submission was changed. `cp -p`, `rsync -a` and `tar`
+ * give a file the time of another one: where that is before the submission, the time of the inode
+ * tells when the file was put there. Of a link it does not, since `git annex add`, maybe of much later,
+ * makes the link and gives it the time of the file (10.20230126).
+ */
+function changeTime(
+  root: string,
+  path: string,
+  submitted: number,
+): Pick<ChangedFile, "isGone" | "at"> {
   try {
-    const time = Deno.lstatSync(`${root}/${path}`).mtime?.getTime();
-    return time === undefined ? undefined : Math.floor(time / 1000);
+    const { isSymlink, mtime, ctime } = Deno.lstatSync(`${root}/${path}`);
+    const isOlder = mtime !== null && mtime.getTime() < submitted;
+    const time = !isOlder ? mtime : isSymlink ? null : ctime;
+    return { isGone: false, ...(time === null ? {} : { at: Math.floor(time.getTime() / 1000) }) };
   } catch {
-    return undefined;
+    return { isGone: true };
   }
 }

@@ -1,13 +1,26 @@
 import assert from "node:assert/strict";
 import { concurrently } from "../support/concurrently.ts";
 import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
-import { jobIs, jobsAreOver, noRealSlurm, slurm, useCluster } from "../support/real_slurm.ts";
+import {
+  jobIs,
+  jobsAreOver,
+  noRealSlurm,
+  slurm,
+  until,
+  useCluster,
+} from "../support/real_slurm.ts";
 
 useCluster();
 
 /** Returns what the last commit says of its job in the part that is the tool's own. */
 async function toolPart(dataset: TestDataset) {
   return (await dataset.record()).datalad_slurm;
+}
+
+/** Waits until the clock shows another second: Slurm has times to the second. */
+async function nextSecond(): Promise<void> {
+  const next = Math.floor(Date.now() / 1000 + 1) * 1000;
+  await until("the second is over", () => Date.now() >= next);
 }
 
 /** Returns what `git status` shows of files that the tool reads and must leave alone. */
@@ -228,7 +241,7 @@ concurrently(false, {
     await dataset.write("dir/added", "added\n");
     await Deno.remove(`${dataset.root}/gone`);
     await dataset.write("write.sh", `${await dataset.git("show", "HEAD:write.sh")}\n# more\n`);
-    await dataset.run(["touch", "-d", "5 seconds ago", "changed", "dir/changed", "write.sh"]);
+    await nextSecond();
     await slurm("scontrol", "release", id);
     await jobsAreOver([id]);
     // Of no matter to a job that is over.
@@ -251,6 +264,36 @@ concurrently(false, {
       "gone",
       "write.sh",
     ]);
+  },
+  "a file that keeps an old time is told as changed when it was put there": async () => {
+    await using dataset = await TestDataset.make({ kind: "annex" });
+    for (const name of ["annexed", "changed", "late"]) await dataset.write(name, `${name}\n`);
+    await dataset.git("annex", "add", "--quiet", "annexed");
+    await dataset.git("-c", "annex.largefiles=nothing", "annex", "add", "--quiet");
+    await dataset.commit("Inputs");
+    const old = `${dataset.scratch.directory}/old`;
+    await dataset.run(["sh", "-c", `echo old >${old}; touch -d 2001-02-03 ${old}`]);
+    const inputs = ["annexed", "changed", "late"].flatMap((name) => ["-i", name]);
+    const id = await dataset.schedule([...inputs, "-o", "out", "sbatch", "-H", "write.sh", "out"]);
+    await dataset.run(["cp", "-p", old, "changed"]);
+    await dataset.run(["sh", "-c", `rm annexed; cp -p ${old} annexed`]);
+    await dataset.git("annex", "add", "--quiet", "annexed");
+    await nextSecond();
+    await slurm("scontrol", "release", id);
+    await jobsAreOver([id]);
+    await nextSecond();
+    await dataset.run(["cp", "-p", old, "late"]);
+    const told = await dataset.tool(["show", id]);
+    assert.match(told.stdout, /the input "changed" was changed while the job was waiting, at 20/);
+    assert.match(told.stdout, /the input "annexed" has changed since the submission$/m);
+    assert.match(told.stdout, /the input "late" was changed after the job was over/);
+    assert.doesNotMatch(told.stdout, /2001-02/);
+    const { notes } = JSON.parse(await dataset.succeed(["finish", "--json"]));
+    const [annexed, changed, ...others] = notes.changed;
+    assert.deepEqual(annexed, { path: "annexed", role: "input" });
+    const { submitted_at } = await toolPart(dataset);
+    assert.ok(changed.path === "changed" && changed.changed_at >= submitted_at.slice(0, 19));
+    assert.deepEqual(others, []);
   },
   "what was only committed, unlocked or annexed meanwhile has not changed": async () => {
     await using dataset = await TestDataset.make({ kind: "annex" });

@@ -187,7 +187,9 @@ const openJob = z.object({
 const changedFile = z.object({
   path: text.check(z.describe("Relative to the root")),
   role: z.enum(["script", "input"]),
-  changed_at: optionalTime.check(z.describe("By the file's own time; absent when it is gone")),
+  changed_at: optionalTime.check(
+    z.describe("By the file's own times; absent when it is gone, or these do not tell"),
+  ),
 });
 
 const finished = z.object({
