@@ -12,10 +12,12 @@ import {
 import { datasetPath, pathsByRepository } from "../dataset/paths.ts";
 import { coveredBy, submittedTasks } from "../dataset/task_paths.ts";
 import { ToolError } from "../errors.ts";
-import { isThere } from "../files.ts";
+import { isRepository, isThere } from "../files.ts";
 import { commitsTouching, newestCommits, subjectsOf } from "../git/log.ts";
 import { existingRefs, resolveCommit, resolveRevisions } from "../git/refs.ts";
+import { entriesInCommit } from "../git/staged.ts";
 import { isWithin } from "../paths.ts";
+import { quoteWord } from "../record/command.ts";
 import { jobInSubject } from "../record/subject.ts";
 import { IndexSet } from "../slurm/array.ts";
 import { jobBranch } from "./commit_results.ts";
@@ -78,12 +80,66 @@ export async function* log(options: LogOptions): AsyncGenerator<LogPage> {
     : pathsByRepository(dataset.root, wanted.paths);
   for (const [place, paths] of places) {
     const isElsewhere = place !== dataset.root;
-    const holder = isElsewhere ? await openDataset(place) : dataset;
-    // The commits that are named are those of the dataset above.
-    const revisions = isElsewhere ? [holder.head] : wanted.revisions;
+    const { holder, revisions } = await descend(dataset, place, wanted);
     await refuseUnknownPaths(holder, paths);
     yield* paged(holder, jobsOf(holder, revisions, { paths, isElsewhere }));
   }
+}
+
+/**
+ * Opens the repository of a place and returns what the wanted revisions are there: the commits that
+ * they record. Throws a {@link ToolError} where they record none, or one that is not here.
+ */
+async function descend(
+  dataset: Dataset,
+  place: string,
+  { revisions: wanted, isOfHead }: Wanted,
+): Promise<{ holder: Dataset; revisions: readonly string[] }> {
+  let holder = dataset;
+  let revisions = wanted;
+  while (holder.root !== place) {
+    const parts = place.slice(holder.root.length + 1).split("/");
+    const paths = parts.map((_, index) => parts.slice(0, index + 1).join("/"));
+    const path = paths.find((one) => isRepository(`${holder.root}/${one}`)) ?? parts.join("/");
+    const below = await openDataset(`${holder.root}/${path}`);
+    const mapped: string[] = [];
+    for (const [index, revision] of revisions.entries()) {
+      const commit = index === 0 && isOfHead
+        // What is not recorded above yet counts as well.
+        ? below.head
+        : await commitBelow(holder, revision.replace("^", ""), path, below);
+      // What is to be left out, and does not have the subdataset yet, leaves out nothing.
+      if (commit !== undefined) mapped.push(revision.startsWith("^") ? `^${commit}` : commit);
+    }
+    if (mapped.every((revision) => revision.startsWith("^"))) {
+      throw new ToolError(
+        "refused",
+        `The commits named have no subdataset ${JSON.stringify(path)}`,
+      );
+    }
+    holder = below;
+    revisions = mapped;
+  }
+  return { holder, revisions };
+}
+
+async function commitBelow(
+  { root }: Dataset,
+  commit: string,
+  path: string,
+  below: Dataset,
+): Promise<string | undefined> {
+  const entries = await entriesInCommit(root, commit, [path]);
+  const recorded = entries.find((entry) => entry.path === path)?.object;
+  if (recorded === undefined || await resolveCommit(below.repository, recorded) !== undefined) {
+    return recorded;
+  }
+  throw new ToolError(
+    "refused",
+    `Commit ${commit.slice(0, 10)} has the subdataset ${JSON.stringify(path)} at commit ` +
+      `${recorded.slice(0, 10)}, which is not here`,
+    { hint: `Fetch it, such as with: git -C ${quoteWord(path)} fetch` },
+  );
 }
 
 /** Throws for a path that is not in the work tree, and that neither commit nor record ever named. */
@@ -101,7 +157,10 @@ async function refuseUnknownPaths(dataset: Dataset, paths: readonly string[]): P
 }
 
 interface Wanted {
+  /** Ids of commits, with `^` in front for what is to be left out. */
   readonly revisions: readonly string[];
+  /** Whether none is named: the first is HEAD. */
+  readonly isOfHead: boolean;
   /** Relative to the dataset's root; none for all jobs. */
   readonly paths: readonly string[];
   readonly jobId: string | undefined;
@@ -129,9 +188,10 @@ async function readOperands(dataset: Dataset, { operands, since }: LogOptions): 
     else if (path !== undefined) paths.push(path);
     else datasetPath(dataset.root, dataset.pwd, operand, "The path");
   }
-  if (revisions.length === 0) revisions.push(dataset.head);
+  const isOfHead = revisions.length === 0;
+  if (isOfHead) revisions.push(dataset.head);
   if (since !== undefined) revisions.push(`^${await requireCommit(dataset, since)}`);
-  return { revisions, paths, jobId };
+  return { revisions, isOfHead, paths, jobId };
 }
 
 function inDataset(dataset: Dataset, operand: string): string | undefined {

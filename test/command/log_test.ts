@@ -130,5 +130,23 @@ concurrently(false, {
     assert.deepEqual(await logged(dataset, "sub/new"), [id]);
     assert.deepEqual(await logged(dataset, "sub"), [id]);
     assert.deepEqual(await logged(dataset, "sub/there"), ["otherChange"]);
+    await dataset.git("tag", "v1");
+    const next = await runJob(dataset, "sub/next", "echo next >sub/next");
+    const begin = await dataset.git("rev-list", "--max-parents=0", "HEAD");
+    const all = ["sub/new", "sub/next"];
+    assert.deepEqual(await logged(dataset, ...all), [next, id]);
+    assert.deepEqual(await logged(dataset, "--since", "v1", ...all), [next]);
+    assert.deepEqual(await logged(dataset, "--since", begin, ...all), [next, id]);
+    assert.deepEqual(await logged(dataset, "v1..HEAD", ...all), [next]);
+    assert.deepEqual(await logged(dataset, "v1", ...all), [id]);
+    const none = await dataset.tool(["log", begin, "sub/new"]);
+    assert.equal(none.code, 1);
+    assert.match(none.stderr, /^Error: The commits named have no subdataset "sub"$/m);
+    await dataset.git("update-index", "--cacheinfo", `160000,${begin},sub`);
+    await dataset.git("commit", "-q", "-m", "A commit that is not there");
+    assert.match(
+      (await dataset.tool(["log", "HEAD", "sub/new"])).stderr,
+      /^Error: Commit \w{10} has the subdataset "sub" at commit \w{10}, .* not here\nHint: .*fetch$/m,
+    );
   },
 });
