@@ -353,12 +353,11 @@ async function planJob(
     ...(record.dsid === undefined ? {} : { dsid: record.dsid }),
     extra_inputs: toPaths(record.extra_inputs, "The recorded input"),
     inputs: toPaths(record.inputs, "The recorded input"),
-    outputs: [
-      ...new Set(
-        declaredOutputs(record)
-          .flatMap((path) => outputPaths(dataset.root, ".", path, "The recorded output")),
-      ),
-    ],
+    outputs: declaredOutputs(record).flatMap((path, _, all) => {
+      const paths = outputPaths(dataset.root, ".", path, "The recorded output");
+      // The directory behind a link is recorded beside it.
+      return paths.filter((one) => one === path || !all.includes(one));
+    }),
     pwd,
     ...(altDir === undefined ? {} : { alt_dir: resolveAltDir(dataset.root, altDir) }),
   };

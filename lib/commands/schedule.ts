@@ -123,11 +123,11 @@ export function planRecord(dataset: Dataset, options: JobOptions): RecordTemplat
       )
       : [...paths];
   const { root, pwd } = dataset;
-  const toOutputs = (from: string, path: string) => outputPaths(root, from, path, "The output");
   // In the order given, which {outputs} and {outputs[0]} show.
-  const outputs = expands("outputs", options.outputs.flatMap((path) => toOutputs(pwd, path)))
-    // A glob may have matched links.
-    .flatMap((path) => toOutputs(".", path));
+  const outputs = expands(
+    "outputs",
+    options.outputs.map((path) => datasetPath(root, pwd, path, "The output")),
+  ).flatMap((path) => outputPaths(root, ".", path, "The output"));
   const inputs = expands(
     "inputs",
     options.inputs.map((path) => datasetPath(root, pwd, path, "The input")),
@@ -142,7 +142,7 @@ export function planRecord(dataset: Dataset, options: JobOptions): RecordTemplat
     ...(dataset.id === undefined ? {} : { dsid: dataset.id }),
     extra_inputs: [],
     inputs,
-    outputs: [...new Set(outputs)],
+    outputs,
     pwd: dataset.pwd,
     ...(options.altDir === undefined
       ? {}

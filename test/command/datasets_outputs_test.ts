@@ -274,7 +274,7 @@ concurrently(
       const base = await dataset.git("rev-parse", "HEAD");
       const write = ["sbatch", "write.sh", "out/new", "results/old"];
       const id = await dataset.schedule(["-o", "again", "-o", "out/", ...write]);
-      assert.deepEqual((await dataset.record()).outputs, ["results", "again", "out"]);
+      assert.deepEqual((await dataset.record()).outputs, ["results", "again", "results", "out"]);
       for (const output of ["results", "out", "again", "out/x", "results/x"]) {
         const { code, stderr } = await dataset.tool(["schedule", "-o", output, ...write]);
         assert.match(stderr, new RegExp(`held by the open job ${id}`));
