@@ -137,8 +137,8 @@ function leftText(left: LeftBehind, terminal: Pick<Terminal, "isTerminal">): str
     lines.push(`Its log ${JSON.stringify(left.log)} was last written ${when}`);
   }
   if (left.lastWords !== undefined) lines.push(`Slurm's last words there: ${left.lastWords}`);
-  if (left.there.length > 0) lines.push(`Of its outputs are there: ${list(left.there)}`);
-  if (left.notThere.length > 0) lines.push(`Of its outputs are not there: ${list(left.notThere)}`);
+  if (left.there.length > 0) lines.push(`These outputs are there: ${list(left.there)}`);
+  if (left.notThere.length > 0) lines.push(`These outputs are not there: ${list(left.notThere)}`);
   return lines;
 }
 

@@ -184,9 +184,9 @@ export async function finish(
   const seen = new SeenFiles();
   const explained = left.map((item) =>
     item.outcome === "unknown"
-      ? { ...item, left: leftBehind(dataset.root, item.job, seen) }
+      ? { ...item, left: leftBehind(dataset.root, item.job, tasksIn(item, "unknown"), seen) }
       : item.outcome === "failed"
-      ? { ...item, logs: logsThere(dataset.root, item.job, failedTasks(item), seen) }
+      ? { ...item, logs: logsThere(dataset.root, item.job, tasksIn(item, "failed"), seen) }
       : item
   );
   const told = await withShortages(explained, early);
@@ -270,12 +270,15 @@ async function withLogNames(
   };
 }
 
-/** Returns the tasks of an array that failed, as far as these are meant; undefined for other jobs. */
-function failedTasks({ report, tasks }: FinishedJob): WantedTasks | undefined {
+/** Returns the tasks of an array in a phase, as far as these are meant; undefined for other jobs. */
+export function tasksIn(
+  { report, tasks }: Pick<FinishedJob, "report" | "tasks">,
+  wanted: JobPhase,
+): WantedTasks | undefined {
   if (tasks !== undefined) return { tasks: IndexSet.of(tasks), withShared: true };
-  const failed = report?.tasks?.filter(({ phase }) => phase === "failed");
-  return failed && {
-    tasks: union(Object.fromEntries(failed.map(({ state, indices }) => [state, indices]))),
+  const those = report?.tasks?.filter(({ phase }) => phase === wanted);
+  return those && {
+    tasks: union(Object.fromEntries(those.map(({ state, indices }) => [state, indices]))),
     withShared: true,
   };
 }

@@ -1,7 +1,8 @@
 import { expandPathOrKeep } from "../dataset/globs.ts";
 import type { RecordedJob } from "../dataset/history.ts";
+import { placesOf } from "../dataset/task_paths.ts";
 import { isThere } from "../files.ts";
-import { jobFiles, whereItRuns } from "./job_files.ts";
+import { jobFiles, type WantedTasks, whereItRuns } from "./job_files.ts";
 import type { SeenFiles } from "./log_names.ts";
 
 /**
@@ -22,17 +23,18 @@ export interface LeftBehind {
   readonly notThere: readonly string[];
 }
 
-/** Of a large array so many logs are looked at. */
-const MOST_LOGS = 1000;
+/** Of a large array so many logs and outputs of tasks are looked at. */
+const MOST_TASKS = 1000;
 
-/** Returns what a job left, where it ran. */
+/** Returns what a job left, where it ran; of an array what the tasks did that are wanted. */
 export function leftBehind(
   root: string,
   job: RecordedJob,
+  wanted: WantedTasks | undefined,
   seen: SeenFiles,
 ): LeftBehind {
   const base = whereItRuns(root, job);
-  const logs = jobFiles(root, job, undefined, seen).logs.slice(0, MOST_LOGS).flatMap((path) => {
+  const logs = jobFiles(root, job, wanted, seen).logs.slice(0, MOST_TASKS).flatMap((path) => {
     const written = writtenAt(`${base}/${path}`);
     return written === undefined ? [] : [{ path, written }];
   });
@@ -40,14 +42,18 @@ export function leftBehind(
     (latest, log) => latest === undefined || log.written > latest.written ? log : latest,
     undefined,
   );
+  const declared = job.record.outputs;
+  const outputs = wanted === undefined
+    ? declared
+    : placesOf({ jobId: job.jobId, outputs: declared, ...wanted }).slice(0, MOST_TASKS);
   const isLeft = (output: string) =>
     expandPathOrKeep(base, output).some((path) => isThere(`${base}/${path}`));
   return {
     log: newest?.path,
     logWritten: newest?.written,
     lastWords: newest === undefined ? undefined : lastWordsIn(tail(`${base}/${newest.path}`)),
-    there: job.record.outputs.filter(isLeft),
-    notThere: job.record.outputs.filter((output) => !isLeft(output)),
+    there: outputs.filter(isLeft),
+    notThere: outputs.filter((output) => !isLeft(output)),
   };
 }
 

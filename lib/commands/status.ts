@@ -6,7 +6,7 @@ import { existingRefs } from "../git/refs.ts";
 import { reportOfOpenTasks } from "./array_parts.ts";
 import { finisherQuery, type FinisherStatus, finisherStatus } from "./auto_finish.ts";
 import { jobBranch } from "./commit_results.ts";
-import { jobsOfThisClone } from "./finish.ts";
+import { jobsOfThisClone, tasksIn } from "./finish.ts";
 import { queryOf } from "./job_query.ts";
 import { type LeftBehind, leftBehind } from "./left_behind.ts";
 import type { LockPatience } from "./locked.ts";
@@ -76,7 +76,9 @@ export async function status(
         finisher: here.has(job) ? finisherStatus(current, job, said, reports) : undefined,
         branch: branches.has(branch) ? branch : undefined,
         report,
-        left: report?.phase === "unknown" ? leftBehind(current.root, job, seen) : undefined,
+        left: report?.phase === "unknown"
+          ? leftBehind(current.root, job, tasksIn({ report }, "unknown"), seen)
+          : undefined,
       };
     }),
     notOpen,

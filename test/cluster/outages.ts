@@ -163,7 +163,7 @@ test("slurmctld forgets jobs after two seconds", async (dataset) => {
   await lost.isPurged();
   const reason = new RegExp(
     "Slurm tells of no such job; sacct cannot reach slurmdbd; squeue [^;]*job; scontrol [^;]*job\\n" +
-      `  Its log "slurm-${lost.id}.out" was last written .*\\n  Of its outputs are there: "lost"`,
+      `  Its log "slurm-${lost.id}.out" was last written .*\\n  These outputs are there: "lost"`,
   );
   await lost.says("purged after 2 s, slurmdbd down", 1, /^Unknown$/, reason);
   await start("slurmdbd");

@@ -380,6 +380,10 @@ concurrently(noRealSlurm, {
     const other = await assume("failed", `${id}_0`);
     assert.match(other.stderr, new RegExp(`Slurm knows the state of job ${id}_0: Complete`));
     assert.equal(await dataset.git("rev-parse", "HEAD~1"), base, "nothing was committed");
+    // What is told of a task is its own.
+    const unknown = await dataset.tool(["finish", `${id}_3`], forgetful);
+    assert.match(unknown.stderr, /It left no log/);
+    assert.match(unknown.stderr, /These outputs are not there: "out\/3"/);
 
     const one = await assume("completed", `${id}_1`);
     assert.match(one.stdout, new RegExp(`^Job ${id}_1: Complete \\(assumed\\), committed as`));
