@@ -2,8 +2,10 @@ import { collectOutputs, requireReadable } from "../dataset/collect.ts";
 import { copyFile, placeLink } from "../dataset/copy.ts";
 import type { Dataset } from "../dataset/dataset.ts";
 import { expandPath, Listing } from "../dataset/globs.ts";
+import { linkedDirectory } from "../dataset/paths.ts";
 import { asToolError, ToolError } from "../errors.ts";
-import { isAbsence, isFileSystemError, PERMISSION_DENIED } from "../files.ts";
+import { isAbsence, isFileSystemError, isThere, PERMISSION_DENIED } from "../files.ts";
+import { git } from "../git/git.ts";
 import { filesWithoutEntry } from "../git/untracked.ts";
 import { absolutePath, isWithin, joinPath, parentPath, pathAndAbove, pathBelow } from "../paths.ts";
 
@@ -78,15 +80,50 @@ async function copyInput(root: string, altDir: string, path: string): Promise<st
     });
     return [];
   }
+  const target = await placeDirectoryLink(root, altDir, path);
+  // Of one that leads up to where it lies itself there is no end.
+  return target === undefined || isWithin(path, target) ? [] : [target];
+}
+
+/** Lets a job write through links to directories that are outputs as it would in the dataset. */
+export async function placeOutputLinks(
+  { root }: Dataset,
+  altDir: string,
+  outputs: readonly string[],
+): Promise<void> {
+  for (const path of outputs) {
+    if (linkedDirectory(`${root}/${path}`) === undefined || isThere(`${altDir}/${path}`)) continue;
+    const target = await placeDirectoryLink(root, altDir, path);
+    if (target !== undefined) Deno.mkdirSync(`${altDir}/${target}`, { recursive: true });
+  }
+}
+
+/** Makes a link to a directory there too, and returns where that is in the dataset, if it is. */
+async function placeDirectoryLink(
+  root: string,
+  altDir: string,
+  path: string,
+): Promise<string | undefined> {
+  const from = `${root}/${path}`;
   const top = Deno.realPathSync(root);
+  const content = Deno.realPathSync(from);
   const target = pathBelow(top, content);
   const link = Deno.readLinkSync(from);
   const isDirect = !link.startsWith("/") &&
     absolutePath(link, `${top}/${parentPath(path)}`) === content;
   const fromTop = `${"../".repeat(path.split("/").length - 1)}${target}`;
-  await placeLink(target === undefined ? content : isDirect ? link : fromTop, to);
-  // Of one that leads up to where it lies itself there is no end.
-  return target === undefined || isWithin(path, target) ? [] : [target];
+  await placeLink(target === undefined ? content : isDirect ? link : fromTop, `${altDir}/${path}`);
+  return target;
+}
+
+/** Whether both have a link that leads to the same place, each in its own tree. */
+function haveSameLink(root: string, altDir: string, path: string): boolean {
+  const placeIn = (top: string) => {
+    const target = linkedDirectory(`${top}/${path}`);
+    return target === undefined ? undefined : pathBelow(Deno.realPathSync(top), target);
+  };
+  const place = placeIn(root);
+  return place !== undefined && place === placeIn(altDir);
 }
 
 /** An annexed file is a link to its content. */
@@ -135,6 +172,8 @@ export async function copyResults(
   const result: NotCopied = { kept: [], failed: [] };
   for (const path of files.get(".") ?? []) {
     try {
+      // The text of a link that was made there may be another one.
+      if (haveSameLink(root, altDir, path)) continue;
       const original = `${altDir}/${path}`;
       const obstacle = findObstacle(root, path, declared);
       if (obstacle !== undefined) await clearAway(root, obstacle, original, isForeign);
@@ -195,14 +234,23 @@ async function clearAway(
       (Deno.lstatSync(`${base}/${path}`).mtime?.getTime() ?? 0) > time;
     isOurs &&= !isWithin(repository, obstacle) &&
       !paths.some((path) => isForeign(joinPath(repository, path)) || isNewer(path)) &&
-      (await filesWithoutEntry(base, paths)).size === 0;
+      await isAsCommitted(
+        base,
+        repository === "." ? obstacle : obstacle.slice(repository.length + 1),
+      );
   }
   if (!isOurs) {
     throw new ToolError(
       "refused",
       `${JSON.stringify(obstacle)} of the dataset is in the way, ` +
-        "and is newer or has something that git does not know",
+        "and is newer or has something that is not committed",
     );
   }
   Deno.removeSync(`${root}/${obstacle}`, { recursive: true });
+}
+
+/** Whether HEAD has all that is there at and below a path, as it is there. */
+async function isAsCommitted(root: string, path: string): Promise<boolean> {
+  const { code } = await git(root, ["diff", "--quiet", "HEAD", "--", path], { tolerate: [1] });
+  return code === 0 && (await filesWithoutEntry(root, [path])).size === 0;
 }

@@ -12,7 +12,7 @@ import {
 } from "../dataset/task_paths.ts";
 import { absentLinks } from "../git/annexed.ts";
 import { entriesInCommit, withoutSparse } from "../git/staged.ts";
-import { isDenial, isFileSystemError, isThere, PERMISSION_DENIED } from "../files.ts";
+import { isAbsence, isDenial, isFileSystemError, isThere, PERMISSION_DENIED } from "../files.ts";
 import { isWithin, joinPath, pathAndAbove } from "../paths.ts";
 import type { JobAccounting } from "../slurm/account.ts";
 import { IndexSet } from "../slurm/array.ts";
@@ -124,7 +124,7 @@ export async function gatherResults(
     }
   };
   // Results that are merely not mounted here must not be taken for none.
-  const isAway = altDir !== undefined && !isThere(altDir);
+  const isAway = altDir !== undefined && !isDirectory(altDir);
   if (isAway) failed.push({ path: altDir, reason: NOT_HERE });
   const notCopied = altDir === undefined || isAway ? undefined : await unless(
     (error) => isDenial(error) || isFileSystemError(error),
@@ -183,6 +183,15 @@ export async function gatherResults(
       ).values(),
     ],
   };
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch (error) {
+    if (isAbsence(error)) return false;
+    throw error;
+  }
 }
 
 const NOT_HERE =

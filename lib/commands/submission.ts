@@ -18,7 +18,7 @@ import {
 } from "../store/journal.ts";
 import { ownIdentity } from "../store/lock_identity.ts";
 import { type Conflict, hasReservations, release, reserve } from "../store/reservations.ts";
-import { copyInputs } from "./alt_dir.ts";
+import { copyInputs, placeOutputLinks } from "./alt_dir.ts";
 import type { Finisher } from "./auto_finish.ts";
 import { conflictError, restoreReservations } from "./conflicts.ts";
 import { type Identified, identify, NotSubmitted, submissionWarnings } from "./identify_job.ts";
@@ -340,6 +340,7 @@ export async function prepare(
         ...record.extra_inputs,
         ...scripts,
       ]);
+      await placeOutputLinks(dataset, record.alt_dir, record.outputs);
       Deno.mkdirSync(joinPath(record.alt_dir, record.pwd), { recursive: true });
     }
   }

@@ -33,9 +33,11 @@ export async function copyFile(
   if (present !== undefined && present.isFile && original.isFile) {
     const since = (present.mtime?.getTime() ?? 0) - (original.mtime?.getTime() ?? 0);
     const isNewer = keepNewer && since > 0;
-    // Tar and reproducible builds give the same time to whatever they write.
     const isAlike = present.size === original.size && since === 0;
-    if ((isNewer || isAlike) && await isSame(from, to)) return "unchanged";
+    // Tar and reproducible builds give the same time to whatever they write, but the file has changed
+    // since it was copied then.
+    const isUntouched = isAlike && changedAt(original) < changedAt(present);
+    if (isUntouched || (isNewer || isAlike) && await isSame(from, to)) return "unchanged";
     if (isNewer) return "newer file kept";
   }
   await replace(to, isOnly ? await markOf(to) : newMark(), async (temporary) => {
@@ -108,6 +110,10 @@ async function requireSame(
 /** Compares in a program of its own, with flat memory whatever the size. */
 async function isSame(one: string, other: string): Promise<boolean> {
   return (await run(["cmp", "-s", "--", one, other])).code === 0;
+}
+
+function changedAt({ ctime }: Deno.FileInfo): number {
+  return ctime?.getTime() ?? NaN;
 }
 
 function statOrNothing(path: string): Deno.FileInfo | undefined {

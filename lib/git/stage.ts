@@ -187,6 +187,8 @@ async function add(root: string, paths: readonly string[], draft: IndexDraft): P
   await updateIndex(root, ["--add", "--replace"], paths, draft);
 }
 
+const FEW_PATHS = 50;
+
 /** Returns those of the paths whose entries are marked as assumed to be unchanged, or to be skipped. */
 async function markedEntries(
   root: string,
@@ -197,12 +199,13 @@ async function markedEntries(
   const skipped: string[] = [];
   const [first] = paths;
   if (first === undefined) return { assumed, skipped };
-  // Git compares each entry with each path that it is told: one is quick, however many there are.
+  // Git compares each entry with each path that it is told, and tells each that is below one.
   let directory = parentPath(first);
   for (const path of paths) {
     while (!isWithin(path, directory)) directory = parentPath(directory);
   }
-  const { stdout } = await git(root, ["ls-files", "-v", "-z", "--", directory], {
+  const specs = paths.length > FEW_PATHS ? [directory] : paths;
+  const { stdout } = await git(root, ["ls-files", "-v", "-z", "--", ...specs], {
     env: draft.environment,
   });
   const wanted = new Set(paths);

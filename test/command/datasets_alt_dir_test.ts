@@ -109,6 +109,51 @@ concurrently(noDatalad, {
       },
     });
   },
+  "through a link to a directory that is an output a job writes what is behind it": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("real/kept", "old\n");
+    await Deno.symlink(`${dataset.root}/real`, `${dataset.root}/link`);
+    const base = await dataset.commit("Directory and link to it");
+    const alt = `${dataset.scratch.directory}/parallel`;
+    const command = "mkdir -p link; echo new >link/new";
+    const id = await dataset.schedule(
+      ["--alt-dir", alt, "-o", "link", "sbatch", "--wrap", command],
+    );
+    await jobsAreOver([id]);
+    await dataset.succeed(["finish"]);
+    const files = {
+      "real/new": "new\n",
+      [`slurm-${id}.out`]: "",
+      [`slurm-job-${id}.env.json`]: environmentOf(id),
+    };
+    await checkDataset(dataset, { base, finished: { [id]: files } });
+  },
+  "what is not committed and in a result's way is kept, and the job left open": async () => {
+    await using dataset = await TestDataset.make();
+    await dataset.write("res/a", "old\n");
+    const base = await dataset.commit("Directory");
+    await dataset.write("res/a", "the user's own\n");
+    await Deno.utime(`${dataset.root}/res/a`, new Date("2001-01-01"), new Date("2001-01-01"));
+    const alt = `${dataset.scratch.directory}/parallel`;
+    const id = await dataset.schedule(
+      ["--alt-dir", alt, "-o", "res", "sbatch", "--wrap", "rm -rf res; echo f >res"],
+    );
+    await jobsAreOver([id]);
+    const { code, stderr } = await dataset.tool(["finish"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /"res" of the dataset is in the way/);
+    assert.equal(await Deno.readTextFile(`${dataset.root}/res/a`), "the user's own\n");
+    await dataset.git("checkout", "-q", "--", "res/a");
+    await Deno.utime(`${dataset.root}/res/a`, new Date("2001-01-01"), new Date("2001-01-01"));
+    await dataset.succeed(["finish"]);
+    const files = {
+      res: "f\n",
+      "res/a": null,
+      [`slurm-${id}.out`]: "",
+      [`slurm-job-${id}.env.json`]: environmentOf(id),
+    };
+    await checkDataset(dataset, { base, finished: { [id]: files } });
+  },
   "a directory that is not here leaves the job open until it is": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");
@@ -116,10 +161,13 @@ concurrently(noDatalad, {
     const id = await dataset.schedule(["--alt-dir", alt, "-o", "out", "sbatch", "write.sh", "out"]);
     await jobsAreOver([id]);
     await Deno.rename(alt, `${alt}.away`);
+    // As a link to what is not mounted.
+    await Deno.symlink(`${alt}.nowhere`, alt);
     const { code, stdout, stderr } = await dataset.tool(["finish"]);
     assert.equal(code, 1);
     assert.match(stdout, new RegExp(`^Job ${id}: Complete, left open`));
     assert.match(stderr, /parallel" could not be added: the job ran in this directory/);
+    await Deno.remove(alt);
     await Deno.rename(`${alt}.away`, alt);
     await dataset.succeed(["finish"]);
     await checkDataset(dataset, { base, finished: { [id]: written(id, ["out"]) } });
