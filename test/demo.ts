@@ -1,12 +1,11 @@
 /**
- * Shows the tool at work: `make demo`. On the Slurm cluster of this machine, or, where Slurm is
- * installed and idle, one started for the purpose, or else the stand-in; in a dataset in a temporary
- * directory that is left for the reader. `demo.ts [EXECUTABLE]`; without one it takes what is built.
+ * Shows the tool at work: `make demo`. On the Slurm cluster that answers, or else the stand-in; in a
+ * dataset in a temporary directory that is left for the reader. `demo.ts [EXECUTABLE]`; without one
+ * it takes what is built.
  */
 
 import { ToolError } from "../lib/errors.ts";
 import { run as runProgram } from "../lib/process/run.ts";
-import { acquireCluster, clusterObstacle } from "./cluster/cluster.ts";
 
 const executable = Deno.args[0] ?? new URL("../dist/datalad-slurm", import.meta.url).pathname;
 
@@ -30,51 +29,26 @@ head -c 100000 /dev/urandom > sample.bin
 };
 
 async function main(): Promise<void> {
-  const slurm = await findSlurm();
-  let dataset: string;
-  try {
-    dataset = await makeDataset();
-    await showJobs(dataset);
-  } finally {
-    await slurm.release();
-  }
-  console.log(`
-The dataset is ${dataset}`);
-  if (slurm.isOurs) {
-    console.log(`The Slurm cluster was stopped again. To have one to try things with:
-          make cluster-up       (it says what to put into the environment)`);
-  }
-  const where = Deno.env.get("DATALAD_SLURM") === "local" ? " --slurm local" : "";
-  console.log(`Try next: cd ${dataset}
-          ${executable} schedule${where} -o more sbatch --wrap 'mkdir -p more; date > more/now.txt'
-          ${executable} status
-          ${executable} finish --wait
-          git log --stat`);
-}
-
-/**
- * Returns the cluster that answers, or starts one if Slurm is installed. Nothing is installed for a
- * demonstration: without Slurm, and where `DATALAD_SLURM=local` says so, the stand-in takes its place.
- */
-async function findSlurm(): Promise<{ isOurs: boolean; release(): Promise<void> }> {
-  const notOurs = { isOurs: false, release: () => Promise.resolve() };
-  if (Deno.env.get("DATALAD_SLURM") === "local") return notOurs;
-  if (await works(["sinfo"])) return notOurs;
-  const obstacle = await works(["sbatch", "--version"])
-    ? clusterObstacle()
-    : "sbatch is not on PATH";
-  if (obstacle !== undefined) {
+  const isLocal = Deno.env.get("DATALAD_SLURM") === "local" || !await works(["sinfo"]);
+  if (isLocal) {
     console.log(
-      `There is no Slurm cluster here (${obstacle}), so the jobs run\n` +
-        "on the tool's own stand-in for it, which `--slurm local` chooses",
+      "No Slurm cluster answers here, so the jobs run on the tool's own stand-in for it,\n" +
+        "which `--slurm local` chooses. `make cluster-up` starts a cluster on this machine (root)",
     );
     Deno.env.set("DATALAD_SLURM", "local");
-    return notOurs;
   }
-  console.log("No Slurm answers here, so one is started on this machine for the demonstration");
-  const cluster = await acquireCluster();
-  Deno.env.set("SLURM_CONF", cluster.env.SLURM_CONF);
-  return { isOurs: true, release: () => cluster.release() };
+  const dataset = await makeDataset();
+  await showJobs(dataset);
+  console.log(
+    `
+The dataset is ${dataset}
+Try next: cd ${dataset}
+          ${executable} schedule${isLocal ? " --slurm local" : ""} -o more ` +
+      `sbatch --wrap 'mkdir -p more; date > more/now.txt'
+          ${executable} status
+          ${executable} finish --wait
+          git log --stat`,
+  );
 }
 
 async function makeDataset(): Promise<string> {
