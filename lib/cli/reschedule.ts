@@ -154,6 +154,14 @@ export function rescheduleOptions(words: ParsedArguments): RescheduleOptions {
   };
 }
 
+/** A recorded dependency is on jobs by their ids of then: on none that is submitted again. */
+function dependencyNote(command: string): string[] {
+  const [, jobs] = /(?:^|\s)(?:--dependency[= ]|-d ?)["']?([a-z]+:\d[\w:+,?]*)/.exec(command) ?? [];
+  return jobs === undefined ? [] : [
+    `  It depends on jobs of then (${harmless(jobs)}), and not on those that repeat them`,
+  ];
+}
+
 function describe({ job, request, leaves }: PlannedReschedule): string[] {
   return [
     `Job ${jobName(job.jobId, request.failedTasks)} (${job.commit.slice(0, 10)}) again, in ${
@@ -167,6 +175,7 @@ function describe({ job, request, leaves }: PlannedReschedule): string[] {
       }, a local stand-in; now it goes to Slurm (--slurm local: to ` +
       "the stand-in on this machine)",
     ]),
+    ...dependencyNote(request.command),
   ];
 }
 

@@ -274,6 +274,17 @@ concurrently(false, {
       await dataset.succeed(["finish"]);
       assert.equal(await dataset.git("status", "--porcelain"), "");
     },
+  "a job that depends on others is told of with their old ids": async () => {
+    await using dataset = await TestDataset.make();
+    const first = await runJob(dataset, ["-o", "x", "sbatch", "write.sh", "x"]);
+    const depends = `--dependency=afterok:${first.id}`;
+    const second = await runJob(dataset, ["-o", "y", "sbatch", depends, "write.sh", "y"]);
+    const note = new RegExp(`It depends on jobs of then \\(afterok:${first.id}\\)`);
+    assert.match(await dataset.succeed(["reschedule", "--report", second.id]), note);
+    assert.match((await dataset.tool(["reschedule", second.id])).stderr, note);
+    const report = await dataset.succeed(["reschedule", "--report", first.id]);
+    assert.doesNotMatch(report, /It depends/);
+  },
   "--since does not drop a job for a newer one that is refused": async () => {
     await using dataset = await TestDataset.make();
     const base = await dataset.git("rev-parse", "HEAD");

@@ -141,13 +141,21 @@ export class GoldenDataset implements AsyncDisposable {
       ...linesOf(stderr).map((line) => `2> ${line}`),
       ...(code === 0 ? [] : [`# exit code ${code}`]),
     ];
-    return this.#normalised(lines.map((line) => `${line}\n`).join(""));
+    const commits = (await this.git("rev-list", "--all", "--reflog")).split("\n");
+    return this.#normalised(
+      lines.map((line) => `${line}\n`).join(""),
+      new Set(commits.map((id) => id.slice(0, 10))),
+    );
   }
 
-  #normalised(text: string): string {
+  /** A number of ten digits may be a commit, or the id of a job. */
+  #normalised(text: string, commits: ReadonlySet<string>): string {
     return text
       .replaceAll(this.#scratch.directory, "/scratch")
-      .replace(/\b[0-9a-f]{40}\b|\b(?=\d*[a-f])[0-9a-f]{10}\b/g, (id) => this.#named(id))
+      .replace(
+        /\b[0-9a-f]{40}\b|\b[0-9a-f]{10}\b/g,
+        (id) => /[a-f]/.test(id) || commits.has(id.slice(0, 10)) ? this.#named(id) : id,
+      )
       .replace(/\b\d{4}-\d\d-\d\d \d\d:\d\d\b/g, "2026-01-02 03:04")
       .replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, "2026-01-02T03:04:05Z")
       .replace(/^(2> )?[ \d]{6} ms /gm, "$1     N ms ")
