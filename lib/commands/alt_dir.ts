@@ -2,7 +2,7 @@ import { collectOutputs, requireReadable } from "../dataset/collect.ts";
 import { copyFile, placeLink } from "../dataset/copy.ts";
 import type { Dataset } from "../dataset/dataset.ts";
 import { expandPath, Listing } from "../dataset/globs.ts";
-import { linkedDirectory } from "../dataset/paths.ts";
+import { directoryBehind, linkedDirectory } from "../dataset/paths.ts";
 import { asToolError, ToolError } from "../errors.ts";
 import { isAbsence, isFileSystemError, isThere, PERMISSION_DENIED } from "../files.ts";
 import { git } from "../git/git.ts";
@@ -118,12 +118,8 @@ async function placeDirectoryLink(
 
 /** Whether both have a link that leads to the same place, each in its own tree. */
 function haveSameLink(root: string, altDir: string, path: string): boolean {
-  const placeIn = (top: string) => {
-    const target = linkedDirectory(`${top}/${path}`);
-    return target === undefined ? undefined : pathBelow(Deno.realPathSync(top), target);
-  };
-  const place = placeIn(root);
-  return place !== undefined && place === placeIn(altDir);
+  const place = directoryBehind(root, path);
+  return place !== undefined && place === directoryBehind(altDir, path);
 }
 
 /** An annexed file is a link to its content. */
@@ -217,7 +213,7 @@ function findObstacle(
 
 /**
  * Removes what is in the way of a result. Throws a {@link ToolError} where anything of it is another
- * job's, newer than the result, or not known to git.
+ * job's, newer than the result, or not committed.
  */
 async function clearAway(
   root: string,

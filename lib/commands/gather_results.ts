@@ -123,17 +123,18 @@ export async function gatherResults(
       return undefined;
     }
   };
-  // Results that are merely not mounted here must not be taken for none.
-  const isAway = altDir !== undefined && !isDirectory(altDir);
-  if (isAway) failed.push({ path: altDir, reason: NOT_HERE });
-  const notCopied = altDir === undefined || isAway ? undefined : await unless(
+  const notCopied = altDir === undefined ? undefined : await unless(
     (error) => isDenial(error) || isFileSystemError(error),
     altDir,
-    () =>
-      copyResults(dataset, altDir, [...inside, ...logs], {
-        verify: finishing.verifyCopies,
-        isForeign,
-      }),
+    async () => {
+      if (isDirectory(altDir)) {
+        const options = { verify: finishing.verifyCopies, isForeign };
+        return await copyResults(dataset, altDir, [...inside, ...logs], options);
+      }
+      // Results that are merely not mounted here must not be taken for none.
+      failed.push({ path: altDir, reason: NOT_HERE });
+      return undefined;
+    },
   );
   // What Slurm knew of an array goes with the last of its parts.
   const environments = declared.withShared ? [environment] : [];

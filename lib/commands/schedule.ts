@@ -1,7 +1,7 @@
 import { type Dataset, refuseAdjustedBranch } from "../dataset/dataset.ts";
 import { expandPathOrKeep } from "../dataset/globs.ts";
 import { expandShown, namesTask } from "../dataset/task_paths.ts";
-import { datasetPath, linkedDirectory, outputPaths, relativePath } from "../dataset/paths.ts";
+import { datasetPath, directoryBehind, outputPaths, relativePath } from "../dataset/paths.ts";
 import { ToolError } from "../errors.ts";
 import { isThere } from "../files.ts";
 import { requireIdentity } from "../git/identity.ts";
@@ -244,8 +244,7 @@ export function expandCommand(dataset: Dataset, record: RecordTemplate): string 
       .map((path) => quoteWord(relativePath(record.pwd, path)));
   // A link to a directory that is an output itself, see outputPaths().
   const isLinkBeside = (path: string) => {
-    const target = linkedDirectory(`${dataset.root}/${path}`);
-    const inside = target === undefined ? undefined : pathBelow(dataset.root, target);
+    const inside = directoryBehind(dataset.root, path);
     return inside !== undefined && record.outputs.includes(inside);
   };
   const prefix = "datalad.run.substitutions.";

@@ -73,10 +73,15 @@ function isInGit(path: string): boolean {
  */
 export function expandInput(root: string, input: string): string[] {
   return expandPath(root, input).flatMap((path) => {
-    const target = linkedDirectory(`${root}/${path}`);
-    const inside = target === undefined ? undefined : pathBelow(root, target);
+    const inside = directoryBehind(root, path);
     return inside === undefined || isInGit(inside) ? [path] : [path, inside];
   });
+}
+
+/** Returns the directory of the work tree that a link in it leads to; undefined for anything else. */
+export function directoryBehind(root: string, path: string): string | undefined {
+  const target = linkedDirectory(`${root}/${path}`);
+  return target === undefined ? undefined : pathBelow(Deno.realPathSync(root), target);
 }
 
 /** Returns the directory that a link leads to in the end; undefined for anything else. */
