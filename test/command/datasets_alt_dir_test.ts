@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkDataset, type Content, environmentOf, written } from "../support/checker.ts";
+import { checkDataset, type Content, logs, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, dataladClone, noDatalad } from "../support/datalad.ts";
 import { jobIdIn, letGo, TestDataset } from "../support/dataset.ts";
@@ -39,8 +39,7 @@ concurrently(noDatalad, {
       finished: {
         [id]: {
           "out/a/b": "input\n",
-          [`slurm-${id}.out`]: "",
-          [`slurm-job-${id}.env.json`]: environmentOf(id),
+          ...logs(id),
         },
       },
     });
@@ -103,8 +102,7 @@ concurrently(noDatalad, {
         [id]: {
           "out/kept": "the user's own\n",
           "out/copied": "result of out/copied\n",
-          [`slurm-${id}.out`]: "wrote out/kept\nwrote out/copied\n",
-          [`slurm-job-${id}.env.json`]: environmentOf(id),
+          ...logs(id, "wrote out/kept\nwrote out/copied\n"),
         },
       },
     });
@@ -123,8 +121,7 @@ concurrently(noDatalad, {
     await dataset.succeed(["finish"]);
     const files = {
       "real/new": "new\n",
-      [`slurm-${id}.out`]: "",
-      [`slurm-job-${id}.env.json`]: environmentOf(id),
+      ...logs(id),
     };
     await checkDataset(dataset, { base, finished: { [id]: files } });
   },
@@ -149,8 +146,7 @@ concurrently(noDatalad, {
     const files = {
       res: "f\n",
       "res/a": null,
-      [`slurm-${id}.out`]: "",
-      [`slurm-job-${id}.env.json`]: environmentOf(id),
+      ...logs(id),
     };
     await checkDataset(dataset, { base, finished: { [id]: files } });
   },
@@ -190,8 +186,7 @@ concurrently(noDatalad, {
         await dataset.succeed(["finish"]);
         finished[id] = {
           out: content,
-          [`slurm-${id}.out`]: "",
-          [`slurm-job-${id}.env.json`]: environmentOf(id),
+          ...logs(id),
         };
       }
       await checkDataset(dataset, { base, finished, status: ["?? in"] });
@@ -300,8 +295,7 @@ concurrently(noDatalad, {
       finished: {
         [id]: {
           out: "input\ninput\n",
-          [`slurm-${id}.out`]: "",
-          [`slurm-job-${id}.env.json`]: environmentOf(id),
+          ...logs(id),
         },
       },
     });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkDataset, environmentOf, written } from "../support/checker.ts";
+import { checkDataset, logs, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, dataladClone, noDatalad } from "../support/datalad.ts";
 import { jobIdIn, TestDataset } from "../support/dataset.ts";
@@ -66,8 +66,7 @@ concurrently(false, {
       assert.deepEqual(await present(clone, ...names), names);
       const finished = ids.map((id, at) => [id, {
         [names[at] ?? ""]: "content of a.csv\n",
-        [`slurm-${id}.out`]: "",
-        [`slurm-job-${id}.env.json`]: environmentOf(id),
+        ...logs(id),
       }]);
       await checkDataset(clone, { base, finished: Object.fromEntries(finished) });
     },
@@ -151,8 +150,7 @@ concurrently(noDatalad, {
         finished: {
           [id]: {
             "out/all": all,
-            [`slurm-${id}.out`]: "",
-            [`slurm-job-${id}.env.json`]: environmentOf(id),
+            ...logs(id),
           },
         },
       });
@@ -252,8 +250,7 @@ concurrently(noDatalad, {
       finished: {
         [id]: {
           out: "deep content\n",
-          [`slurm-${id}.out`]: "",
-          [`slurm-job-${id}.env.json`]: environmentOf(id),
+          ...logs(id),
         },
       },
     });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkDataset, type Content, environmentOf } from "../support/checker.ts";
+import { checkDataset, type Content, logs } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import {
   checkWithDatalad,
@@ -25,11 +25,6 @@ async function runJob(dataset: TestDataset, ...args: string[]): Promise<string> 
   await jobsAreOver([id]);
   await dataset.succeed(["finish"]);
   return id;
-}
-
-/** Returns what a job's finish commit holds besides its outputs. */
-function logs(id: string, said = ""): Record<string, Content> {
-  return { [`slurm-${id}.out`]: said, [`slurm-job-${id}.env.json`]: environmentOf(id) };
 }
 
 async function looseObjects(dataset: TestDataset): Promise<number> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkDataset, environmentOf, written } from "../support/checker.ts";
+import { checkDataset, environmentOf, logs, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { checkWithDatalad, dataladClone, noDatalad } from "../support/datalad.ts";
 import { DATASET_ID, jobIdIn, TestDataset } from "../support/dataset.ts";
@@ -116,8 +116,7 @@ concurrently(noDatalad, {
       finished: {
         [id]: {
           a: "extra content\n",
-          [`slurm-${id}.out`]: "",
-          [`slurm-job-${id}.env.json`]: environmentOf(id),
+          ...logs(id),
         },
       },
     });
@@ -165,8 +164,7 @@ concurrently(noDatalad, {
       finished: {
         [id]: {
           "results/new": "result of out/new\n",
-          [`slurm-${id}.out`]: "wrote out/new\n",
-          [`slurm-job-${id}.env.json`]: environmentOf(id),
+          ...logs(id, "wrote out/new\n"),
         },
       },
     });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isThere } from "../../lib/files.ts";
-import { checkDataset, type Content, environmentOf, written } from "../support/checker.ts";
+import { checkDataset, type Content, environmentOf, logs, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { type DatasetKind, letGo, TestDataset, whenBranchMoves } from "../support/dataset.ts";
 import { jobIs, jobsAreOver, slurm, until, useCluster } from "../support/real_slurm.ts";
@@ -77,8 +77,7 @@ concurrently(false, {
       finished: {
         [id]: {
           out: "told\n",
-          [`slurm-${id}.out`]: "",
-          [`slurm-job-${id}.env.json`]: environmentOf(id),
+          ...logs(id),
         },
       },
     });
@@ -386,8 +385,7 @@ concurrently(false, {
           [id]: {
             "out/x": "x\n",
             "out/gone": null,
-            [`slurm-${id}.out`]: "",
-            [`slurm-job-${id}.env.json`]: environmentOf(id),
+            ...logs(id),
           },
         },
       });
@@ -409,8 +407,7 @@ concurrently(false, {
           "gd/gone": null,
           "gd/new": "new\n",
           "outbx": "\n",
-          [`slurm-${id}.out`]: "",
-          [`slurm-job-${id}.env.json`]: environmentOf(id),
+          ...logs(id),
         },
       },
       status: [" D gd/.keep", " D out/x"],
@@ -588,8 +585,7 @@ concurrently(
             "out/empty": "",
             "out/deep/er/est/file": "deep\n",
             "out/gone": null,
-            [`slurm-${id}.out`]: "",
-            [`slurm-job-${id}.env.json`]: environmentOf(id),
+            ...logs(id),
           },
         },
       });
@@ -607,8 +603,7 @@ concurrently(
       const [one = "", two = ""] = ids;
       const files = (id: string, content: string) => ({
         out: content,
-        [`slurm-${id}.out`]: "",
-        [`slurm-job-${id}.env.json`]: environmentOf(id),
+        ...logs(id),
       });
       await checkDataset(dataset, {
         base,
@@ -699,8 +694,7 @@ concurrently(false, {
             ...Object.fromEntries(files.map((file) => [file, "new\n"])),
             "out/link": { link: "new" },
             "out/link-skipped": { link: "new" },
-            [`slurm-${id}.out`]: "",
-            [`slurm-job-${id}.env.json`]: environmentOf(id),
+            ...logs(id),
           },
         },
         skipAnnex: true,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkDataset, environmentOf, written } from "../support/checker.ts";
+import { checkDataset, logs, written } from "../support/checker.ts";
 import { concurrently } from "../support/concurrently.ts";
 import { letGo, TestDataset } from "../support/dataset.ts";
 import { readOutput } from "../support/output_records.ts";
@@ -33,8 +33,7 @@ concurrently(false, {
         [quick]: written(quick, ["a"]),
         [slow]: {
           b: "go\n",
-          [`slurm-${slow}.out`]: "",
-          [`slurm-job-${slow}.env.json`]: environmentOf(slow),
+          ...logs(slow),
         },
         [failing]: {},
       },

@@ -266,6 +266,14 @@ export function environmentOf(jobId: string, state = "COMPLETED"): (bytes: Uint8
   };
 }
 
+/** Returns what a finish commit holds besides the outputs, of a job that ran in the root. */
+export function logs(jobId: string, said = ""): Record<string, Content> {
+  return {
+    [`slurm-${jobId}.out`]: said,
+    [`slurm-job-${jobId}.env.json`]: environmentOf(jobId),
+  };
+}
+
 /** Returns what the finish commit of a job that ran `write.sh` in the root holds. */
 export function written(
   jobId: string,
@@ -274,7 +282,6 @@ export function written(
 ): Record<string, Content> {
   return {
     ...Object.fromEntries(files.map((file, at) => [file, `result of ${names[at]}\n`])),
-    [`slurm-${jobId}.out`]: names.map((name) => `wrote ${name}\n`).join(""),
-    [`slurm-job-${jobId}.env.json`]: environmentOf(jobId),
+    ...logs(jobId, names.map((name) => `wrote ${name}\n`).join("")),
   };
 }
